@@ -1,0 +1,70 @@
+package event
+
+// The catalogue: code, name, severity and outcome of every type. Codes are never reused.
+
+func (IKEInitiated) Kind() Kind { return Kind{1001, "ike_sa.initiated", Info, Unknown} }
+func (IKEHalfOpenTimedOut) Kind() Kind {
+	return Kind{1002, "ike_sa.half_open_timeout", Warning, Failure}
+}
+func (IKEEstablished) Kind() Kind  { return Kind{1003, "ike_sa.established", Info, Success} }
+func (IKEDeleted) Kind() Kind      { return Kind{1006, "ike_sa.deleted", Info, Success} }
+func (IKEFailed) Kind() Kind       { return Kind{1007, "ike_sa.failed", Warning, Failure} }
+func (IKEStateChanged) Kind() Kind { return Kind{1013, "ike_sa.state_changed", Debug, Success} }
+
+func (ChildEstablished) Kind() Kind   { return Kind{1101, "child_sa.established", Info, Success} }
+func (ChildDeleted) Kind() Kind       { return Kind{1103, "child_sa.deleted", Info, Success} }
+func (ChildFailed) Kind() Kind        { return Kind{1104, "child_sa.failed", Warning, Failure} }
+func (ChildTSMismatch) Kind() Kind    { return Kind{1106, "child_sa.ts_mismatch", Warning, Failure} }
+func (ChildTSNarrowed) Kind() Kind    { return Kind{1107, "child_sa.ts_narrowed", Notice, Success} }
+func (ChildInstallFailed) Kind() Kind { return Kind{1108, "child_sa.install_failed", Error, Failure} }
+
+func (AuthSucceeded) Kind() Kind { return Kind{1201, "auth.succeeded", Info, Success} }
+func (AuthFailed) Kind() Kind    { return Kind{1202, "auth.failed", Warning, Failure} }
+
+func (ProposalMismatch) Kind() Kind {
+	return Kind{1301, "negotiation.proposal_mismatch", Warning, Failure}
+}
+func (InvalidKE) Kind() Kind { return Kind{1306, "negotiation.invalid_ke", Notice, Unknown} }
+func (UnsupportedCritical) Kind() Kind {
+	return Kind{1307, "negotiation.unsupported_critical", Notice, Failure}
+}
+func (SuiteChosen) Kind() Kind    { return Kind{1309, "negotiation.suite_chosen", Info, Success} }
+func (NotifyReceived) Kind() Kind { return Kind{1310, "negotiation.notify_received", Info, Unknown} }
+
+func (LivenessTimedOut) Kind() Kind { return Kind{1501, "liveness.dpd_timeout", Warning, Failure} }
+func (Retransmitted) Kind() Kind    { return Kind{1502, "liveness.retransmit", Debug, Unknown} }
+func (RetransmitTimedOut) Kind() Kind {
+	return Kind{1504, "liveness.retransmit_timeout", Warning, Failure}
+}
+
+func (NATDetected) Kind() Kind { return Kind{1602, "mobility.nat_detected", Info, Success} }
+func (NATMappingChanged) Kind() Kind {
+	return Kind{1603, "mobility.nat_mapping_changed", Notice, Success}
+}
+
+func (CookieThreshold) Kind() Kind { return Kind{1701, "dos.cookie_threshold", Notice, Success} }
+func (RateLimited) Kind() Kind     { return Kind{1703, "dos.rate_limited", Warning, Failure} }
+func (ParseErrors) Kind() Kind     { return Kind{1705, "protocol.parse_error", Notice, Failure} }
+func (IntegrityFailed) Kind() Kind { return Kind{1709, "protocol.decrypt_failed", Notice, Failure} }
+func (CookieRequested) Kind() Kind { return Kind{1712, "dos.cookie_requested", Debug, Success} }
+
+func (PluginStarted) Kind() Kind   { return Kind{1901, "plugin.started", Info, Success} }
+func (PluginCrashed) Kind() Kind   { return Kind{1902, "plugin.crashed", Error, Failure} }
+func (PluginRestarted) Kind() Kind { return Kind{1903, "plugin.restarted", Notice, Success} }
+func (PluginUnhealthy) Kind() Kind { return Kind{1904, "plugin.unhealthy", Warning, Failure} }
+func (PluginDegraded) Kind() Kind  { return Kind{1905, "plugin.degraded", Critical, Failure} }
+func (PluginRejected) Kind() Kind  { return Kind{1906, "plugin.rejected", Critical, Failure} }
+func (PluginStopped) Kind() Kind   { return Kind{1907, "plugin.stopped", Info, Success} }
+
+func (DaemonStarted) Kind() Kind    { return Kind{2001, "daemon.started", Info, Success} }
+func (DaemonStopping) Kind() Kind   { return Kind{2002, "daemon.stopping", Info, Success} }
+func (DaemonReady) Kind() Kind      { return Kind{2003, "daemon.ready", Info, Success} }
+func (ConfigRejected) Kind() Kind   { return Kind{2102, "config.rejected", Error, Failure} }
+func (ControlRequested) Kind() Kind { return Kind{2106, "control.request", Notice, Success} }
+
+func (BackendChosen) Kind() Kind     { return Kind{2304, "backend.chosen", Info, Success} }
+func (BackendReconciled) Kind() Kind { return Kind{2305, "backend.reconciled", Notice, Success} }
+
+func (StreamGap) Kind() Kind  { return Kind{2401, "audit.stream_gap", Error, Failure} }
+func (MirrorDown) Kind() Kind { return Kind{2404, "audit.mirror_down", Error, Failure} }
+func (MirrorUp) Kind() Kind   { return Kind{2405, "audit.mirror_up", Notice, Success} }

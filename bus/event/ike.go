@@ -1,0 +1,274 @@
+package event
+
+import "net/netip"
+
+// IKESA describes an IKE SA in events about it.
+type IKESA struct {
+	Version  uint8          `json:"version"` // major version, 1 or 2
+	Role     string         `json:"role"`    // "initiator" or "responder" of the exchange that made the SA
+	SPIi     string         `json:"spi_i"`   // 16 hex digits
+	SPIr     string         `json:"spi_r,omitempty"`
+	Local    netip.AddrPort `json:"local"`
+	Remote   netip.AddrPort `json:"remote"`
+	LocalID  string         `json:"local_id,omitempty"` // "fqdn:east.example.net"
+	RemoteID string         `json:"remote_id,omitempty"`
+	Suite    string         `json:"suite,omitempty"`
+}
+
+// ChildSA describes a child SA in events about it.
+type ChildSA struct {
+	UID      UID      `json:"uid"`
+	Name     string   `json:"name"`
+	SPIIn    string   `json:"spi_in"` // 8 hex digits
+	SPIOut   string   `json:"spi_out"`
+	Protocol string   `json:"protocol"` // "ESP"
+	Mode     string   `json:"mode"`     // "tunnel"
+	Suite    string   `json:"suite"`
+	LocalTS  []string `json:"local_ts"` // "10.1.0.0/16", "10.1.0.0/16[tcp/80]"
+	RemoteTS []string `json:"remote_ts"`
+	Encap    bool     `json:"encap"` // ESP in UDP (RFC 3948)
+	Backend  string   `json:"backend"`
+}
+
+// Traffic counts what crossed a child SA.
+type Traffic struct {
+	BytesIn    uint64 `json:"bytes_in"`
+	BytesOut   uint64 `json:"bytes_out"`
+	PacketsIn  uint64 `json:"packets_in"`
+	PacketsOut uint64 `json:"packets_out"`
+}
+
+// IKEInitiated: we sent, or received, the first IKE_SA_INIT of a new IKE SA.
+type IKEInitiated struct {
+	IKE IKESA `json:"ike"`
+}
+
+// IKEStateChanged: the machine entered another state.
+type IKEStateChanged struct {
+	From string `json:"from"`
+	To   string `json:"to"`
+}
+
+// IKEHalfOpenTimedOut: the SA was not established within the half-open timeout.
+type IKEHalfOpenTimedOut struct {
+	IKE   IKESA  `json:"ike"`
+	State string `json:"state"` // what it was waiting for
+}
+
+// IKEEstablished: both sides are authenticated.
+type IKEEstablished struct {
+	IKE IKESA `json:"ike"`
+}
+
+// IKEDeleted: an established IKE SA ended in order.
+type IKEDeleted struct {
+	IKE    IKESA  `json:"ike"`
+	By     string `json:"by"`     // "peer", "operator", "liveness", "error"
+	Reason string `json:"reason"` // a sentence
+}
+
+// IKEFailed: an IKE SA ended before it was established, or by an error.
+type IKEFailed struct {
+	IKE    IKESA  `json:"ike"`
+	Stage  string `json:"stage"`            // exchange: "IKE_SA_INIT", "IKE_AUTH", ...
+	Cause  Cause  `json:"cause"`            // stable token for programs
+	Notify string `json:"notify,omitempty"` // the error notify sent or received, IANA name
+	By     string `json:"by"`               // "us" or "peer": who refused
+	Reason string `json:"reason"`           // a sentence
+}
+
+// Cause is a stable token that says why something failed; explain and metrics key on it.
+type Cause string
+
+// Causes of failure.
+const (
+	CauseNoProposal      Cause = "no_proposal"      // no common transforms
+	CauseNoConnection    Cause = "no_connection"    // no connection for these addresses
+	CauseUnknownIdentity Cause = "unknown_identity" // no connection expects this identity
+	CauseAuthentication  Cause = "authentication"   // wrong key or signature
+	CauseNoCredential    Cause = "no_credential"    // we have no key for this identity
+	CauseNoSelectors     Cause = "no_selectors"     // traffic selectors do not overlap
+	CauseTimeout         Cause = "timeout"          // nothing came back
+	CauseHalfOpen        Cause = "half_open"        // the exchange was not finished in time
+	CauseMalformed       Cause = "malformed"        // the peer's message breaks the syntax
+	CauseUnsupported     Cause = "unsupported"      // critical payload, major version
+	CauseInvalidKE       Cause = "invalid_ke"       // the peer asks for a group that we did not offer
+	CausePlugin          Cause = "plugin"           // a plugin failed or did not answer
+	CauseInstall         Cause = "install"          // the SA backend refused
+	CausePeerError       Cause = "peer_error"       // another error notify of the peer
+	CauseOperator        Cause = "operator"         // asked to stop
+	CauseReplaced        Cause = "replaced"         // another SA took its place
+)
+
+// ChildEstablished: a child SA is installed at our side and answered for.
+type ChildEstablished struct {
+	Child ChildSA `json:"child"`
+}
+
+// ChildDeleted: a child SA was removed.
+type ChildDeleted struct {
+	Child   ChildSA `json:"child"`
+	By      string  `json:"by"`
+	Reason  string  `json:"reason"`
+	Traffic Traffic `json:"traffic"`
+}
+
+// ChildFailed: a child SA could not be made; KeptIKE says whether its IKE SA stays (RFC 7296 section 2.21.2).
+type ChildFailed struct {
+	Name    string `json:"name"`
+	Cause   Cause  `json:"cause"`
+	Notify  string `json:"notify,omitempty"`
+	By      string `json:"by"`
+	Reason  string `json:"reason"`
+	KeptIKE bool   `json:"kept_ike"`
+}
+
+// ChildTSMismatch: the traffic selectors had nothing in common.
+type ChildTSMismatch struct {
+	Name          string   `json:"name"`
+	OurLocal      []string `json:"our_local"`
+	OurRemote     []string `json:"our_remote"`
+	OfferedLocal  []string `json:"offered_local"` // what the peer offered for our side
+	OfferedRemote []string `json:"offered_remote"`
+}
+
+// ChildTSNarrowed: the selectors in use are fewer than were offered (RFC 7296 section 2.9).
+type ChildTSNarrowed struct {
+	Name     string   `json:"name"`
+	LocalTS  []string `json:"local_ts"`
+	RemoteTS []string `json:"remote_ts"`
+}
+
+// ChildInstallFailed: the SA backend refused or did not answer.
+type ChildInstallFailed struct {
+	Name    string `json:"name"`
+	Backend string `json:"backend"`
+	Reason  string `json:"reason"`
+}
+
+// AuthSucceeded: the peer proved its identity.
+type AuthSucceeded struct {
+	Method   string `json:"method"` // IANA name
+	RemoteID string `json:"remote_id"`
+}
+
+// AuthFailed: a proof was refused, by us or by the peer.
+type AuthFailed struct {
+	Side     string `json:"side"` // whose proof: "local" (the peer refused ours) or "remote"
+	Method   string `json:"method"`
+	LocalID  string `json:"local_id"`
+	RemoteID string `json:"remote_id"`
+	Cause    Cause  `json:"cause"`
+	Reason   string `json:"reason"`
+}
+
+// ProposalMismatch: no proposal of the peer is acceptable, or the peer accepted none of ours.
+type ProposalMismatch struct {
+	Scope      string            `json:"scope"` // "ike" or "child"
+	By         string            `json:"by"`    // "us": we refused; "peer": the peer refused
+	Offered    []string          `json:"offered"`
+	Configured []string          `json:"configured"`
+	Verdicts   []TransformReport `json:"verdicts,omitempty"` // empty when the peer refused: it does not say why
+	Closest    string            `json:"closest,omitempty"`  // the one change that would have helped
+}
+
+// TransformReport is the verdict on one kind of transform in one pair of offered and configured proposal.
+type TransformReport struct {
+	OfferedProposal    int      `json:"offered_proposal"`    // number in the peer's payload
+	ConfiguredProposal int      `json:"configured_proposal"` // index in our list, from 1
+	Type               string   `json:"type"`                // "ENCR", "PRF", "INTEG", "KE", "ESN"
+	Offered            []string `json:"offered"`
+	Configured         []string `json:"configured"`
+	Common             []string `json:"common"`
+	OK                 bool     `json:"ok"`
+}
+
+// SuiteChosen: a proposal was agreed.
+type SuiteChosen struct {
+	Scope string `json:"scope"` // "ike" or "child"
+	Suite string `json:"suite"`
+}
+
+// InvalidKE: the group of the KE payload was not the chosen one; the initiator starts again (RFC 7296 section 1.2).
+type InvalidKE struct {
+	Sent   string `json:"sent"`
+	Wanted string `json:"wanted"`
+	By     string `json:"by"`
+}
+
+// UnsupportedCritical: an unknown payload was marked critical (RFC 7296 section 2.5).
+type UnsupportedCritical struct {
+	Payload uint8 `json:"payload"`
+}
+
+// LivenessTimedOut: an established peer stopped answering.
+type LivenessTimedOut struct {
+	Sent int    `json:"sent"` // packets without an answer
+	For  string `json:"for"`  // duration
+}
+
+// Retransmitted: a request was sent again.
+type Retransmitted struct {
+	Exchange  string `json:"exchange"`
+	MessageID uint32 `json:"message_id"`
+	Attempt   int    `json:"attempt"` // 1: the first repetition
+}
+
+// RetransmitTimedOut: a request was given up.
+type RetransmitTimedOut struct {
+	Exchange  string         `json:"exchange"`
+	MessageID uint32         `json:"message_id"`
+	Sent      int            `json:"sent"`
+	For       string         `json:"for"`
+	Remote    netip.AddrPort `json:"remote"`
+	Heard     bool           `json:"heard"` // whether the peer ever answered on this SA
+}
+
+// NATDetected: an address was translated on the way (RFC 7296 section 2.23).
+type NATDetected struct {
+	Local  bool `json:"local"`  // we are behind a NAT
+	Remote bool `json:"remote"` // the peer is
+}
+
+// NATMappingChanged: an authenticated packet came from another address of a peer behind a NAT.
+type NATMappingChanged struct {
+	Old netip.AddrPort `json:"old"`
+	New netip.AddrPort `json:"new"`
+}
+
+// CookieRequested: a peer, or we, asked for a cookie before spending state (RFC 7296 section 2.6).
+type CookieRequested struct {
+	By string `json:"by"`
+}
+
+// CookieThreshold: the count of half-open SAs crossed the cookie threshold.
+type CookieThreshold struct {
+	On       bool `json:"on"`
+	HalfOpen int  `json:"half_open"`
+}
+
+// RateLimited: first packets were dropped before they cost anything; Count since the last such event.
+type RateLimited struct {
+	Prefix netip.Prefix `json:"prefix"`
+	Count  uint64       `json:"count"`
+	Reason string       `json:"reason"`
+}
+
+// ParseErrors: malformed datagrams arrived; Count since the last such event of this source prefix.
+type ParseErrors struct {
+	Prefix netip.Prefix `json:"prefix"`
+	Count  uint64       `json:"count"`
+	Reason string       `json:"reason"` // of the last one
+}
+
+// IntegrityFailed: a protected message did not verify; Count since the last such event of the SA.
+type IntegrityFailed struct {
+	Remote netip.AddrPort `json:"remote"`
+	Count  uint64         `json:"count"`
+}
+
+// NotifyReceived: the peer sent a notify that has no event of its own.
+type NotifyReceived struct {
+	Exchange string `json:"exchange"`
+	Notify   string `json:"notify"`
+}

@@ -1,0 +1,88 @@
+package machine
+
+import (
+	"net/netip"
+	"time"
+
+	"github.com/parley-ike/parley/bus/event"
+)
+
+// Machine is one IKE SA, of either version.
+type Machine interface {
+	// Step consumes one input and appends what is to be done to fx, in order.
+	Step(now time.Time, in Input, fx *Effects)
+	// Deadline is the instant at which the machine wants a Tick, the zero time for none.
+	Deadline() time.Time
+	// Info describes the SA for people.
+	Info() Info
+	// Installed lists the child SAs that the machine holds or may hold in an SA backend, for reconciliation.
+	Installed() []ChildSA
+}
+
+// Owner routes replies to the SA that asked: its local SPI (IKEv2) or cookie (IKEv1).
+type Owner uint64
+
+// Request is a call on its way from a machine to a plugin.
+type Request struct {
+	Owner Owner
+	Call  Call
+}
+
+// Return is a reply on its way back.
+type Return struct {
+	Owner Owner
+	Reply Reply
+}
+
+// Info is a snapshot of an SA for status displays.
+type Info struct {
+	UID         event.UID
+	Conn        string
+	State       string
+	IKE         event.IKESA
+	Created     time.Time
+	Established time.Time // zero before
+	Children    []event.ChildSA
+}
+
+// Input is what a step consumes: a Datagram, a Reply, a Tick or a command.
+type Input interface{ input() }
+
+// Datagram is a received IKE message, without the non-ESP marker. The machine may keep Bytes.
+type Datagram struct {
+	Local, Remote netip.AddrPort
+	Bytes         []byte
+}
+
+// Ticket names a call within its SA. It counts up from 1.
+type Ticket uint64
+
+// Reply is the answer to a call. Exactly one of Result and Err is set.
+type Reply struct {
+	Ticket Ticket
+	Result Result
+	Err    *CallError
+}
+
+// Tick tells that the deadline has passed.
+type Tick struct{}
+
+// Initiate is the command to start negotiating as the initiator. Children are names of the connection's children; the
+// first is made in IKE_AUTH.
+type Initiate struct{ Children []string }
+
+// Terminate is the command to delete the IKE SA, or with Child set one child SA by name.
+type Terminate struct {
+	Child  string
+	Reason string
+}
+
+// Probe is the command to check the peer's liveness now (RFC 7296 section 2.4).
+type Probe struct{}
+
+func (Datagram) input()  {}
+func (Reply) input()     {}
+func (Tick) input()      {}
+func (Initiate) input()  {}
+func (Terminate) input() {}
+func (Probe) input()     {}

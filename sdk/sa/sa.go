@@ -1,0 +1,96 @@
+// Package sa is the contract of SA backends: whatever carries packets under the security associations that the core
+// negotiated. A backend receives complete, deterministic descriptions and is idempotent on them.
+package sa
+
+import (
+	"context"
+	"net/netip"
+
+	"github.com/parley-ike/parley/sdk/secret"
+)
+
+// UID names a child SA for ever.
+type UID [16]byte
+
+// Mode is the IPsec mode (RFC 4301 section 3.2).
+type Mode uint8
+
+// Modes.
+const (
+	Tunnel Mode = iota
+	Transport
+)
+
+// Selector is one traffic selector (RFC 7296 section 3.13.1): an address range, a protocol (0: any) and a port range;
+// for ICMP the ports hold type and code.
+type Selector struct {
+	Protocol           uint8
+	StartPort, EndPort uint16
+	Start, End         netip.Addr
+}
+
+// Child describes both SAs of a child and its policies. Numbers are IANA's IKEv2 transform IDs.
+type Child struct {
+	UID               UID
+	Owner             string // of the daemon; a backend never touches what others own
+	Conn, Name        string
+	ReqID             uint32
+	SPIIn, SPIOut     uint32
+	Mode              Mode
+	Local, Remote     netip.Addr // outer addresses
+	LocalPort         uint16     // UDP ports when Encap
+	RemotePort        uint16
+	Encap             bool // ESP in UDP (RFC 3948)
+	Encr              uint16
+	KeyBits           uint16
+	Integ             uint16
+	ESN               bool
+	EncrIn, EncrOut   secret.Bytes // with the salt at the end for AEAD ciphers
+	IntegIn, IntegOut secret.Bytes
+	ReplayWindow      uint32 // packets, 0 turns the check off
+	LocalTS, RemoteTS []Selector
+}
+
+// Usage counts what crossed a child.
+type Usage struct {
+	BytesIn, BytesOut     uint64 // of inner packets
+	PacketsIn, PacketsOut uint64
+}
+
+// Algorithm is an ESP transform that a backend can do.
+type Algorithm struct {
+	Type    uint8 // 1 encryption, 3 integrity (RFC 7296 section 3.3.2)
+	ID      uint16
+	KeyBits []uint16 // nil: the algorithm has one size
+}
+
+// Capabilities tell what a backend can do on this machine, now.
+type Capabilities struct {
+	Name            string // "userspace", "xfrm", "memory"
+	Usable          bool
+	Reason          string // why it is usable or not, and how to mend it
+	Algorithms      []Algorithm
+	Modes           []Mode
+	ESN             bool
+	Encap           bool // ESP in UDP
+	MaxReplayWindow uint32
+	Offload         string // "none", "crypto", "packet"
+	Epoch           uint64 // changes when the data plane lost its state
+}
+
+// Plugin is an SA backend. Implementations are safe for concurrent use; calls about one child come in order.
+type Plugin interface {
+	// Probe looks what works here; it changes nothing.
+	Probe(ctx context.Context) (Capabilities, error)
+	// AllocateSPI reserves an inbound SPI, never below 256 (RFC 4303 section 2.1).
+	AllocateSPI(ctx context.Context, local, remote netip.Addr) (uint32, error)
+	// Install makes both SAs and all policies, in an order that leaks nothing in clear. The same child again changes
+	// nothing and is a success. An algorithm that cannot be done is an error that wraps sdk.ErrUnsupported.
+	Install(ctx context.Context, c Child) error
+	// Remove ends a child and returns its final counters. A child that is not there is a success.
+	Remove(ctx context.Context, c Child) (Usage, error)
+	// Usage returns a child's counters.
+	Usage(ctx context.Context, c Child) (Usage, error)
+	// List returns the children of an owner that the data plane holds; keys may be missing.
+	List(ctx context.Context, owner string) ([]Child, error)
+}
