@@ -1,6 +1,43 @@
 package wire2
 
-import "fmt"
+import (
+	"encoding/binary"
+	"fmt"
+
+	"github.com/parley-ike/parley/core/wire"
+)
+
+// Type returns TypeNotify.
+func (Notify) Type() wire.PayloadType { return TypeNotify }
+
+func parseNotify(r *wire.Reader) Notify {
+	// Protocol ID (1), SPI Size (1), Notify Message Type (2), SPI, Notification Data: RFC 7296 section 3.10. Which
+	// protocols and SPI sizes go with a type is not checked: peers vary, and Protocol ID is to be ignored without an
+	// SPI.
+	n := Notify{Protocol: ProtocolID(r.U8())}
+	spiSize := int(r.U8())
+	n.Kind = NotifyType(r.U16())
+	n.SPI = r.Bytes(spiSize)
+	n.Data = r.Rest()
+	return n
+}
+
+func (n Notify) append(b []byte) []byte {
+	b = append(b, byte(n.Protocol), byte(len(n.SPI)))
+	b = binary.BigEndian.AppendUint16(b, uint16(n.Kind))
+	b = append(b, n.SPI...)
+	return append(b, n.Data...)
+}
+
+// GetNotify returns the first notify of a type.
+func GetNotify(ps []Payload, kind NotifyType) (Notify, bool) {
+	for _, p := range ps {
+		if n, ok := p.(Notify); ok && n.Kind == kind {
+			return n, true
+		}
+	}
+	return Notify{}, false
+}
 
 // NotifyType is the type of a Notify payload: errors below 16384, status from there (RFC 7296 section 3.10.1).
 type NotifyType uint16

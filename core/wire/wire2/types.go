@@ -197,8 +197,8 @@ const (
 	TSIPv6AddrRange TSType = 8
 )
 
-// TrafficSelector is one selector as it stands on the wire (RFC 7296 section 3.13.1). For an unknown type only Type
-// and Unknown are set; Unknown is the selector after its length field.
+// TrafficSelector is one selector as it stands on the wire (RFC 7296 section 3.13.1). For an unknown type only Type,
+// Protocol (whatever its second octet means) and Unknown are set; Unknown is the selector after its length field.
 type TrafficSelector struct {
 	Type               TSType
 	Protocol           uint8
