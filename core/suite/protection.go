@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"math"
 
 	"github.com/parley-ike/parley/core/wire"
 	"github.com/parley-ike/parley/core/wire/wire2"
@@ -16,8 +15,8 @@ var (
 	// ErrIntegrity is the cause when a message was not protected with the keys at hand. It may come from anyone: drop it
 	// without an answer (RFC 7296 section 2.21.4).
 	ErrIntegrity = errors.New("suite: message is not authentic")
-	// ErrTooLong is the cause when what is inside does not fit the 16-bit length of a payload: send fragments.
-	ErrTooLong = errors.New("suite: message exceeds one payload of 65535 octets: send it in fragments")
+	// ErrTooLong is the cause when a message would exceed wire2.MaxMessage, and with it the 16-bit length of its payload.
+	ErrTooLong = errors.New("suite: message exceeds 65535 octets: send it in fragments")
 
 	errNotProtected = fmt.Errorf("%w: no encrypted payload at its end", ErrIntegrity)
 )
@@ -102,7 +101,7 @@ func (p *Protection) finish(msg []byte, head int, rand io.Reader) ([]byte, error
 	msg = append(msg, make([]byte, pad)...)
 	msg = append(msg, byte(pad))
 	total := len(msg) + p.icvLen
-	if total-wire.HeaderLen > math.MaxUint16 {
+	if total > wire2.MaxMessage {
 		return nil, ErrTooLong
 	}
 	binary.BigEndian.PutUint32(msg[lengthOffset:], uint32(total))
