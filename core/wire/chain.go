@@ -17,8 +17,9 @@ type RawPayload struct {
 
 // Chain walks payloads that announce each other by their Next Payload fields (RFC 7296 section 3.2).
 type Chain struct {
-	r    Reader
-	next PayloadType
+	r       Reader
+	next    PayloadType
+	current PayloadType
 }
 
 // NewChain returns a walker over b, which stands at offset base of its message and starts with a payload of type
@@ -33,6 +34,7 @@ func (c *Chain) Next() (RawPayload, bool) {
 		return RawPayload{}, false
 	}
 	// Next Payload (1), Critical (1 bit), RESERVED (7 bits, ignored), Payload Length (2): RFC 7296 section 3.2.
+	c.current = c.next
 	p := RawPayload{Type: c.next, Offset: c.r.Offset()}
 	p.Next = PayloadType(c.r.U8())
 	p.Critical = c.r.U8()&CriticalBit != 0
@@ -52,11 +54,17 @@ func (c *Chain) Next() (RawPayload, bool) {
 // message although it names a next one (RFC 7296 section 3.14).
 func (c *Chain) Stop() { c.next = 0 }
 
-// Pending returns the type of the payload to come, after a failure of the one that failed.
-func (c *Chain) Pending() PayloadType { return c.next }
+// Current returns the type of the payload last begun, which after a failure is the one that failed, and 0 before the
+// first.
+func (c *Chain) Current() PayloadType { return c.current }
 
 // Rest returns what follows the payloads read so far: the padding of an encrypted IKEv1 message (RFC 2409 appendix B).
 func (c *Chain) Rest() []byte { return c.r.Rest() }
 
 // Finish returns the first failure as a *SyntaxError. Octets after the last payload are one.
-func (c *Chain) Finish() error { return c.r.Finish() }
+func (c *Chain) Finish() error {
+	if c.r.Len() > 0 {
+		c.r.Fail(c.r.Offset(), "nothing follows the last payload (RFC 7296 section 3.1)")
+	}
+	return c.r.Err()
+}

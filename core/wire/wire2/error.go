@@ -10,7 +10,7 @@ import (
 // Error says why a message cannot be decoded.
 type Error struct {
 	Offset  int              // of the offending octet, from the start of the message or, for inner payloads, of the first one
-	Payload wire.PayloadType // where it is; TypeNone is the header
+	Payload wire.PayloadType // where it is, or after which; TypeNone is the header
 	Rule    string           // what is required, with its source
 	// Notify is what to tell the peer, 0 for nothing. INVALID_SYNTAX may be sent only when the message was
 	// authentic, and then protected (RFC 7296 section 3.10.1).
@@ -22,15 +22,14 @@ func (e *Error) Error() string {
 	if e.Payload != TypeNone {
 		where = PayloadName(e.Payload) + " payload"
 	}
-	return fmt.Sprintf("wire2: at octet %d in the %s this rule is broken: %s", e.Offset, where, e.Rule)
+	return fmt.Sprintf("wire2: at octet %d (%s) this rule is broken: %s", e.Offset, where, e.Rule)
 }
 
 // syntaxError dresses what package wire found. INVALID_SYNTAX answers whatever no other notify covers (RFC 7296
 // section 3.10.1).
 func syntaxError(t wire.PayloadType, err error) error {
 	e := &Error{Payload: t, Rule: err.Error(), Notify: InvalidSyntax}
-	var syntax *wire.SyntaxError
-	if errors.As(err, &syntax) {
+	if syntax, ok := errors.AsType[*wire.SyntaxError](err); ok {
 		e.Offset, e.Rule = syntax.Offset, syntax.Rule
 	}
 	if t == TypeSKF {

@@ -21,9 +21,6 @@ const (
 	MaxSATransforms = 1024
 	// MaxAttributes bounds the attributes of a transform. One type is defined, Key Length (RFC 7296 section 3.3.5).
 	MaxAttributes = 8
-	// MaxSPISize is the size in octets of the largest SPI there is, that of IKE (RFC 7296 section 3.3.1); other
-	// protocols may have SPIs that we only carry, so it is the format's limit that counts for them.
-	MaxSPISize = math.MaxUint8
 	// MaxSelectors bounds the selectors of a TS payload. It is what its count can say (RFC 7296 section 3.13).
 	MaxSelectors = math.MaxUint8
 	// MaxDeleteSPIs bounds the SPIs of a Delete payload. A peer with more child SAs can send several payloads.

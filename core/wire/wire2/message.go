@@ -53,9 +53,8 @@ func parseHeader(packet []byte) (wire.Header, error) {
 	h, err := wire.ParseHeader(packet)
 	switch {
 	case err != nil:
-		e := syntaxError(TypeNone, err).(*Error)
-		e.Notify = 0 // without a header there is no SA to answer for
-		return h, e
+		// Without a header there is no SA to answer for.
+		return h, &Error{Rule: "a message has at least the 28 octets of its header (RFC 7296 section 3.1)"}
 	case h.Major > version:
 		return h, &Error{Offset: 17, Rule: "the major version is 2 (RFC 7296 section 2.5)", Notify: InvalidMajorVersion}
 	case h.Major < version:
@@ -102,7 +101,7 @@ func countPayloads(first wire.PayloadType, b []byte, base int) (int, error) {
 		}
 	}
 	if err := chain.Finish(); err != nil {
-		return 0, syntaxError(chain.Pending(), err)
+		return 0, syntaxError(chain.Current(), err)
 	}
 	return n, nil
 }

@@ -89,7 +89,7 @@ const (
 // notifies are ignored (RFC 7296 section 3.10.1).
 func (t NotifyType) IsError() bool { return t < firstStatus }
 
-// String returns the IANA name, or the number of a type without one here.
+// String returns the IANA name, or NOTIFY_ and the number of a type without one here.
 func (t NotifyType) String() string {
 	if name, ok := notifyNames[t]; ok {
 		return name
@@ -132,4 +132,49 @@ var notifyNames = map[NotifyType]string{
 	ChildlessIKEv2Supported:    "CHILDLESS_IKEV2_SUPPORTED",
 	IKEv2FragmentationSupport:  "IKEV2_FRAGMENTATION_SUPPORTED",
 	SignatureHashAlgorithms:    "SIGNATURE_HASH_ALGORITHMS",
+
+	// Registered since, so that logs can name what peers send.
+	40:    "UNACCEPTABLE_ADDRESSES",              // RFC 4555
+	41:    "UNEXPECTED_NAT_DETECTED",             // RFC 4555
+	42:    "USE_ASSIGNED_HoA",                    // RFC 5026
+	47:    "STATE_NOT_FOUND",                     // RFC 9370
+	48:    "TS_MAX_QUEUE",                        // RFC 9611
+	16400: "UPDATE_SA_ADDRESSES",                 // RFC 4555
+	16401: "COOKIE2",                             // RFC 4555
+	16402: "NO_NATS_ALLOWED",                     // RFC 4555
+	16403: "AUTH_LIFETIME",                       // RFC 4478
+	16404: "MULTIPLE_AUTH_SUPPORTED",             // RFC 4739
+	16405: "ANOTHER_AUTH_FOLLOWS",                // RFC 4739
+	16406: "REDIRECT_SUPPORTED",                  // RFC 5685
+	16407: "REDIRECT",                            // RFC 5685
+	16408: "REDIRECTED_FROM",                     // RFC 5685
+	16409: "TICKET_LT_OPAQUE",                    // RFC 5723
+	16410: "TICKET_REQUEST",                      // RFC 5723
+	16411: "TICKET_ACK",                          // RFC 5723
+	16412: "TICKET_NACK",                         // RFC 5723
+	16413: "TICKET_OPAQUE",                       // RFC 5723
+	16414: "LINK_ID",                             // RFC 5739
+	16415: "USE_WESP_MODE",                       // RFC 5840
+	16419: "QUICK_CRASH_DETECTION",               // RFC 6290
+	16420: "IKEV2_MESSAGE_ID_SYNC_SUPPORTED",     // RFC 6311
+	16421: "IPSEC_REPLAY_COUNTER_SYNC_SUPPORTED", // RFC 6311
+	16422: "IKEV2_MESSAGE_ID_SYNC",               // RFC 6311
+	16423: "IPSEC_REPLAY_COUNTER_SYNC",           // RFC 6311
+	16424: "SECURE_PASSWORD_METHODS",             // RFC 6467
+	16425: "PSK_PERSIST",                         // RFC 6631
+	16426: "PSK_CONFIRM",                         // RFC 6631
+	16427: "ERX_SUPPORTED",                       // RFC 6867
+	16432: "CLONE_IKE_SA_SUPPORTED",              // RFC 7791
+	16433: "CLONE_IKE_SA",                        // RFC 7791
+	16434: "PUZZLE",                              // RFC 8019
+	16435: "USE_PPK",                             // RFC 8784
+	16436: "PPK_IDENTITY",                        // RFC 8784
+	16437: "NO_PPK_AUTH",                         // RFC 8784
+	16438: "INTERMEDIATE_EXCHANGE_SUPPORTED",     // RFC 9242
+	16439: "IP4_ALLOWED",                         // RFC 8983
+	16440: "IP6_ALLOWED",                         // RFC 8983
+	16441: "ADDITIONAL_KEY_EXCHANGE",             // RFC 9370
+	16442: "USE_AGGFRAG",                         // RFC 9347
+	16443: "SUPPORTED_AUTH_METHODS",              // RFC 9593
+	16444: "SA_RESOURCE_INFO",                    // RFC 9611
 }

