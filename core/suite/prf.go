@@ -1,6 +1,9 @@
 package suite
 
-import "fmt"
+import (
+	"fmt"
+	"slices"
+)
 
 // maxRounds is how often prf+ may call prf: its counter is one octet (RFC 7296 section 2.13).
 const maxRounds = 255
@@ -23,12 +26,16 @@ func (p *PRF) Plus(key, seed []byte, n int) ([]byte, error) {
 	}
 	mac := p.newMAC(key)
 	out := make([]byte, 0, rounds*p.OutLen)
+	input := append(slices.Clone(seed), 0) // S | counter
+	defer clear(input)
 	var last []byte // T(i-1)
 	for i := range rounds {
-		mac.Reset()
+		if i > 0 {
+			mac.Reset()
+		}
+		input[len(seed)] = byte(i + 1)
 		mac.Write(last)
-		mac.Write(seed)
-		mac.Write([]byte{byte(i + 1)})
+		mac.Write(input)
 		out = mac.Sum(out)
 		last = out[i*p.OutLen:]
 	}
