@@ -1,0 +1,175 @@
+package policy
+
+import (
+	"fmt"
+	"net/netip"
+
+	"github.com/parley-ike/parley/core/wire/wire2"
+)
+
+// Selector is one traffic selector: an address range, a protocol and a port range (RFC 7296 section 3.13.1). Protocol 0 is
+// any. All ports are 0 to 65535; OPAQUE ports, which packets hide, are 65535 to 0. For ICMP and MIPv6 the ports hold the type
+// in the upper and the code in the lower octet.
+type Selector struct {
+	Protocol           uint8
+	StartPort, EndPort uint16
+	Start, End         netip.Addr
+}
+
+const maxPort = 65535
+
+// SelectorOf returns the selector for all traffic of a prefix.
+func SelectorOf(p netip.Prefix) Selector {
+	p = p.Masked()
+	return Selector{EndPort: maxPort, Start: p.Addr(), End: lastAddr(p)}
+}
+
+// lastAddr returns the highest address of a masked prefix.
+func lastAddr(p netip.Prefix) netip.Addr {
+	b := p.Addr().AsSlice()
+	for i := p.Bits(); i < len(b)*8; i++ {
+		b[i/8] |= 0x80 >> (i % 8)
+	}
+	a, _ := netip.AddrFromSlice(b)
+	return a
+}
+
+// valid reports whether the addresses are of one family and in order, and the ports in order or OPAQUE.
+func (s Selector) valid() bool {
+	return s.Start.IsValid() && s.Start.BitLen() == s.End.BitLen() && s.Start.Zone() == "" && s.End.Zone() == "" &&
+		s.Start.Compare(s.End) <= 0 && (s.StartPort <= s.EndPort || s.opaque())
+}
+
+func (s Selector) opaque() bool   { return s.StartPort == maxPort && s.EndPort == 0 }
+func (s Selector) allPorts() bool { return s.StartPort == 0 && s.EndPort == maxPort }
+
+// Intersect returns the traffic that both select, and whether there is any.
+func Intersect(a, b Selector) (Selector, bool) {
+	if !a.valid() || !b.valid() || a.Start.BitLen() != b.Start.BitLen() {
+		return Selector{}, false
+	}
+	both := Selector{Protocol: max(a.Protocol, b.Protocol), Start: later(a.Start, b.Start), End: earlier(a.End, b.End)}
+	if a.Protocol != b.Protocol && a.Protocol != 0 && b.Protocol != 0 || both.Start.Compare(both.End) > 0 {
+		return Selector{}, false
+	}
+	var ok bool
+	both.StartPort, both.EndPort, ok = commonPorts(a, b)
+	if !ok {
+		return Selector{}, false
+	}
+	return both, true
+}
+
+// commonPorts intersects port ranges. OPAQUE is part of all ports and of no other range (RFC 4301 section 4.4.1.1).
+func commonPorts(a, b Selector) (start, end uint16, ok bool) {
+	switch {
+	case a.opaque() && (b.opaque() || b.allPorts()), b.opaque() && a.allPorts():
+		return maxPort, 0, true
+	case a.opaque() || b.opaque():
+		return 0, 0, false
+	}
+	start, end = max(a.StartPort, b.StartPort), min(a.EndPort, b.EndPort)
+	return start, end, start <= end
+}
+
+func later(a, b netip.Addr) netip.Addr {
+	if a.Compare(b) > 0 {
+		return a
+	}
+	return b
+}
+
+func earlier(a, b netip.Addr) netip.Addr {
+	if a.Compare(b) < 0 {
+		return a
+	}
+	return b
+}
+
+// Contains reports whether s selects all that other selects.
+func (s Selector) Contains(other Selector) bool {
+	both, ok := Intersect(s, other)
+	return ok && both == other
+}
+
+// SelectorsFromWire returns the selectors of a TS payload. Those of an unknown type are left out, as are those whose ends are
+// in the wrong order: they select nothing.
+func SelectorsFromWire(all []wire2.TrafficSelector) []Selector {
+	var out []Selector
+	for _, w := range all {
+		if s, ok := selectorFromWire(w); ok {
+			out = append(out, s)
+		}
+	}
+	return out
+}
+
+func selectorFromWire(w wire2.TrafficSelector) (Selector, bool) {
+	if w.Type != wire2.TSIPv4AddrRange && w.Type != wire2.TSIPv6AddrRange {
+		return Selector{}, false
+	}
+	s := Selector{Protocol: w.Protocol, StartPort: w.StartPort, EndPort: w.EndPort}
+	s.Start, _ = netip.AddrFromSlice(w.StartAddr)
+	s.End, _ = netip.AddrFromSlice(w.EndAddr)
+	return s, s.valid() && s.Start.Is4() == (w.Type == wire2.TSIPv4AddrRange)
+}
+
+// SelectorsToWire returns the selectors as they are sent.
+func SelectorsToWire(all []Selector) []wire2.TrafficSelector {
+	var out []wire2.TrafficSelector
+	for _, s := range all {
+		w := wire2.TrafficSelector{Type: wire2.TSIPv6AddrRange, Protocol: s.Protocol, StartPort: s.StartPort, EndPort: s.EndPort,
+			StartAddr: s.Start.AsSlice(), EndAddr: s.End.AsSlice()}
+		if s.Start.Is4() {
+			w.Type = wire2.TSIPv4AddrRange
+		}
+		out = append(out, w)
+	}
+	return out
+}
+
+// String returns the selector as ParseSelector reads it: "10.1.0.0/16", "10.0.0.1-10.0.0.9[tcp/80]".
+func (s Selector) String() string { return s.addresses() + s.ports() }
+
+func (s Selector) addresses() string {
+	switch {
+	case s.Start == s.End:
+		return s.Start.String()
+	case !s.valid():
+		return fmt.Sprintf("%v-%v", s.Start, s.End)
+	}
+	for bits := 0; bits < s.Start.BitLen(); bits++ {
+		if p := netip.PrefixFrom(s.Start, bits); p.Masked() == p && lastAddr(p) == s.End {
+			return p.String()
+		}
+	}
+	return fmt.Sprintf("%v-%v", s.Start, s.End)
+}
+
+func (s Selector) ports() string {
+	protocol := protocolWord(s.Protocol)
+	switch {
+	case s.Protocol == 0 && s.allPorts():
+		return ""
+	case s.allPorts():
+		return fmt.Sprintf("[%s]", protocol)
+	case s.opaque():
+		return fmt.Sprintf("[%s/opaque]", protocol)
+	case hasTypes(s.Protocol) && s.StartPort>>8 == s.EndPort>>8:
+		return fmt.Sprintf("[%s/%s]", protocol, s.icmp())
+	case s.StartPort == s.EndPort:
+		return fmt.Sprintf("[%s/%d]", protocol, s.StartPort)
+	}
+	return fmt.Sprintf("[%s/%d-%d]", protocol, s.StartPort, s.EndPort)
+}
+
+// icmp returns "8" for all codes of a type, "3.4" for one code.
+func (s Selector) icmp() string {
+	switch {
+	case s.StartPort&0xff == 0 && s.EndPort&0xff == 0xff:
+		return fmt.Sprint(s.StartPort >> 8)
+	case s.StartPort == s.EndPort:
+		return fmt.Sprintf("%d.%d", s.StartPort>>8, s.StartPort&0xff)
+	}
+	return fmt.Sprintf("%d.%d-%d.%d", s.StartPort>>8, s.StartPort&0xff, s.EndPort>>8, s.EndPort&0xff)
+}
