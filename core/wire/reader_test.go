@@ -48,16 +48,17 @@ func TestReaderYieldsNilForNothing(t *testing.T) {
 func TestReaderFailureSticks(t *testing.T) {
 	t.Parallel()
 	reads := map[string]func(*wire.Reader){
-		"U8 of none":              func(r *wire.Reader) { r.Skip(3); r.U8() },
-		"U16 of one":              func(r *wire.Reader) { r.Skip(2); r.U16() },
-		"U32 of three":            func(r *wire.Reader) { r.U32() },
-		"too many bytes":          func(r *wire.Reader) { r.Bytes(4) },
-		"a negative count":        func(r *wire.Reader) { r.Bytes(-1) },
-		"too long a structure":    func(r *wire.Reader) { r.Leave(r.Enter(4)) },
-		"a negative structure":    func(r *wire.Reader) { r.Leave(r.Enter(-1)) },
-		"a structure not used":    func(r *wire.Reader) { r.Leave(r.Enter(2)) },
-		"a read past a structure": func(r *wire.Reader) { s := r.Enter(1); r.U16(); r.Leave(s) },
-		"a broken rule":           func(r *wire.Reader) { r.Fail(1, "rule") },
+		"U8 of none":                        func(r *wire.Reader) { r.Skip(3); r.U8() },
+		"U16 of one":                        func(r *wire.Reader) { r.Skip(2); r.U16() },
+		"U32 of three":                      func(r *wire.Reader) { r.U32() },
+		"too many bytes":                    func(r *wire.Reader) { r.Bytes(4) },
+		"a negative count":                  func(r *wire.Reader) { r.Bytes(-1) },
+		"too long a structure":              func(r *wire.Reader) { r.Leave(r.Enter(4)) },
+		"a negative structure":              func(r *wire.Reader) { r.Leave(r.Enter(-1)) },
+		"a structure not used":              func(r *wire.Reader) { r.Leave(r.Enter(2)) },
+		"an inner structure past its outer": func(r *wire.Reader) { o := r.Enter(1); r.Leave(r.Enter(2)); r.Leave(o) },
+		"a read past a structure":           func(r *wire.Reader) { s := r.Enter(1); r.U16(); r.Leave(s) },
+		"a broken rule":                     func(r *wire.Reader) { r.Fail(1, "rule") },
 	}
 	for name, read := range reads {
 		t.Run(name, func(t *testing.T) {

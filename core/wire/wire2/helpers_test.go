@@ -1,6 +1,7 @@
 package wire2_test
 
 import (
+	"bytes"
 	"encoding/hex"
 	"errors"
 	"strings"
@@ -65,8 +66,9 @@ func wantError(t testing.TB, err error, payload wire.PayloadType, notify wire2.N
 	return e
 }
 
-// fixLength writes the message's size into its header.
+// fixLength returns a copy of the message whose header has the right size.
 func fixLength(message []byte) []byte {
+	message = bytes.Clone(message)
 	h, err := wire.ParseHeader(message)
 	if err != nil {
 		return message

@@ -17,7 +17,7 @@ func TestEveryPrefixOfAMessageFails(t *testing.T) {
 			t.Errorf("%d of %d octets are a message", n, len(raw))
 		}
 		// The same with a header that agrees: now the payloads have to notice.
-		m, err := wire2.Parse(fixLength(bytes.Clone(raw[:n])))
+		m, err := wire2.Parse(fixLength(raw[:n]))
 		if err == nil {
 			t.Errorf("%d of %d octets with that length are a message: %+v", n, len(raw), m)
 		}

@@ -169,13 +169,15 @@ func TestReservedFieldsAreIgnoredAndSentAsZero(t *testing.T) {
 // The RESERVED bits beside it are dropped (RFC7296-3.2-5).
 func TestCriticalBitIsKeptForUnknownPayloadsOnly(t *testing.T) {
 	t.Parallel()
-	in := unhex(t, "c8 ff 0006 0102"+"00 ff 0005 09")
+	in := unhex(t, "c8 ff 0006 0102"+"c9 ff 0005 09"+"00 7f 0005 0a")
 	ps, err := wire2.ParsePayloads(wire2.TypeVendorID, in)
-	want := []wire2.Payload{wire2.VendorID{Data: []byte{1, 2}}, wire2.Unknown{Number: 200, Critical: true, Body: []byte{9}}}
+	want := []wire2.Payload{
+		wire2.VendorID{Data: []byte{1, 2}}, wire2.Unknown{Number: 200, Critical: true, Body: []byte{9}}, wire2.Unknown{Number: 201, Body: []byte{10}},
+	}
 	if err != nil || !reflect.DeepEqual(ps, want) {
 		t.Fatalf("decoded %+v, %v", ps, err)
 	}
-	if got := wire2.AppendPayloads(nil, ps); !bytes.Equal(got, unhex(t, "c8 00 0006 0102"+"00 80 0005 09")) {
+	if got := wire2.AppendPayloads(nil, ps); !bytes.Equal(got, unhex(t, "c8 00 0006 0102"+"c9 80 0005 09"+"00 00 0005 0a")) {
 		t.Errorf("sent %x", got)
 	}
 }
@@ -205,6 +207,7 @@ func TestMalformedPayloadsAreRefusedWithTheirRule(t *testing.T) {
 		{"last substruc 3 on the last transform", wire2.TypeSA, "00 00 0010 01 01 00 01 03000008 03000002", 8},
 		{"transform length below its header", wire2.TypeSA, "00 00 0010 01 01 00 01 00000007 03000002", 14},
 		{"transform length beyond the proposal", wire2.TypeSA, "00 00 0010 01 01 00 01 00000009 03000002", 12},
+		{"transform that reaches into the next proposal", wire2.TypeSA, "02 00 0010 01 01 00 01 00000009 03000002 00 00 0010 02 01 00 01 00000008 03000002", 12},
 		{"octets after the last transform", wire2.TypeSA, "00 00 0011 01 01 00 01 00000008 03000002 ff", 16},
 		{"attribute length beyond the transform", wire2.TypeSA, "00 00 0014 01 01 00 01 0000000c 0100000c 000e0001", 20},
 		{"attribute of 3 octets", wire2.TypeSA, "00 00 0013 01 01 00 01 0000000b 0100000c 800e00", 18},
