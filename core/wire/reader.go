@@ -11,7 +11,9 @@ type SyntaxError struct {
 	Rule   string // the rule that is broken
 }
 
-func (e *SyntaxError) Error() string { return fmt.Sprintf("wire: at octet %d this rule is broken: %s", e.Offset, e.Rule) }
+func (e *SyntaxError) Error() string {
+	return fmt.Sprintf("wire: at octet %d this rule is broken: %s", e.Offset, e.Rule)
+}
 
 const (
 	ruleTruncated = "a field ends within its payload"
