@@ -102,6 +102,22 @@ func TestPRFPlusLengths(t *testing.T) {
 	}
 }
 
+// RFC 7296 section 2.13: the preferred key of an HMAC is as long as its hash (RFC7296-2.13-2); RFC 4868 section 2.1.1 says
+// so for integrity.
+func TestHMACKeysAreAsLongAsTheHash(t *testing.T) {
+	t.Parallel()
+	for _, p := range prfs {
+		if n := len(p.Sum(nil)); p.KeyLen != n || p.OutLen != n {
+			t.Errorf("%s: key %d, output %d, really %d", p.Name, p.KeyLen, p.OutLen, n)
+		}
+	}
+	for _, i := range integrities {
+		if n := i.newMAC(nil).Size(); i.KeyLen != n {
+			t.Errorf("%s: key %d, hash %d", i.Name, i.KeyLen, n)
+		}
+	}
+}
+
 // RFC7296-2.13-2, RFC7296-2.14-1, RFC 5282 section 7.1, RFC 7634 section 3: lengths of all keys, for every combination.
 func TestKeysHaveTheLengthsOfTheirAlgorithms(t *testing.T) {
 	t.Parallel()

@@ -136,14 +136,11 @@ func (p *Protection) OpenFragment(packet []byte) (wire2.SKF, error) {
 	if err != nil {
 		return wire2.SKF{}, err
 	}
-	if len(skf.Body) < fragmentLen {
-		return wire2.SKF{}, errNotProtected
-	}
 	plain, err := p.open(packet, skf.Offset+wire.PayloadHeaderLen+fragmentLen)
 	if err != nil {
 		return wire2.SKF{}, err
 	}
-	f := wire2.SKF{
+	f := wire2.SKF{ // an IV lies behind the numbers, or open would have failed
 		First:  skf.Next,
 		Number: binary.BigEndian.Uint16(skf.Body),
 		Total:  binary.BigEndian.Uint16(skf.Body[2:]),

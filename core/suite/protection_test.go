@@ -256,6 +256,12 @@ func relabelled(msg []byte) []byte {
 // forge returns an authentic message around any inside: payloads, padding and pad length as given.
 func forge(t testing.TB, p *Protection, first wire.PayloadType, inside []byte) []byte {
 	t.Helper()
+	return forgeSpoilt(t, p, first, inside, func([]byte) {})
+}
+
+// forgeSpoilt is forge, with a hand on the message before it is sealed.
+func forgeSpoilt(t testing.TB, p *Protection, first wire.PayloadType, inside []byte, spoil func(msg []byte)) []byte {
+	t.Helper()
 	h := testHeader
 	h.NextPayload = wire2.TypeSK
 	msg := append(h.Append(nil), byte(first), 0, 0, 0)
@@ -263,6 +269,7 @@ func forge(t testing.TB, p *Protection, first wire.PayloadType, inside []byte) [
 	total := len(msg) + p.icvLen
 	binary.BigEndian.PutUint32(msg[lengthOffset:], uint32(total))
 	binary.BigEndian.PutUint16(msg[wire.HeaderLen+2:], uint16(total-wire.HeaderLen))
+	spoil(msg)
 	sealed, err := p.box.seal(msg, wire.HeaderLen+wire.PayloadHeaderLen, testRand())
 	if err != nil {
 		t.Fatal(err)
@@ -318,6 +325,64 @@ func TestWrongPaddingAndWrongChecksumLookTheSame(t *testing.T) {
 			t.Errorf("all padding: %+v, %v", m.Payloads, err)
 		}
 	})
+}
+
+// Only a peer with the keys can send these; they are refused like forgeries and break nothing.
+func TestAuthenticMessagesWithFalseLengthsAreRefused(t *testing.T) {
+	t.Parallel()
+	forEachSuite(t, func(t *testing.T, s Suite) {
+		sender, receiver := pair(t, s)
+		inside := append(make([]byte, 31), 31)
+		for name, spoil := range map[string]func(msg []byte){
+			"header length short":  func(msg []byte) { msg[lengthOffset+3]-- },
+			"header length long":   func(msg []byte) { msg[lengthOffset+3]++ },
+			"header length huge":   func(msg []byte) { msg[lengthOffset] = 255 },
+			"payload length short": func(msg []byte) { msg[wire.HeaderLen+3]-- },
+			"payload length long":  func(msg []byte) { msg[wire.HeaderLen+3]++ },
+			"payload length three": func(msg []byte) { msg[wire.HeaderLen+3] = 3 },
+			"another payload type": func(msg []byte) { msg[16] = byte(wire2.TypeSA) },
+		} {
+			if m, err := receiver.Open(forgeSpoilt(t, sender, wire2.TypeNone, inside, spoil)); !errors.Is(err, ErrIntegrity) {
+				t.Errorf("%s: %+v, %v", name, m, err)
+			}
+		}
+		if _, err := receiver.Open(forge(t, sender, wire2.TypeNone, inside)); err != nil {
+			t.Errorf("the same unspoilt: %v", err)
+		}
+	})
+}
+
+func TestAnAuthenticMessageWithoutPadLengthIsRefused(t *testing.T) {
+	t.Parallel()
+	for _, s := range []Suite{{Encr: EncrAESGCM16, KeyBits: 128}, {Encr: EncrChaCha20Poly1305}} {
+		sender, receiver := pair(t, s)
+		if _, err := receiver.Open(forge(t, sender, wire2.TypeNone, nil)); err != ErrIntegrity {
+			t.Errorf("%v: %v", s, err)
+		}
+	}
+}
+
+// RFC7296-3.14-4: CBC takes whole blocks, an IV and one more at least, even from a peer whose checksum is right.
+func TestAuthenticCBCMessagesAreWholeBlocks(t *testing.T) {
+	t.Parallel()
+	for _, i := range integrities {
+		sender, receiver := pair(t, Suite{Encr: EncrAESCBC, KeyBits: 256, Integ: i.ID})
+		h := testHeader
+		h.NextPayload = wire2.TypeSK
+		for n := range 65 { // octets between payload header and checksum
+			msg := append(h.Append(nil), make([]byte, wire.PayloadHeaderLen+n+i.ICVLen)...)
+			msg = relabelled(msg)
+			end := len(msg) - i.ICVLen
+			copy(msg[end:], sender.box.(*cbcBox).icv(msg[:end]))
+			_, ok := receiver.box.open(msg, wire.HeaderLen+wire.PayloadHeaderLen)
+			if ok != (n >= 32 && n%16 == 0) {
+				t.Errorf("%s: %d octets are accepted: %t", i.Name, n, ok)
+			}
+			if _, err := receiver.Open(msg); !ok && err != ErrIntegrity {
+				t.Errorf("%s: %d octets: %v", i.Name, n, err)
+			}
+		}
+	}
 }
 
 // RFC7296-3.14-4 and -5: aligned, and no longer than needed; Overhead is what the worst length takes.
@@ -483,7 +548,7 @@ func TestNewProtectionRefusesKeysOfOtherLengths(t *testing.T) {
 	t.Parallel()
 	forEachSuite(t, func(t *testing.T, s Suite) {
 		encr, integ, _ := s.lens()
-		for _, n := range [][2]int{{encr - 1, integ}, {encr + 1, integ}, {encr, integ + 1}, {0, integ}, {integ, encr + 1}} {
+		for _, n := range [][2]int{{encr - 1, integ}, {encr + 1, integ}, {encr, integ + 1}, {encr - 1, integ + 1}, {0, integ}, {integ, encr + 1}} {
 			if p, err := NewProtection(s, octets(n[0]), octets(n[1])); err == nil || p != nil {
 				t.Errorf("keys of %d and %d octets are accepted", n[0], n[1])
 			}

@@ -122,9 +122,6 @@ func entries(t Transform, words []string) (all []entry) {
 
 // near returns the few words that differ least from token, nearest first.
 func near(token string) []string {
-	if len(token) > maxTokenLen {
-		return nil
-	}
 	distance := func(w string) int { return levenshtein.Distance(token, w, nil) }
 	var words []string
 	for _, v := range vocabulary {
@@ -135,6 +132,3 @@ func near(token string) []string {
 	slices.SortStableFunc(words, func(a, b string) int { return distance(a) - distance(b) })
 	return words[:min(len(words), maxSuggestions)]
 }
-
-// maxTokenLen is well above the longest word; a longer one is no slip, and comparing it would be work for nothing.
-const maxTokenLen = 32
