@@ -1,0 +1,147 @@
+package lab
+
+import (
+	"encoding/binary"
+	"fmt"
+	"sync"
+
+	"golang.org/x/sys/unix"
+)
+
+// Counts says what crossed a link. Both directions count.
+type Counts struct {
+	ESP       int // IP protocol 50
+	ESPinUDP  int // UDP 4500 with a non-zero SPI (RFC 3948 section 2.1)
+	IKE       int // UDP 500, or 4500 behind the non-ESP marker
+	Keepalive int // one octet 0xFF on UDP 4500
+	ClearICMP int // ICMP and ICMPv6 echo, outside any ESP
+	Other     int
+}
+
+// Protected is the number of ESP packets, encapsulated or not.
+func (c Counts) Protected() int { return c.ESP + c.ESPinUDP }
+
+// Capture counts the packets of a link until it is closed.
+type Capture struct {
+	fd     int
+	done   chan struct{}
+	mu     sync.Mutex
+	counts Counts
+}
+
+// NewCapture starts to count on a link of the namespace.
+func (ns *Namespace) NewCapture(link string) (*Capture, error) {
+	l, err := ns.Links.LinkByName(link)
+	if err != nil {
+		return nil, fmt.Errorf("lab: capture on %s: %w", link, err)
+	}
+	c := &Capture{done: make(chan struct{})}
+	err = ns.Do(func() (err error) {
+		all := htons(unix.ETH_P_ALL)
+		if c.fd, err = unix.Socket(unix.AF_PACKET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, int(all)); err != nil {
+			return err
+		}
+		timeout := unix.Timeval{Usec: 100_000} // so that Close is noticed
+		if err := unix.SetsockoptTimeval(c.fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &timeout); err != nil {
+			return err
+		}
+		return unix.Bind(c.fd, &unix.SockaddrLinklayer{Protocol: all, Ifindex: l.Attrs().Index})
+	})
+	if err != nil {
+		return nil, fmt.Errorf("lab: capture on %s: %w", link, err)
+	}
+	go c.run()
+	return c, nil
+}
+
+func htons(v uint16) uint16 { return v<<8 | v>>8 }
+
+func (c *Capture) run() {
+	buf := make([]byte, 65536)
+	for {
+		select {
+		case <-c.done:
+			_ = unix.Close(c.fd)
+			return
+		default:
+		}
+		if n, _, err := unix.Recvfrom(c.fd, buf, 0); err == nil {
+			c.mu.Lock()
+			c.counts.add(buf[:n])
+			c.mu.Unlock()
+		}
+	}
+}
+
+// Counts returns what was seen so far.
+func (c *Capture) Counts() Counts {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.counts
+}
+
+// Reset begins to count anew.
+func (c *Capture) Reset() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.counts = Counts{}
+}
+
+// Close ends the capture.
+func (c *Capture) Close() { close(c.done) }
+
+func (c *Counts) add(ip []byte) {
+	switch protocol, payload := transport(ip); protocol {
+	case unix.IPPROTO_ESP:
+		c.ESP++
+	case unix.IPPROTO_UDP:
+		c.addUDP(payload)
+	case unix.IPPROTO_ICMP:
+		c.addEcho(payload, 0, 8)
+	case unix.IPPROTO_ICMPV6:
+		c.addEcho(payload, 128, 129)
+	default:
+		c.Other++
+	}
+}
+
+func (c *Counts) addEcho(icmp []byte, types ...byte) {
+	for _, t := range types {
+		if len(icmp) > 0 && icmp[0] == t {
+			c.ClearICMP++
+			return
+		}
+	}
+	c.Other++
+}
+
+func (c *Counts) addUDP(udp []byte) {
+	if len(udp) < 8 {
+		c.Other++
+		return
+	}
+	from, to, data := binary.BigEndian.Uint16(udp), binary.BigEndian.Uint16(udp[2:]), udp[8:]
+	switch {
+	case from == 500 || to == 500:
+		c.IKE++
+	case from != 4500 && to != 4500:
+		c.Other++
+	case len(data) == 1 && data[0] == 0xff:
+		c.Keepalive++
+	case len(data) >= 4 && binary.BigEndian.Uint32(data) != 0:
+		c.ESPinUDP++
+	default:
+		c.IKE++
+	}
+}
+
+// transport returns the protocol and payload of an IP packet. Extension headers are not walked: nobody here sends them.
+func transport(ip []byte) (protocol int, payload []byte) {
+	switch {
+	case len(ip) >= 20 && ip[0]>>4 == 4 && len(ip) >= int(ip[0]&15)*4:
+		return int(ip[9]), ip[int(ip[0]&15)*4:]
+	case len(ip) >= 40 && ip[0]>>4 == 6:
+		return int(ip[6]), ip[40:]
+	}
+	return -1, nil
+}

@@ -1,0 +1,158 @@
+package lab
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"runtime"
+
+	"github.com/vishvananda/netlink"
+	"github.com/vishvananda/netns"
+)
+
+// Namespace is a network namespace without a name in the file system: it lives as long as somebody holds it.
+type Namespace struct {
+	Name   string // for people
+	handle netns.NsHandle
+	Links  *netlink.Handle
+}
+
+// NewNamespace makes an empty network namespace with its loopback up.
+func NewNamespace(name string) (*Namespace, error) {
+	handle, err := newHandle()
+	if err != nil {
+		return nil, fmt.Errorf("lab: make network namespace %s: %w (root or a user namespace is needed)", name, err)
+	}
+	links, err := netlink.NewHandleAt(handle)
+	if err != nil {
+		_ = handle.Close()
+		return nil, fmt.Errorf("lab: netlink in %s: %w", name, err)
+	}
+	ns := &Namespace{Name: name, handle: handle, Links: links}
+	if err := ns.up("lo"); err != nil {
+		ns.Close()
+		return nil, err
+	}
+	return ns, nil
+}
+
+// newHandle makes the namespace on a thread of its own, which ends with its goroutine because it stays locked.
+func newHandle() (netns.NsHandle, error) {
+	type made struct {
+		handle netns.NsHandle
+		err    error
+	}
+	result := make(chan made)
+	go func() {
+		runtime.LockOSThread()
+		handle, err := netns.New()
+		result <- made{handle, err}
+	}()
+	m := <-result
+	return m.handle, m.err
+}
+
+// Do runs f on a thread that is in the namespace. Sockets that f opens stay there. f must not start goroutines that
+// rely on it.
+func (ns *Namespace) Do(f func() error) error {
+	result := make(chan error)
+	go func() {
+		runtime.LockOSThread() // the thread is not used again
+		if err := netns.Set(ns.handle); err != nil {
+			result <- fmt.Errorf("lab: enter %s: %w", ns.Name, err)
+			return
+		}
+		result <- f()
+	}()
+	return <-result
+}
+
+// Start starts a command in the namespace.
+func (ns *Namespace) Start(cmd *exec.Cmd) error { return ns.Do(cmd.Start) }
+
+// Run runs a command in the namespace to its end.
+func (ns *Namespace) Run(cmd *exec.Cmd) error {
+	if err := ns.Start(cmd); err != nil {
+		return err
+	}
+	return cmd.Wait()
+}
+
+// Close lets go of the namespace; the kernel removes it with the last process in it.
+func (ns *Namespace) Close() {
+	ns.Links.Close()
+	_ = ns.handle.Close()
+}
+
+func (ns *Namespace) up(link string) error {
+	l, err := ns.Links.LinkByName(link)
+	if err == nil {
+		err = ns.Links.LinkSetUp(l)
+	}
+	if err != nil {
+		return fmt.Errorf("lab: %s: bring up %s: %w", ns.Name, link, err)
+	}
+	return nil
+}
+
+// Addr gives a link an address such as "10.9.0.1/24"; a link that does not exist is made as one end of a veth pair, so
+// that a namespace has protected networks of its own.
+func (ns *Namespace) Addr(link, cidr string) error {
+	l, err := ns.Links.LinkByName(link)
+	if err != nil {
+		if l, err = ns.stub(link); err != nil {
+			return err
+		}
+	}
+	addr, err := netlink.ParseAddr(cidr)
+	if err != nil {
+		return fmt.Errorf("lab: address %s: %w", cidr, err)
+	}
+	if addr.IP.To4() == nil {
+		addr.Flags = 0x02 // IFA_F_NODAD: usable at once
+	}
+	if err := ns.Links.AddrReplace(l, addr); err != nil {
+		return fmt.Errorf("lab: %s: give %s to %s: %w", ns.Name, cidr, link, err)
+	}
+	return nil
+}
+
+func (ns *Namespace) stub(name string) (netlink.Link, error) {
+	veth := &netlink.Veth{LinkAttrs: netlink.LinkAttrs{Name: name}, PeerName: name + "x"}
+	if err := ns.Links.LinkAdd(veth); err != nil {
+		return nil, fmt.Errorf("lab: %s: make %s: %w", ns.Name, name, err)
+	}
+	for _, end := range []string{name, name + "x"} {
+		if err := ns.up(end); err != nil {
+			return nil, err
+		}
+	}
+	return ns.Links.LinkByName(name)
+}
+
+// Join connects two namespaces by a veth pair whose ends are named alike on both sides.
+func Join(a, b *Namespace, link string) error {
+	veth := &netlink.Veth{LinkAttrs: netlink.LinkAttrs{Name: link}, PeerName: link, PeerNamespace: netlink.NsFd(int(b.handle))}
+	if err := a.Links.LinkAdd(veth); err != nil {
+		return fmt.Errorf("lab: join %s and %s: %w", a.Name, b.Name, err)
+	}
+	for _, ns := range []*Namespace{a, b} {
+		if err := ns.up(link); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Possible reports why network namespaces cannot be made here, nil when they can.
+func Possible() error {
+	ns, err := NewNamespace("probe")
+	if err != nil {
+		return err
+	}
+	ns.Close()
+	if _, err := os.Stat("/dev/net/tun"); err != nil {
+		return fmt.Errorf("lab: no TUN device: %w (load the kernel's tun module)", err)
+	}
+	return nil
+}

@@ -1,0 +1,114 @@
+package lab
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+)
+
+// StrongSwanPackages are Debian's packages of charon with its userspace ESP.
+var StrongSwanPackages = []string{
+	"charon-systemd", "strongswan-swanctl", "libstrongswan-standard-plugins", "libstrongswan-extra-plugins", "libcharon-extra-plugins",
+}
+
+// CacheDir is where unpacked packages are kept: PARLEY_CACHE, or a folder of the user's cache.
+func CacheDir() string {
+	if dir := os.Getenv("PARLEY_CACHE"); dir != "" {
+		return dir
+	}
+	if dir, err := os.UserCacheDir(); err == nil {
+		return filepath.Join(dir, "parley")
+	}
+	return filepath.Join(os.TempDir(), "parley-cache")
+}
+
+// Root is a folder with unpacked packages that a Peer sees laid over the machine's own /usr and /etc.
+type Root string
+
+// ErrNoPackages says that Debian's packages cannot be had here.
+var ErrNoPackages = errors.New("lab: Debian's packages cannot be had")
+
+// Unpack makes sure that the packages and what they need beyond this machine's own are unpacked in the cache under
+// name, and returns the folder. Nothing is installed. Progress goes to out.
+func Unpack(name string, packages []string, out io.Writer) (Root, error) {
+	root := Root(filepath.Join(CacheDir(), name))
+	if _, err := os.Stat(root.done()); err == nil {
+		return root, nil
+	}
+	if _, err := exec.LookPath("apt-get"); err != nil {
+		return "", fmt.Errorf("%w: no apt-get on this machine", ErrNoPackages)
+	}
+	fmt.Fprintf(out, "fetching %s from Debian\n", strings.Join(packages, ", "))
+	files, err := download(string(root)+".debs", packages)
+	if err != nil {
+		return "", err
+	}
+	for _, file := range files {
+		if err := run("dpkg", "-x", file, string(root)); err != nil {
+			return "", err
+		}
+	}
+	if err := root.mergeUsr(); err != nil {
+		return "", err
+	}
+	return root, os.WriteFile(root.done(), nil, 0o644)
+}
+
+func (r Root) done() string { return filepath.Join(string(r), ".complete") }
+
+// mergeUsr moves what packages put in /lib and /sbin to /usr, where those are links to on today's Debian.
+func (r Root) mergeUsr() error {
+	for _, dir := range []string{"bin", "sbin", "lib", "lib64"} {
+		from := filepath.Join(string(r), dir)
+		if _, err := os.Stat(from); err != nil {
+			continue
+		}
+		to := filepath.Join(string(r), "usr", dir)
+		if err := os.MkdirAll(to, 0o755); err != nil {
+			return err
+		}
+		if err := run("cp", "-a", from+"/.", to); err != nil {
+			return err
+		}
+	}
+	return os.MkdirAll(filepath.Join(string(r), "etc"), 0o755)
+}
+
+func download(dir string, packages []string) ([]string, error) {
+	if err := os.MkdirAll(filepath.Join(dir, "partial"), 0o755); err != nil {
+		return nil, err
+	}
+	fetch := append([]string{"install", "-y", "--download-only", "--no-install-recommends", "--reinstall",
+		"-o", "Dir::Cache::archives=" + dir, "-o", "Debug::NoLocking=1", "-o", "APT::Sandbox::User=root"}, packages...)
+	if run("apt-get", fetch...) != nil { // perhaps the lists are missing or old
+		if err := run("apt-get", "update"); err != nil {
+			return nil, fmt.Errorf("%w: %w", ErrNoPackages, err)
+		}
+		if err := run("apt-get", fetch...); err != nil {
+			return nil, fmt.Errorf("%w: %w", ErrNoPackages, err)
+		}
+	}
+	files, err := filepath.Glob(filepath.Join(dir, "*.deb"))
+	if err == nil && len(files) == 0 {
+		err = fmt.Errorf("%w: apt-get brought no file", ErrNoPackages)
+	}
+	return files, err
+}
+
+func run(name string, args ...string) error {
+	cmd := exec.Command(name, args...)
+	cmd.Env = append(os.Environ(), "DEBIAN_FRONTEND=noninteractive", "LC_ALL=C")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("lab: %s: %w: %s", name, err, lastLine(out))
+	}
+	return nil
+}
+
+func lastLine(out []byte) string {
+	lines := strings.Split(strings.TrimSpace(string(out)), "\n")
+	return lines[len(lines)-1]
+}
