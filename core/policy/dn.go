@@ -141,10 +141,10 @@ func isHex(c byte) bool {
 	return '0' <= c && c <= '9' || 'a' <= c && c <= 'f' || 'A' <= c && c <= 'F'
 }
 
-// dnString returns the text of a DER name, and whether it is one.
+// dnString returns the text of a DER name, and whether it has one.
 func dnString(der string) (string, bool) {
 	names, ok := decodeDN(der)
-	if !ok {
+	if !ok || len(names) == 0 {
 		return "", false
 	}
 	var parts []string

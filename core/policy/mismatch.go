@@ -165,8 +165,8 @@ func notOurs(scope Scope, p *pair, typ wire2.TransformType, ask string) string {
 	case onlyNone(have) && typ == wire2.TransformKE:
 		return fmt.Sprintf("add none to the key exchange methods of our %v proposals, or ask the peer for %s", scope, ask)
 	}
-	return fmt.Sprintf("the peer's proposal %d has only %s there, which Parley does not have: ask the peer for %s",
-		p.theirs.Number, either(words(have)), ask)
+	return fmt.Sprintf("the peer's proposal %d has only %s for %s, which Parley does not have: ask the peer for %s",
+		p.theirs.Number, either(words(have)), typeName(typ), ask)
 }
 
 // wholeProposal is the advice when more stands between the two: a proposal of the peer's own making.

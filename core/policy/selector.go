@@ -155,21 +155,22 @@ func (s Selector) ports() string {
 		return fmt.Sprintf("[%s]", protocol)
 	case s.opaque():
 		return fmt.Sprintf("[%s/opaque]", protocol)
-	case hasTypes(s.Protocol) && s.StartPort>>8 == s.EndPort>>8:
-		return fmt.Sprintf("[%s/%s]", protocol, s.icmp())
+	case hasTypes(s.Protocol):
+		return fmt.Sprintf("[%s/%s]", protocol, s.types())
 	case s.StartPort == s.EndPort:
 		return fmt.Sprintf("[%s/%d]", protocol, s.StartPort)
 	}
 	return fmt.Sprintf("[%s/%d-%d]", protocol, s.StartPort, s.EndPort)
 }
 
-// icmp returns "8" for all codes of a type, "3.4" for one code.
-func (s Selector) icmp() string {
-	switch {
-	case s.StartPort&0xff == 0 && s.EndPort&0xff == 0xff:
-		return fmt.Sprint(s.StartPort >> 8)
-	case s.StartPort == s.EndPort:
-		return fmt.Sprintf("%d.%d", s.StartPort>>8, s.StartPort&0xff)
+// types returns "8" for all codes of a type, "3.4" for one code, and ranges of them.
+func (s Selector) types() string {
+	first, last := fmt.Sprint(s.StartPort>>8), fmt.Sprint(s.EndPort>>8)
+	if s.StartPort&0xff != 0 || s.EndPort&0xff != 0xff {
+		first, last = fmt.Sprintf("%s.%d", first, s.StartPort&0xff), fmt.Sprintf("%s.%d", last, s.EndPort&0xff)
 	}
-	return fmt.Sprintf("%d.%d-%d.%d", s.StartPort>>8, s.StartPort&0xff, s.EndPort>>8, s.EndPort&0xff)
+	if first == last {
+		return first
+	}
+	return first + "-" + last
 }
