@@ -41,6 +41,8 @@ func ParseProposal(scope Scope, s string) (Proposal, error) {
 	if err != nil {
 		return nil, &ProposalError{Scope: scope, Proposal: s, Reason: err.Error()}
 	}
+	order := scope.types()
+	slices.SortStableFunc(p, func(a, b Transform) int { return slices.Index(order, a.Type) - slices.Index(order, b.Type) })
 	return p, nil
 }
 

@@ -21,12 +21,12 @@ func TestParseProposalReadsTheConfigurationsWords(t *testing.T) {
 		want  string // all there is, in order
 	}{
 		{ScopeIKE, "aes256gcm16-aes128gcm16-prfsha256-x25519-ecp256", "aes256gcm16-aes128gcm16-prfsha256-x25519-ecp256"},
-		{ScopeIKE, "aes256-sha384-sha256-modp2048", "aes256-sha384-sha256-modp2048-prfsha384-prfsha256"},
+		{ScopeIKE, "aes256-sha384-sha256-modp2048", "aes256-sha384-sha256-prfsha384-prfsha256-modp2048"},
 		{ScopeIKE, "AES128-SHA256-prfsha512-ECP384", "aes128-sha256-prfsha512-ecp384"},
 		{ScopeIKE, "chacha20poly1305-prfsha256-x25519", "chacha20poly1305-prfsha256-x25519"},
 		{ScopeESP, "aes256gcm16", "aes256gcm16"},
 		{ScopeESP, "aes256gcm16-ecp256-none", "aes256gcm16-ecp256-none"},
-		{ScopeESP, "aes128-sha1-noesn", "aes128-sha1"},
+		{ScopeESP, "noesn-aes128-sha1", "aes128-sha1"},
 		{ScopeESP, "aes128-sha256-esn-noesn", "aes128-sha256-esn-noesn"},
 	} {
 		p, err := ParseProposal(tt.scope, tt.in)
