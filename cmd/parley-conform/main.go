@@ -1,0 +1,94 @@
+// Command parley-conform shows and judges: the demonstration, and the packages of real peers that the tests run against.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"syscall"
+
+	"github.com/spf13/cobra"
+
+	"github.com/parley-ike/parley/conformance/demo"
+	"github.com/parley-ike/parley/conformance/interop/lab"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	root := &cobra.Command{
+		Use: "parley-conform", Short: "Shows and judges Parley", SilenceUsage: true, SilenceErrors: true,
+	}
+	root.AddCommand(demoCommand(), packagesCommand())
+	if err := root.ExecuteContext(ctx); err != nil {
+		fmt.Fprintln(os.Stderr, "parley-conform:", err)
+		os.Exit(1)
+	}
+}
+
+func demoCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "demo",
+		Short: "Bring up two gateways and a tunnel in network namespaces, and show what happens",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if os.Geteuid() != 0 {
+				return inUserNamespace(cmd.Context())
+			}
+			self, err := os.Executable()
+			if err != nil {
+				return err
+			}
+			return demo.Run(cmd.Context(), demo.Config{Bin: filepath.Dir(self), Out: os.Stdout, Colour: onTerminal()})
+		},
+	}
+}
+
+// inUserNamespace runs the same command again as root of a user namespace of its own.
+func inUserNamespace(ctx context.Context) error {
+	self, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	cmd := exec.CommandContext(ctx, self, os.Args[1:]...)
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
+	cmd.SysProcAttr = &syscall.SysProcAttr{
+		Cloneflags:  syscall.CLONE_NEWUSER | syscall.CLONE_NEWNET,
+		UidMappings: []syscall.SysProcIDMap{{HostID: os.Getuid(), Size: 1}},
+		GidMappings: []syscall.SysProcIDMap{{HostID: os.Getgid(), Size: 1}},
+	}
+	err = cmd.Run()
+	var exit *exec.ExitError
+	if err != nil && !errors.As(err, &exit) {
+		return fmt.Errorf("the demonstration makes network namespaces; run it as root, or allow user namespaces (sysctl kernel.unprivileged_userns_clone=1, user.max_user_namespaces > 0): %w", err)
+	}
+	return err
+}
+
+func onTerminal() bool {
+	info, err := os.Stdout.Stat()
+	return err == nil && info.Mode()&os.ModeCharDevice != 0 && os.Getenv("NO_COLOR") == ""
+}
+
+func packagesCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "packages",
+		Short: "Unpack the Debian packages of real peers into the cache (PARLEY_CACHE); nothing is installed",
+		Args:  cobra.NoArgs,
+		RunE: func(*cobra.Command, []string) error {
+			root, err := lab.Unpack("strongswan", lab.StrongSwanPackages, os.Stdout)
+			if errors.Is(err, lab.ErrNoPackages) {
+				fmt.Println("WARNING: real peers are not to be had, their tests will be skipped:", err)
+				return nil
+			}
+			if err == nil {
+				fmt.Println("real peers are in", root)
+			}
+			return err
+		},
+	}
+}
