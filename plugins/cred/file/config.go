@@ -1,0 +1,141 @@
+package file
+
+import (
+	"bytes"
+	"context"
+	_ "embed"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/parley-ike/parley/sdk/cred"
+	"github.com/parley-ike/parley/sdk/serve"
+)
+
+// MaxPSKs bounds the entries of a configuration: ten times the largest hub we know of, some 30 MB with all keys loaded.
+const MaxPSKs = 100_000
+
+// Config is the configuration of the store.
+type Config struct {
+	PSKs []PSK `json:"psks"`
+}
+
+// PSK says whose key lies in a file.
+type PSK struct {
+	Remote Identity  `json:"remote"`          // the peer; type 0: any
+	Local  *Identity `json:"local,omitempty"` // ourselves; nil or type 0: any
+	File   string    `json:"file"`            // absolute path
+	Name   string    `json:"name,omitempty"`  // for people
+}
+
+// Identity is a cred.Identity in JSON.
+type Identity struct {
+	Type uint8  `json:"type"`
+	Data []byte `json:"data,omitempty"` // base64
+}
+
+//go:embed schema.json
+var schema string
+
+// Schema implements serve.Configurer: the JSON Schema of Config.
+func (*Plugin) Schema() string { return schema }
+
+// ParseConfig reads a Config from JSON; an unknown key is an error. Empty text is the empty configuration.
+func ParseConfig(text []byte) (Config, error) {
+	var config Config
+	if len(bytes.TrimSpace(text)) == 0 {
+		return config, nil
+	}
+	decoder := json.NewDecoder(bytes.NewReader(text))
+	decoder.DisallowUnknownFields()
+	if err := decoder.Decode(&config); err != nil {
+		return Config{}, fmt.Errorf("cred/file: configuration: %w", err)
+	}
+	if _, err := decoder.Token(); !errors.Is(err, io.EOF) {
+		return Config{}, errors.New("cred/file: configuration: text after its end")
+	}
+	return config, nil
+}
+
+// Configure implements serve.Configurer: it replaces the configuration. Files are not read yet: a bad one is no reason to
+// refuse the others, see Validate.
+func (p *Plugin) Configure(_ context.Context, _ serve.Env, text []byte) error {
+	config, err := ParseConfig(text)
+	if err != nil {
+		return err
+	}
+	return p.Set(config)
+}
+
+// Validate implements serve.Configurer: it checks a configuration and every file that it names.
+func (p *Plugin) Validate(text []byte) []string {
+	config, err := ParseConfig(text)
+	if err != nil {
+		return []string{err.Error()}
+	}
+	entries, err := index(config)
+	if err != nil {
+		return strings.Split(err.Error(), "\n")
+	}
+	var problems []string
+	for _, e := range entries {
+		if err := e.refresh(p.now()); err != nil {
+			problems = append(problems, err.Error())
+		}
+		e.wipe()
+	}
+	slices.Sort(problems)
+	return problems
+}
+
+// pair is an index key: the identities of an entry, empty for any.
+type pair struct{ remote, local string }
+
+// index checks the entries and puts them in order of their identities.
+func index(config Config) (map[pair]*entry, error) {
+	if len(config.PSKs) > MaxPSKs {
+		return nil, fmt.Errorf("cred/file: %d pre-shared keys, at most %d are allowed", len(config.PSKs), MaxPSKs)
+	}
+	entries := make(map[pair]*entry, len(config.PSKs))
+	var problems []error
+	for n, psk := range config.PSKs {
+		key, err := psk.pair()
+		if err == nil && entries[key] != nil {
+			err = fmt.Errorf("the same identities as %s", entries[key].path)
+		}
+		if err != nil {
+			problems = append(problems, fmt.Errorf("cred/file: psks[%d] (%s): %w", n, psk.Name, err))
+			continue
+		}
+		entries[key] = &entry{path: psk.File, ref: key.ref(psk)}
+	}
+	return entries, errors.Join(problems...)
+}
+
+func (k PSK) pair() (pair, error) {
+	if !filepath.IsAbs(k.File) {
+		return pair{}, fmt.Errorf("file %q: the path must be absolute", k.File)
+	}
+	local := Identity{}
+	if k.Local != nil {
+		local = *k.Local
+	}
+	for _, id := range []Identity{k.Remote, local} {
+		if (id.Type == 0) != (len(id.Data) == 0) {
+			return pair{}, fmt.Errorf("identity of type %d with %d octets: type 0 means any and has none, every other has some", id.Type, len(id.Data))
+		}
+	}
+	return pair{remote: text(cred.Identity(k.Remote)), local: text(cred.Identity(local))}, nil
+}
+
+// text is an identity as an index key: its type and data, empty for any.
+func text(id cred.Identity) string {
+	if id.Type == 0 {
+		return ""
+	}
+	return string(append([]byte{id.Type}, id.Data...))
+}
