@@ -1,0 +1,176 @@
+package ikev2
+
+import (
+	"fmt"
+
+	"github.com/parley-ike/parley/bus/event"
+	"github.com/parley-ike/parley/core/machine"
+	"github.com/parley-ike/parley/core/policy"
+	"github.com/parley-ike/parley/core/wire/wire2"
+)
+
+// authI is the IKE_AUTH exchange of an initiator. Fields are set by replies; step says what is due.
+type authI struct {
+	s      *SA
+	conf   *policy.Child
+	spi    uint32          // our inbound ESP SPI, 0 until allocated
+	proof  *machine.Signed // our AUTH, nil until signed
+	offer  wire2.SA
+	packet packet // the response
+}
+
+// allocate gets an SPI; this runs beside IKE_SA_INIT.
+func (x *authI) allocate() {
+	s := x.s
+	ask(s, machine.AllocateSPI{Backend: x.conf.Backend, Local: s.local.Addr(), Remote: s.remote.Addr()}, 0, x.allocated)
+}
+
+func (x *authI) allocated(r machine.AllocatedSPI, err *machine.CallError) {
+	if err == nil && r.SPI < minSPI {
+		err = &machine.CallError{Kind: machine.Internal, Text: fmt.Sprintf("it gave the reserved SPI %d", r.SPI)}
+	}
+	if err != nil {
+		x.s.fail(failure{cause: event.CauseInstall, by: byUs, reason: "the SA backend gave no SPI: " + err.Error()})
+		return
+	}
+	x.spi = r.SPI
+	x.step()
+}
+
+// begin asks for our AUTH payload, once the keys are there.
+func (x *authI) begin() {
+	s := x.s
+	s.localID, s.remoteID = s.identity(), s.conn.Remote.Identity
+	s.enter(Signing)
+	ask(s, s.sign(s.signedByInitiator(wire2.IDi(s.localID.Wire())), peerHashes(s.peerInit)), 0, x.signed)
+}
+
+func (x *authI) signed(r machine.Signed, err *machine.CallError) {
+	if err != nil {
+		x.s.fail(x.s.ownProofFailure(err))
+		return
+	}
+	x.proof = &r
+	x.step()
+}
+
+// step sends the request when proof and SPI are both there.
+func (x *authI) step() {
+	if x.s.state == Signing && x.proof != nil && x.spi != 0 {
+		x.send()
+	}
+}
+
+// send sends IDi, [CERT], AUTH, [IDr], SAi2, TSi, TSr in the order of RFC 7296 section 1.2 (IDr is our wish).
+func (x *authI) send() {
+	s := x.s
+	s.enter(AuthSent)
+	x.offer = espOffer(x.conf, x.spi)
+	ps := []wire2.Payload{wire2.IDi(s.localID.Wire())}
+	if id := s.conn.Remote.Identity; isExact(id) {
+		ps = append(ps, wire2.IDr(id.Wire()))
+	}
+	ps = append(ps, proof(*x.proof)...)
+	ps = append(ps, x.offer, wire2.TSi{Selectors: policy.SelectorsToWire(x.conf.LocalTS)},
+		wire2.TSr{Selectors: policy.SelectorsToWire(x.conf.RemoteTS)})
+	s.request(request{exch: wire2.IKEAuth, payloads: ps})
+}
+
+// authAccepted takes a response in which the peer proves itself. That the child failed does not matter yet (RFC 7296
+// section 2.21.2).
+func (s *SA) authAccepted(p packet) {
+	x := s.auth
+	s.answered()
+	x.packet = p
+	idr, _ := wire2.Get[wire2.IDr](p.Payloads)
+	auth, _ := wire2.Get[wire2.Auth](p.Payloads)
+	claimed, err := policy.IdentityFromWire(wire2.ID(idr))
+	if expected := s.conn.Remote.Identity; err != nil || !expected.Matches(claimed) {
+		s.remoteID = claimed
+		s.rejectPeer(auth.Method, failure{cause: event.CauseUnknownIdentity, notify: wire2.AuthenticationFailed, by: byUs,
+			reason: fmt.Sprintf("the peer calls itself %v, but connection %q expects %v", claimed, s.conn.Name, expected)})
+		return
+	}
+	s.remoteID = claimed
+	s.enter(Verifying)
+	ask(s, s.verify(s.signedByResponder(idr), auth, p.Payloads), 0, x.verified)
+}
+
+func (x *authI) verified(r machine.Verified, err *machine.CallError) {
+	s := x.s
+	auth, _ := wire2.Get[wire2.Auth](x.packet.Payloads)
+	if err == nil {
+		err = s.proved(r.Remote)
+	}
+	if err != nil {
+		s.rejectPeer(auth.Method, s.verdict(err))
+		return
+	}
+	s.emit(event.AuthSucceeded{Method: auth.Method.String(), RemoteID: s.remoteID.String()})
+	s.noticeAll(x.packet)
+	c, f := x.acceptChild()
+	if f != nil {
+		s.establish()
+		s.loseChild(x, *f)
+		return
+	}
+	s.enter(Installing)
+	s.install(c, func(err *machine.CallError) { x.installed(c, err) })
+}
+
+func (x *authI) installed(c *child, err *machine.CallError) {
+	s := x.s
+	f := s.childInstalled(c, err) // before establish, which may delete it at once
+	s.establish()
+	if f != nil {
+		s.loseChild(x, *f)
+		return
+	}
+	s.announce(c)
+}
+
+// proved checks that the authenticator proved the identity that the connection wants (RFC 7296 section 1.2).
+func (s *SA) proved(id machine.Identity) *machine.CallError {
+	got := policy.Identity{Type: wire2.IDType(id.Type), Data: string(id.Data)}
+	if s.conn.Remote.Identity.Matches(got) {
+		s.remoteID = got
+		return nil
+	}
+	return &machine.CallError{Kind: machine.Refused, Text: fmt.Sprintf("it proves %v, and connection %q expects %v",
+		got, s.conn.Name, s.conn.Remote.Identity)}
+}
+
+// rejectPeer ends the SA because the peer did not prove itself, and tells it so in an exchange of its own (RFC 7296
+// section 2.21.2): it believes the SA established.
+func (s *SA) rejectPeer(method wire2.AuthMethod, f failure) {
+	s.refusePeer(method, f)
+	s.abandon(f, wire2.Notify{Kind: wire2.AuthenticationFailed})
+}
+
+// authRefused takes a response without a proof: whatever it says, there is no SA (RFC 7296 section 2.21.2).
+func (s *SA) authRefused(p packet) {
+	s.answered()
+	n, ok := firstError(p.Payloads)
+	switch {
+	case !ok:
+		s.abandon(failure{cause: event.CauseMalformed, notify: wire2.InvalidSyntax, by: byUs,
+			reason: "the peer's IKE_AUTH response has neither a proof nor an error"}, wire2.Notify{Kind: wire2.InvalidSyntax})
+	case n.Kind == wire2.AuthenticationFailed:
+		s.fail(s.refusedByPeer())
+	default:
+		s.fail(refusalOf(n.Kind, "IKE_AUTH"))
+	}
+}
+
+// ownProofFailure says why we cannot prove ourselves.
+func (s *SA) ownProofFailure(err *machine.CallError) failure {
+	f := s.verdict(err)
+	f.notify = 0
+	s.emit(event.AuthFailed{Side: "local", LocalID: s.localID.String(), RemoteID: s.remoteID.String(), Cause: f.cause, Reason: f.reason})
+	return f
+}
+
+// isExact reports whether an identity can stand in an IDr payload: it is no pattern.
+func isExact(id policy.Identity) bool {
+	return !id.IsAny() && !(id.Type == wire2.IDFQDN && len(id.Data) > 0 && id.Data[0] == '*')
+}

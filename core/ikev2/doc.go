@@ -1,0 +1,26 @@
+// Package ikev2 is the protocol machine of IKEv2 (RFC 7296): one SA value per IKE SA, initiator or responder.
+//
+// An SA consumes one input at a time through Step and appends effects (package core/machine). It opens no socket, reads
+// no clock, starts no goroutine and keeps no package state, so that the same inputs give the same effects, bit for bit.
+// It is not safe for concurrent use.
+//
+// How to read it. An exchange is a file: init_*.go, auth_*.go, informational.go, createchild.go. A message that is new,
+// in the window and authentic meets a row of the tables in table.go before a handler sees it; handlers therefore start
+// from complete messages. What waits for plugins is a small value (initX, authI, authR) whose methods are the
+// continuations of its calls. Everything slow leaves as a call (call.go) and every wait has an end (State.deadline).
+//
+// Promises:
+//   - A response, once sent, is repeated with the same octets and never built again (RFC 7296 section 2.1).
+//   - IKE_AUTH is answered only after the SA backend confirmed the child SA, or refused it.
+//   - Closing removes by key every child that might have been installed, and ends with Done.
+//   - No unauthenticated message ends an SA: error notifies in IKE_SA_INIT are remembered for the explanation while
+//     retransmission goes on for Limits.RefusalGrace (RFC 7296 section 2.21.1).
+//   - A datagram that is not authentic costs a counter.
+//
+// Secrets. Step takes over the secrets in a Reply and wipes them after use: who records inputs does so before Step.
+// Ops that leave carry copies of their own, which belong to the receiver.
+//
+// Limits: no rekeying and no second child yet (CREATE_CHILD_SA requests are answered NO_ADDITIONAL_SAS), no fragments
+// (RFC 7383), no EAP, no configuration payloads, no MOBIKE; the window is one request each way. A new address of a peer
+// behind a NAT is followed for IKE messages; the SA backend is not told.
+package ikev2

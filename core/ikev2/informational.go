@@ -1,0 +1,175 @@
+package ikev2
+
+import (
+	"encoding/binary"
+	"time"
+
+	"github.com/parley-ike/parley/core/machine"
+	"github.com/parley-ike/parley/core/wire/wire2"
+)
+
+// answerInformational serves an INFORMATIONAL request: a delete of the IKE SA, deletes of children, or nothing but the
+// question whether we live. All get an answer (RFC 7296 section 1.4).
+func (s *SA) answerInformational(p packet) {
+	s.noticeAll(p)
+	switch {
+	case s.deniedByPeer(p):
+		s.respond()
+		s.failAndLinger(s.refusedByPeer())
+	case deletesIKE(p.Payloads):
+		s.respond()
+		s.endedByPeer()
+	default:
+		s.respond(s.deleteForPeer(p.Payloads)...)
+	}
+}
+
+// deniedByPeer reports whether an initiator tells right after IKE_AUTH that our proof did not convince it (RFC 7296
+// section 2.21.2). Only there does such a notify end an SA without a Delete payload.
+func (s *SA) deniedByPeer(p packet) bool {
+	_, denied := wire2.GetNotify(p.Payloads, wire2.AuthenticationFailed)
+	return denied && !s.initiator && p.Header.MessageID == firstAfterAuth
+}
+
+// firstAfterAuth is the message ID of the initiator's exchange after IKE_SA_INIT (0) and IKE_AUTH (1).
+const firstAfterAuth = 2
+
+func deletesIKE(ps []wire2.Payload) bool {
+	for _, p := range ps {
+		if d, ok := p.(wire2.Delete); ok && d.Protocol == wire2.ProtoIKE {
+			return true
+		}
+	}
+	return false
+}
+
+// endedByPeer closes the SA on the peer's request; a close of our own that crosses it is forgotten (RFC 7296 section
+// 2.25.2). The empty response is kept for a while.
+func (s *SA) endedByPeer() {
+	s.goodbyeFor(byPeer, "the peer deleted the IKE SA")
+	s.shutdown("the peer deleted the IKE SA", s.limits.Linger)
+}
+
+// deleteForPeer removes the children whose outbound SPIs the peer names and returns the Delete payload for their inbound
+// halves: none for unknown children and for those that we are deleting ourselves (RFC 7296 sections 1.4.1 and 2.25.1).
+// RemoveChild ends both halves at once, so on crossing deletes our inbound half ends with the peer's request already.
+func (s *SA) deleteForPeer(ps []wire2.Payload) []wire2.Payload {
+	answer := wire2.Delete{Protocol: wire2.ProtoESP, SPISize: 4}
+	for _, c := range s.namedBy(ps) {
+		if !c.deleting {
+			answer.SPIs = append(answer.SPIs, spiBytes(c.sa.SPIIn))
+			c.by, c.reason = byPeer, "the peer deleted the child SA"
+		}
+		s.remove(c)
+	}
+	if len(answer.SPIs) == 0 {
+		return nil
+	}
+	return []wire2.Payload{answer}
+}
+
+// namedBy returns the children, each once, that ESP Delete payloads name.
+func (s *SA) namedBy(ps []wire2.Payload) (list []*child) {
+	named := map[uint32]bool{} // only looked up, never walked
+	for _, p := range ps {
+		if d, ok := p.(wire2.Delete); ok && d.Protocol == wire2.ProtoESP {
+			for _, spi := range d.SPIs {
+				named[binary.BigEndian.Uint32(spi)] = true
+			}
+		}
+	}
+	for _, c := range s.children {
+		if named[c.sa.SPIOut] && !c.removing {
+			list = append(list, c)
+		}
+	}
+	return list
+}
+
+// informed takes the response to an INFORMATIONAL request of ours.
+func (s *SA) informed(p packet) {
+	s.noticeAll(p)
+	if o := s.answered(); o.answered != nil {
+		o.answered(p)
+	}
+	s.pump()
+}
+
+// terminate deletes a child or the IKE SA on command. An initiator that has sent IKE_AUTH waits a little for the response,
+// because the peer may have the SA established and could not be told otherwise.
+func (s *SA) terminate(c machine.Terminate) {
+	f := operatorFailure(c.Reason)
+	switch {
+	case c.Child != "":
+		s.deleteChildren(c.Child, f.reason)
+	case s.state == Established:
+		s.deleteIKE(byOperator, f.reason)
+	case s.state > Established:
+	case s.initiator && s.state >= AuthSent:
+		s.stopping, s.deadline = f.reason, s.now.Add(s.limits.DeleteWait)
+	case s.state == Verifying || s.state == Installing:
+		s.respond(wire2.Notify{Kind: wire2.AuthenticationFailed}) // the one notify that ends it (RFC 7296 section 2.21.2)
+		s.failAndLinger(f)
+	default:
+		s.fail(f)
+	}
+}
+
+// deleteChildren asks the peer to delete all children of a name. Ours are removed with its response, so that what is still
+// on its way arrives (RFC 7296 section 1.4.1).
+func (s *SA) deleteChildren(name, reason string) {
+	for _, c := range s.children {
+		if c.sa.Name == name && c.up && !c.deleting && !c.removing {
+			c.deleting, c.by, c.reason = true, byOperator, reason
+			s.requestDelete(c.sa.SPIIn, c)
+		}
+	}
+}
+
+// requestDelete tells the peer that an inbound SPI of ours is no more. c is the child to remove then, nil for none.
+func (s *SA) requestDelete(spi uint32, c *child) {
+	s.request(request{
+		exch:     wire2.Informational,
+		payloads: []wire2.Payload{wire2.Delete{Protocol: wire2.ProtoESP, SPISize: 4, SPIs: [][]byte{spiBytes(spi)}}},
+		answered: func(packet) {
+			if c != nil {
+				s.remove(c)
+			}
+		},
+	})
+}
+
+// deleteIKE asks the peer to end the IKE SA and its children, and waits a while for the answer (RFC 7296 section 1.4.1).
+// What else was to be requested is dropped; a request that is out must be answered first.
+func (s *SA) deleteIKE(by, reason string) {
+	s.goodbyeFor(by, reason)
+	s.enter(Deleting)
+	s.reason, s.deadline = reason, s.now.Add(s.limits.DeleteWait)
+	s.own.queue = nil
+	s.request(request{
+		exch:     wire2.Informational,
+		payloads: []wire2.Payload{wire2.Delete{Protocol: wire2.ProtoIKE}},
+		answered: func(packet) { s.farewell() },
+	})
+}
+
+// probe asks whether the peer lives, by an empty request (RFC 7296 section 2.4). Any outstanding request asks that, too.
+func (s *SA) probe() {
+	if s.state == Established && s.own.idle() {
+		s.request(request{exch: wire2.Informational})
+	}
+}
+
+// livenessDue is when the peer has been silent for long enough to be asked.
+func (s *SA) livenessDue() time.Time {
+	if s.state != Established || s.conn.Liveness == 0 || !s.own.idle() {
+		return time.Time{}
+	}
+	return s.lastHeard.Add(s.conn.Liveness)
+}
+
+func (s *SA) checkLiveness() {
+	if s.due(s.livenessDue()) {
+		s.probe()
+	}
+}

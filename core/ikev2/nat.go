@@ -1,0 +1,103 @@
+package ikev2
+
+import (
+	"bytes"
+	"net/netip"
+	"time"
+
+	"github.com/parley-ike/parley/bus/event"
+	"github.com/parley-ike/parley/core/machine"
+	"github.com/parley-ike/parley/core/suite"
+	"github.com/parley-ike/parley/core/wire/wire2"
+)
+
+// nat says who is behind a NAT (RFC 7296 section 2.23).
+type nat struct{ local, remote bool }
+
+func (n nat) found() bool { return n.local || n.remote }
+
+// natDetection returns the two notifies of an IKE_SA_INIT message from local to remote, with the SPIs as in its header.
+// To force encapsulation, the source is a random value: the peer then believes us behind a NAT.
+func (s *SA) natDetection(spir uint64, local, remote netip.AddrPort) []wire2.Payload {
+	source := suite.NATDetectionHash(s.spii, spir, local)
+	destination := suite.NATDetectionHash(s.spii, spir, remote)
+	if s.conn.ForceEncap {
+		copy(source[:], s.random(len(source)))
+	}
+	return []wire2.Payload{
+		wire2.Notify{Kind: wire2.NATDetectionSourceIP, Data: source[:]},
+		wire2.Notify{Kind: wire2.NATDetectionDestinationIP, Data: destination[:]},
+	}
+}
+
+// detectNAT compares the peer's notifies with the addresses that we see. A peer that sends none does without NAT
+// traversal. It may send several sources, of which one must match.
+func (s *SA) detectNAT(p packet) {
+	here := suite.NATDetectionHash(p.Header.InitiatorSPI, p.Header.ResponderSPI, p.Local)
+	there := suite.NATDetectionHash(p.Header.InitiatorSPI, p.Header.ResponderSPI, p.Remote)
+	sources, matches := 0, false
+	for _, payload := range p.Payloads {
+		switch n, _ := payload.(wire2.Notify); n.Kind {
+		case wire2.NATDetectionSourceIP:
+			sources++
+			matches = matches || bytes.Equal(n.Data, there[:])
+		case wire2.NATDetectionDestinationIP:
+			s.nat.local = !bytes.Equal(n.Data, here[:])
+		}
+	}
+	s.nat.remote = sources > 0 && !matches
+	if s.nat.found() {
+		s.emit(event.NATDetected{Local: s.nat.local, Remote: s.nat.remote})
+	}
+}
+
+// float moves an initiator to port 4500, where NATs leave ESP alone (RFC 7296 section 2.23). Ports other than 500 were
+// chosen on purpose and stay.
+func (s *SA) float() {
+	if !s.encapsulates() {
+		return
+	}
+	s.local, s.remote = floated(s.local), floated(s.remote)
+}
+
+func floated(a netip.AddrPort) netip.AddrPort {
+	if a.Port() != portIKE {
+		return a
+	}
+	return netip.AddrPortFrom(a.Addr(), portNAT)
+}
+
+// encapsulates reports whether ESP goes in UDP.
+func (s *SA) encapsulates() bool { return s.nat.found() || s.conn != nil && s.conn.ForceEncap }
+
+// follow takes over the address of a fresh authentic message: until the SA is established, because an initiator may move
+// to port 4500 at IKE_AUTH; later only that of a peer behind a NAT, and only if we are not behind one ourselves (RFC 7296
+// section 2.23).
+func (s *SA) follow(d machine.Datagram) {
+	if d.Remote == s.remote && d.Local == s.local {
+		return
+	}
+	old := s.remote
+	switch {
+	case s.state == HalfOpen:
+		s.local, s.remote = d.Local, d.Remote
+	case s.state >= Installing && s.nat.remote && !s.nat.local && d.Remote != old:
+		s.local, s.remote = d.Local, d.Remote
+		s.emit(event.NATMappingChanged{Old: old, New: s.remote})
+	}
+}
+
+// keepAliveDue is when a NAT in front of us needs to see a packet (RFC 3948 section 4).
+func (s *SA) keepAliveDue() time.Time {
+	if !s.nat.local || s.conn.NATKeepalive == 0 || s.state != Established {
+		return time.Time{}
+	}
+	return s.lastSent.Add(s.conn.NATKeepalive)
+}
+
+// keepAlive sends the one octet of RFC 3948 section 2.3 when nothing else was sent for a while.
+func (s *SA) keepAlive() {
+	if s.due(s.keepAliveDue()) {
+		s.send(s.local, s.remote, []byte{0xff})
+	}
+}

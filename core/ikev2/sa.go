@@ -1,0 +1,232 @@
+package ikev2
+
+import (
+	"encoding/binary"
+	"math/rand/v2"
+	"net/netip"
+	"time"
+
+	"github.com/parley-ike/parley/bus/event"
+	"github.com/parley-ike/parley/core/machine"
+	"github.com/parley-ike/parley/core/policy"
+	"github.com/parley-ike/parley/core/suite"
+	"github.com/parley-ike/parley/core/wire"
+	"github.com/parley-ike/parley/core/wire/wire2"
+)
+
+var _ machine.Machine = (*SA)(nil)
+
+// SA is one IKE SA. Make it with NewInitiator or NewResponder.
+type SA struct {
+	env       *Env
+	limits    Limits
+	initiator bool // of the exchange that made the SA: the original initiator of RFC 7296 section 2.2
+	uid       event.UID
+	rand      *rand.ChaCha8
+
+	state    State
+	deadline time.Time // of the state; zero: another wait bounds it
+	created  time.Time
+	opened   time.Time // when the SA was established
+	stopping string    // why the SA is to be deleted as soon as it is established
+
+	spii, spir    uint64
+	local, remote netip.AddrPort
+	nat           nat
+
+	conn       *policy.Connection   // in force; a responder's is provisional until IKE_AUTH
+	named      bool                 // conn is sure enough to be named in events
+	candidates []*policy.Connection // responder: those that permit the suite
+
+	suite             suite.Suite
+	ni, nr            []byte
+	keys              suite.IKEKeys
+	in, out           *suite.Protection
+	ownInit, peerInit []byte // the IKE_SA_INIT messages that AUTH covers; nil once established
+	localID, remoteID policy.Identity
+	init              *initX // initiator's IKE_SA_INIT, nil when it is over
+	auth              *authI // initiator's IKE_AUTH, nil when it is over
+	children          []*child
+	calls             []*call
+	tickets           machine.Ticket // the last one given
+	stale             uint64         // replies that nobody waited for
+	own               ownWindow
+	peer              peerWindow
+	heard             bool      // the peer ever answered
+	lastHeard         time.Time // fresh authentic message
+	lastSent          time.Time
+	forged            forgeries
+	goodbye           event.Event // IKEDeleted, told when the children are gone
+	lingerTill        time.Time
+	reason            string // of Done
+	now               time.Time
+	fx                *machine.Effects // of the step at hand
+}
+
+// NewInitiator returns an SA that waits for the command Initiate. spi is ours, not zero and not in use; seed is secret and
+// never used twice.
+func NewInitiator(env *Env, spi uint64, seed [32]byte, conn *policy.Connection, local, remote netip.AddrPort) *SA {
+	s := newSA(env, seed, local, remote)
+	s.initiator, s.spii, s.conn, s.named = true, spi, conn, true
+	return s
+}
+
+// NewResponder returns an SA that waits for the IKE_SA_INIT request as its first Datagram; the cookie, where one is due,
+// has been checked. spi and seed are as for NewInitiator.
+func NewResponder(env *Env, spi uint64, seed [32]byte, local, remote netip.AddrPort) *SA {
+	s := newSA(env, seed, local, remote)
+	s.spir = spi
+	return s
+}
+
+func newSA(env *Env, seed [32]byte, local, remote netip.AddrPort) *SA {
+	return &SA{env: env, limits: env.Limits.withDefaults(), rand: rand.NewChaCha8(seed), local: local, remote: remote}
+}
+
+// Step consumes one input and appends what is to be done to fx. It implements machine.Machine.
+func (s *SA) Step(now time.Time, in machine.Input, fx *machine.Effects) {
+	if s.state == Closed {
+		return
+	}
+	s.now, s.fx = now, fx
+	if s.created.IsZero() {
+		s.created, s.uid = now, s.newUID()
+	}
+	switch in := in.(type) {
+	case machine.Datagram:
+		s.receive(in)
+	case machine.Reply:
+		s.resume(in)
+	case machine.Tick:
+		s.tick()
+	case machine.Initiate:
+		s.initiate(in.Children)
+	case machine.Terminate:
+		s.terminate(in)
+	case machine.Probe:
+		s.probe()
+	}
+}
+
+// tick ends the waits that are over. Calls come first, because a plugin's silence explains more than a deadline.
+func (s *SA) tick() {
+	s.expireCalls()
+	s.retransmit()
+	s.expireState()
+	s.keepAlive()
+	s.checkLiveness()
+}
+
+// Deadline is when the SA wants a Tick: the earliest of all that it waits for.
+func (s *SA) Deadline() time.Time {
+	if s.state == Closed {
+		return time.Time{}
+	}
+	at := earliest(s.deadline, s.own.due())
+	for _, c := range s.calls {
+		at = earliest(at, c.at)
+	}
+	return earliest(at, earliest(s.keepAliveDue(), s.livenessDue()))
+}
+
+// earliest returns the earlier of two instants, of which zero means never.
+func earliest(a, b time.Time) time.Time {
+	if a.IsZero() || !b.IsZero() && b.Before(a) {
+		return b
+	}
+	return a
+}
+
+// due reports whether an instant, if any, has come.
+func (s *SA) due(t time.Time) bool { return !t.IsZero() && !s.now.Before(t) }
+
+// SPIs returns both SPIs, zero for one that is not known yet.
+func (s *SA) SPIs() (initiator, responder uint64) { return s.spii, s.spir }
+
+// State returns what the SA is doing.
+func (s *SA) State() State { return s.state }
+
+// Stale returns how many replies came too late to matter.
+func (s *SA) Stale() uint64 { return s.stale }
+
+// Info implements machine.Machine.
+func (s *SA) Info() machine.Info {
+	info := machine.Info{UID: s.uid, Conn: s.connName(), State: s.state.String(), IKE: s.describe(),
+		Created: s.created, Established: s.opened}
+	for _, c := range s.children {
+		if c.up {
+			info.Children = append(info.Children, c.describe())
+		}
+	}
+	return info
+}
+
+// Installed implements machine.Machine. The result carries copies of the keys.
+func (s *SA) Installed() []machine.ChildSA {
+	var list []machine.ChildSA
+	for _, c := range s.children {
+		list = append(list, cloneChild(c.sa))
+	}
+	return list
+}
+
+// enter goes to another state. Where an initiator waits for plugins it gets the half-open time anew; where it waits for
+// the peer, retransmission ends the wait. A responder has one deadline for all until it is established.
+func (s *SA) enter(to State) {
+	if s.state == to {
+		return
+	}
+	s.emit(event.IKEStateChanged{From: s.state.String(), To: to.String()})
+	s.state = to
+	switch {
+	case s.stopping != "" && to < Established: // the deadline of the operator stands
+	case to == Established:
+		s.deadline = time.Time{}
+	case s.initiator && in(InitSent, AuthSent).has(to):
+		s.deadline = time.Time{}
+	case s.initiator && to < Established:
+		s.deadline = s.now.Add(s.conn.HalfOpen)
+	}
+}
+
+// header returns the header of a message of ours (RFC 7296 section 3.1).
+func (s *SA) header(exch wire.ExchangeType, id uint32, flags wire.Flags) wire.Header {
+	if s.initiator {
+		flags |= wire.FlagInitiator
+	}
+	return wire.Header{InitiatorSPI: s.spii, ResponderSPI: s.spir, Major: 2, Exchange: exch, Flags: flags, MessageID: id}
+}
+
+// seal returns the protected message.
+func (s *SA) seal(h wire.Header, ps []wire2.Payload) ([]byte, error) {
+	return s.out.Seal(h, ps, s.rand)
+}
+
+func (s *SA) send(local, remote netip.AddrPort, b []byte) {
+	s.lastSent = s.now
+	s.fx.Add(machine.Send{Local: local, Remote: remote, Bytes: b})
+}
+
+func (s *SA) emit(e event.Event) {
+	s.fx.Add(machine.Emit{Subject: event.Subject{IKE: s.uid, Conn: s.connName()}, Event: e})
+}
+
+func (s *SA) nonce() []byte { return s.random(nonceLen) }
+
+func (s *SA) random(n int) []byte {
+	b := make([]byte, n)
+	_, _ = s.rand.Read(b) // never fails
+	return b
+}
+
+// newUID returns a UUIDv7: 48 bits of Unix milliseconds, then random bits (RFC 9562 section 5.7).
+func (s *SA) newUID() event.UID {
+	var u event.UID
+	copy(u[:], s.random(len(u)))
+	ms := uint64(s.now.UnixMilli())
+	binary.BigEndian.PutUint16(u[:], uint16(ms>>32))
+	binary.BigEndian.PutUint32(u[2:], uint32(ms))
+	u[6] = u[6]&0x0f | 0x70
+	u[8] = u[8]&0x3f | 0x80
+	return u
+}
