@@ -1,0 +1,193 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"time"
+
+	"github.com/parley-ike/parley/bus/event"
+	"github.com/parley-ike/parley/core/machine"
+)
+
+// ask has a shard run f and returns its result.
+func ask[T any](ctx context.Context, e *Engine, r *runner, f func(s *Shard, now time.Time) T) (T, error) {
+	answer := make(chan T, 1)
+	var none T
+	if !r.inbox.putCommand(func(s *Shard, now time.Time) { answer <- f(s, now) }, false) {
+		return none, ErrBusy
+	}
+	select {
+	case v := <-answer:
+		return v, nil
+	case <-ctx.Done():
+		return none, ctx.Err()
+	case <-e.quit:
+		return none, ErrStopped
+	}
+}
+
+// each has every shard run f, all at the same time, and returns the sum of what comes back before ctx is done.
+func (e *Engine) each(ctx context.Context, f func(s *Shard, now time.Time) int) int {
+	answers := make(chan int, len(e.runners))
+	asked := 0
+	for _, r := range e.runners {
+		if r.inbox.putCommand(func(s *Shard, now time.Time) { answers <- f(s, now) }, true) {
+			asked++
+		}
+	}
+	sum := 0
+	for range asked {
+		select {
+		case n := <-answers:
+			sum += n
+		case <-ctx.Done():
+			return sum
+		case <-e.quit:
+			return sum
+		}
+	}
+	return sum
+}
+
+// Initiate makes an IKE SA of a connection and starts negotiating with the children named; the first is made in IKE_AUTH.
+// It returns when the first step is done: what becomes of it is told by events with the UID.
+func (e *Engine) Initiate(ctx context.Context, conn string, children []string) (event.UID, error) {
+	select {
+	case <-e.stopping:
+		return event.UID{}, ErrStopping
+	default:
+	}
+	local, remote, err := e.addresses(ctx, conn)
+	if err != nil {
+		return event.UID{}, err
+	}
+	type result struct {
+		uid event.UID
+		err error
+	}
+	r := e.runners[e.turn.Add(1)%uint64(len(e.runners))]
+	got, err := ask(ctx, e, r, func(s *Shard, now time.Time) result {
+		uid, err := s.Initiate(now, conn, children, local, remote)
+		return result{uid, err}
+	})
+	if err != nil {
+		return event.UID{}, err
+	}
+	return got.uid, got.err
+}
+
+// addresses returns where the messages of a connection come from and go to.
+func (e *Engine) addresses(ctx context.Context, conn string) (local, remote netip.AddrPort, err error) {
+	defer func() {
+		if err != nil {
+			err = fmt.Errorf("engine: cannot initiate %q: %w", conn, err)
+		}
+	}()
+	ends, err := (*e.protocol.Load()).Endpoints(conn)
+	if err != nil {
+		return local, remote, err
+	}
+	to, err := e.resolve(ctx, ends)
+	if err != nil {
+		return local, remote, err
+	}
+	remote = netip.AddrPortFrom(to, e.c.RemotePort)
+	switch {
+	case ends.Local.IsValid() && !ends.Local.IsUnspecified():
+		return netip.AddrPortFrom(ends.Local, e.c.Port), remote, nil
+	case e.c.LocalFor == nil:
+		return local, remote, errors.New("it names no local address and there is no routing table to ask")
+	}
+	local, err = e.c.LocalFor(to)
+	return local, remote, err
+}
+
+// resolve returns the address of the remote end.
+func (e *Engine) resolve(ctx context.Context, ends Endpoints) (netip.Addr, error) {
+	switch {
+	case ends.Remote.IsValid():
+		return ends.Remote.Unmap(), nil
+	case ends.Host == "":
+		return netip.Addr{}, errors.New("it names no remote address: the peer has to initiate, or set remote { address }")
+	case e.c.Resolve == nil:
+		return netip.Addr{}, fmt.Errorf("nobody resolves the name %q", ends.Host)
+	}
+	return e.c.Resolve(ctx, ends.Host)
+}
+
+// Terminate deletes the IKE SAs that sel matches, or with child set their child SAs of that name, and returns how many IKE
+// SAs it reached. The deletions go on after it returns.
+func (e *Engine) Terminate(ctx context.Context, sel Selector, child, reason string) (int, error) {
+	return e.command(ctx, sel, machine.Terminate{Child: child, Reason: reason})
+}
+
+// Probe checks the liveness of the peers that sel matches, and returns how many there are.
+func (e *Engine) Probe(ctx context.Context, sel Selector) (int, error) {
+	return e.command(ctx, sel, machine.Probe{})
+}
+
+func (e *Engine) command(ctx context.Context, sel Selector, in machine.Input) (int, error) {
+	total := 0
+	for _, r := range e.runners {
+		n, err := ask(ctx, e, r, func(s *Shard, now time.Time) int { return s.Command(now, sel, in) })
+		if err != nil {
+			return total, err
+		}
+		total += n
+	}
+	return total, nil
+}
+
+// SetProtocol puts another configuration in force for SAs to come. SAs that exist keep theirs.
+func (e *Engine) SetProtocol(p Protocol) {
+	e.protocol.Store(&p)
+	for _, r := range e.runners {
+		r.inbox.putCommand(func(s *Shard, _ time.Time) { s.SetProtocol(p) }, true)
+	}
+}
+
+// snapshotChunk is how many SAs are described at a stretch: at some microseconds each, a pause that no peer notices.
+const snapshotChunk = 256
+
+// SAs describes all SAs. Each is shown at one instant, all together over a short time: shards work on in between.
+func (e *Engine) SAs(ctx context.Context) ([]machine.Info, error) {
+	return collect(ctx, e, func(m machine.Machine) []machine.Info { return []machine.Info{m.Info()} })
+}
+
+// Installed lists the child SAs that SAs hold or may hold in an SA backend, for reconciliation. It carries keys; the caller
+// wipes them.
+func (e *Engine) Installed(ctx context.Context) ([]machine.ChildSA, error) {
+	return collect(ctx, e, machine.Machine.Installed)
+}
+
+// collect asks every machine of every shard, a chunk at a time.
+func collect[T any](ctx context.Context, e *Engine, f func(machine.Machine) []T) ([]T, error) {
+	var all []T
+	for _, r := range e.runners {
+		owners, err := ask(ctx, e, r, func(s *Shard, _ time.Time) []machine.Owner { return s.owners() })
+		for err == nil && len(owners) > 0 {
+			n := min(len(owners), snapshotChunk)
+			chunk := owners[:n]
+			owners = owners[n:]
+			var part []T
+			part, err = ask(ctx, e, r, func(s *Shard, _ time.Time) []T { return describe(s, chunk, f) })
+			all = append(all, part...)
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+	return all, nil
+}
+
+func describe[T any](s *Shard, owners []machine.Owner, f func(machine.Machine) []T) []T {
+	var part []T
+	for _, o := range owners {
+		if e := s.sas[o]; e != nil {
+			part = append(part, f(e.machine)...)
+		}
+	}
+	return part
+}

@@ -1,0 +1,49 @@
+package engine
+
+// Limits bound what peers that are not authenticated can cost. A zero field takes its default. A source is an IPv4
+// address, or an IPv6 prefix of 56 bits, which is what providers give one customer.
+type Limits struct {
+	// CookieThreshold is the number of half-open SAs from which on every first message needs a cookie (RFC 7296 section
+	// 2.6). 100: about 1 MB and a tenth of a second of work, more than an ordinary restart of peers causes. A peer that
+	// meets the demand loses one round trip and nothing else.
+	CookieThreshold int
+	// SourceCookieThreshold is the same for the half-open SAs of one source. 20: a lone peer needs one, a NAT with many
+	// behind it some.
+	SourceCookieThreshold int
+	// MaxHalfOpen is the number of half-open SAs above which even a good cookie does not help. 10 000: about 110 MB.
+	MaxHalfOpen int
+	// SourceMaxHalfOpen is the same for one source. 500: a large NAT after a power failure. Only sources that answer at
+	// their address can get beyond SourceCookieThreshold, so that nobody can use up what belongs to another.
+	SourceMaxHalfOpen int
+	// SourceRate is how many new SAs per second one source may cause. 100: what one core can just serve is ten times
+	// that. Half of the burst is kept for those with a good cookie.
+	SourceRate int
+	// SourceReplies is how many stateless answers per second one source is sent: cookies and INVALID_MAJOR_VERSION. 200:
+	// twice the rate above; it keeps us from being used to flood a third party, though an answer is always shorter than
+	// what it answers.
+	SourceReplies int
+}
+
+func (l Limits) withDefaults() Limits {
+	fill := func(n *int, v int) {
+		if *n == 0 {
+			*n = v
+		}
+	}
+	fill(&l.CookieThreshold, 100)
+	fill(&l.SourceCookieThreshold, 20)
+	fill(&l.MaxHalfOpen, 10_000)
+	fill(&l.SourceMaxHalfOpen, 500)
+	fill(&l.SourceRate, 100)
+	fill(&l.SourceReplies, 200)
+	return l
+}
+
+const (
+	sourceBits4, sourceBits6 = 32, 56
+	// maxSources bounds the table of sources: above MaxHalfOpen's default, so that there are always some to forget, and
+	// about 2 MB.
+	maxSources = 1 << 14
+	// burstSeconds is how many seconds of a rate may come at once.
+	burstSeconds = 2
+)

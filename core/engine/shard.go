@@ -1,0 +1,183 @@
+package engine
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"net/netip"
+	"time"
+
+	"github.com/parley-ike/parley/bus/event"
+	"github.com/parley-ike/parley/core/journal"
+	"github.com/parley-ike/parley/core/machine"
+)
+
+// ShardConfig says what a shard works with.
+type ShardConfig struct {
+	Index, Count int       // the shard owns the local SPIs that are Index modulo Count
+	Rand         io.Reader // for SPIs and seeds
+	Protocol     Protocol
+	Sender       Sender
+	Caller       Caller
+	Publisher    Publisher
+	Gate         *Gate
+	Counters     *Counters
+	Journal      *journal.Recorder // nil: nothing is recorded
+	// Elsewhere takes a spawned SA whose SPI belongs to another shard. It may be nil when there is only one.
+	Elsewhere func(o machine.Owner, give func(*Shard))
+}
+
+// Shard owns a part of the SAs and drives them. It is not safe for concurrent use, reads no clock and starts nothing:
+// given the same calls it does the same. Flush ends a loop; without it nothing leaves.
+type Shard struct {
+	c      ShardConfig
+	sas    map[machine.Owner]*sa
+	inits  map[initKey]*sa
+	timers timers
+	fx     machine.Effects
+	calls  []machine.Request
+	closed bool // no new SAs
+}
+
+// NewShard returns a shard without SAs. A Count of 0 means 1.
+func NewShard(c ShardConfig) *Shard {
+	c.Count = max(c.Count, 1)
+	return &Shard{c: c, sas: map[machine.Owner]*sa{}, inits: map[initKey]*sa{}}
+}
+
+// SetProtocol puts another configuration in force, for SAs to come.
+func (s *Shard) SetProtocol(p Protocol) { s.c.Protocol = p }
+
+// Refuse keeps peers and operators from making new SAs.
+func (s *Shard) Refuse() { s.closed = true }
+
+// Len returns the number of SAs.
+func (s *Shard) Len() int { return len(s.sas) }
+
+// Return gives an answer to the SA that asked. Answers to SAs that have ended are dropped.
+func (s *Shard) Return(now time.Time, r machine.Return) {
+	e := s.sas[r.Owner]
+	if e == nil {
+		s.c.Counters.DroppedReplies.Add(1)
+		wipe(r.Reply.Result)
+		return
+	}
+	s.c.Counters.Replies.Add(1)
+	s.step(now, e, r.Reply)
+}
+
+// Deadline is when Tick and Flush must be called again, the zero time for never. It may be early.
+func (s *Shard) Deadline() time.Time {
+	at, ok := s.timers.next()
+	if due := s.c.Gate.due(); !due.IsZero() && (!ok || due.Before(at)) {
+		return due
+	}
+	return at
+}
+
+// Tick steps every SA whose deadline has come.
+func (s *Shard) Tick(now time.Time) {
+	for e := s.timers.expired(now); e != nil; e = s.timers.expired(now) {
+		s.step(now, e, machine.Tick{})
+	}
+}
+
+// Flush ends a loop: it hands over the calls and datagrams, and tells what the gate has to say.
+func (s *Shard) Flush(now time.Time) {
+	s.submit()
+	s.c.Sender.Flush()
+	for _, e := range s.c.Gate.tell(now) {
+		s.c.Publisher.Publish(event.Record{Time: now, Event: e})
+	}
+}
+
+func (s *Shard) submit() {
+	if len(s.calls) == 0 {
+		return
+	}
+	s.c.Counters.Calls.Add(uint64(len(s.calls)))
+	s.c.Caller.Submit(s.calls)
+	clear(s.calls) // ops hold secrets
+	s.calls = s.calls[:0]
+}
+
+// ErrStopping says that no new SA is made because the engine is stopping.
+var ErrStopping = errors.New("engine: the daemon is stopping; no new IKE SA is made")
+
+// Initiate makes an SA and starts negotiating. remote and local are where its messages go to and come from.
+func (s *Shard) Initiate(now time.Time, conn string, children []string, local, remote netip.AddrPort) (event.UID, error) {
+	if s.closed {
+		return event.UID{}, ErrStopping
+	}
+	b, err := s.birth(local, remote)
+	if err != nil {
+		return event.UID{}, err
+	}
+	m, err := s.c.Protocol.NewInitiator(b, conn)
+	if err != nil {
+		return event.UID{}, fmt.Errorf("engine: cannot initiate %q: %w", conn, err)
+	}
+	e := s.add(&sa{owner: machine.Owner(b.SPI), machine: m, conn: conn, track: s.record(b, conn, now)})
+	s.step(now, e, machine.Initiate{Children: children})
+	return e.uid, nil
+}
+
+// birth draws a local SPI that is this shard's and not in use (RFC 7296 section 2.6), and a seed.
+func (s *Shard) birth(local, remote netip.AddrPort) (Birth, error) {
+	b := Birth{Local: local, Remote: remote}
+	var spi [8]byte
+	for b.SPI == 0 || s.sas[machine.Owner(b.SPI)] != nil || b.SPI%uint64(s.c.Count) != uint64(s.c.Index) {
+		if _, err := io.ReadFull(s.c.Rand, spi[:]); err != nil {
+			return b, fmt.Errorf("engine: no randomness: %w", err)
+		}
+		b.SPI = binary.BigEndian.Uint64(spi[:])
+	}
+	if _, err := io.ReadFull(s.c.Rand, b.Seed[:]); err != nil {
+		return b, fmt.Errorf("engine: no randomness: %w", err)
+	}
+	return b, nil
+}
+
+// record begins the journal of a new SA, if one is wanted.
+func (s *Shard) record(b Birth, conn string, now time.Time) *journal.Track {
+	if s.c.Journal == nil {
+		return nil
+	}
+	h, err := s.c.Protocol.Header(b, conn)
+	if err != nil {
+		return nil
+	}
+	h.Created = now
+	return s.c.Journal.Begin(h)
+}
+
+func (s *Shard) add(e *sa) *sa {
+	s.sas[e.owner] = e
+	s.c.Counters.SAs.Add(1)
+	return e
+}
+
+// remove forgets an SA.
+func (s *Shard) remove(e *sa) {
+	s.settle(e)
+	s.timers.remove(e)
+	delete(s.sas, e.owner)
+	if s.inits[e.init] == e {
+		delete(s.inits, e.init)
+	}
+	e.track.End()
+	s.c.Counters.SAs.Add(-1)
+}
+
+// wipe overwrites the secrets of an answer that nobody takes.
+func wipe(r machine.Result) {
+	switch r := r.(type) {
+	case machine.KEInitiated:
+		r.State.Wipe()
+	case machine.KEResponded:
+		r.Secret.Wipe()
+	case machine.KEFinished:
+		r.Secret.Wipe()
+	}
+}

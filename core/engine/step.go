@@ -1,0 +1,114 @@
+package engine
+
+import (
+	"net/netip"
+	"time"
+
+	"github.com/parley-ike/parley/bus/event"
+	"github.com/parley-ike/parley/core/machine"
+)
+
+// step gives an SA one input and performs the effects in order.
+func (s *Shard) step(now time.Time, e *sa, in machine.Input) {
+	s.c.Counters.Steps.Add(1)
+	e.track.Record(now, e.owner, in)
+	s.fx.Reset()
+	e.machine.Step(now, in, &s.fx)
+	effects := s.fx.List()
+	if e.track != nil {
+		e.track.Check(e.owner, Digest(effects))
+	}
+	for _, effect := range effects {
+		s.perform(now, e, effect)
+	}
+	if e.uid == (event.UID{}) {
+		e.uid = e.machine.Info().UID
+	}
+	if e.phase == gone {
+		s.remove(e)
+		return
+	}
+	s.timers.set(e, e.machine.Deadline())
+}
+
+func (s *Shard) perform(now time.Time, e *sa, effect machine.Effect) {
+	switch fx := effect.(type) {
+	case machine.Send:
+		s.c.Counters.DatagramsOut.Add(1)
+		s.c.Sender.Send(fx.Local, fx.Remote, fx.Bytes)
+	case machine.Call:
+		s.calls = append(s.calls, machine.Request{Owner: e.owner, Call: fx})
+	case machine.Cancel:
+		s.submit() // the call may be in this very batch
+		s.c.Caller.Cancel(e.owner, fx.Ticket)
+	case machine.Emit:
+		s.emit(now, e, fx)
+	case machine.Spawn:
+		s.spawn(e, fx)
+	case machine.Done:
+		s.enter(e, gone)
+	}
+}
+
+// emit publishes an event of an SA, and learns from it.
+func (s *Shard) emit(now time.Time, e *sa, fx machine.Emit) {
+	if e.uid == (event.UID{}) {
+		e.uid = fx.Subject.IKE
+	}
+	if fx.Subject.Conn != "" {
+		e.conn = fx.Subject.Conn
+	}
+	r := event.Record{Time: now, Subject: fx.Subject, Event: fx.Event}
+	if fx.Subject.IKE == e.uid {
+		e.sequence++
+		r.SASequence = e.sequence
+	}
+	s.c.Publisher.Publish(r)
+	switch fx.Event.(type) {
+	case event.IKEEstablished:
+		s.enter(e, established)
+	case event.IKEDeleted, event.IKEFailed, event.IKEHalfOpenTimedOut:
+		s.enter(e, ended)
+	}
+}
+
+// enter moves an SA forward in its life.
+func (s *Shard) enter(e *sa, p phase) {
+	if p <= e.phase {
+		return
+	}
+	if e.phase == established {
+		s.c.Counters.Established.Add(-1)
+	}
+	if p == established {
+		s.c.Counters.Established.Add(1)
+		s.settle(e)
+	}
+	e.phase = p
+}
+
+// settle gives the place at the gate back. An SA that failed keeps it until it is gone, because it keeps its memory.
+func (s *Shard) settle(e *sa) {
+	if e.from.IsValid() {
+		s.c.Gate.closed(e.from)
+		s.c.Counters.HalfOpen.Add(-1)
+		e.from = netip.Addr{}
+	}
+}
+
+// spawn takes over an SA that grew out of e. It is established by birth, and recorded in the journal of its parent,
+// whose seed it comes from.
+func (s *Shard) spawn(parent *sa, fx machine.Spawn) {
+	child := &sa{owner: fx.Owner, machine: fx.Machine, conn: parent.conn, track: parent.track.Share(), uid: fx.Machine.Info().UID}
+	if uint64(fx.Owner)%uint64(s.c.Count) == uint64(s.c.Index) {
+		s.adopt(child)
+		return
+	}
+	s.c.Elsewhere(fx.Owner, func(other *Shard) { other.adopt(child) })
+}
+
+func (s *Shard) adopt(e *sa) {
+	s.add(e)
+	s.enter(e, established)
+	s.timers.set(e, e.machine.Deadline())
+}
