@@ -85,7 +85,7 @@ func (s *SA) identity() policy.Identity {
 
 // refusePeer tells why the peer's proof does not convince us.
 func (s *SA) refusePeer(method wire2.AuthMethod, f failure) {
-	s.emit(event.AuthFailed{Side: "remote", Method: method.String(), LocalID: s.localID.String(), RemoteID: s.remoteID.String(),
+	s.emit(event.AuthFailed{Side: "remote", Method: method.String(), LocalID: idText(s.localID), RemoteID: idText(s.remoteID),
 		Cause: f.cause, Reason: f.reason})
 }
 
@@ -94,8 +94,16 @@ func (s *SA) refusedByPeer() failure {
 	f := failure{cause: event.CauseAuthentication, notify: wire2.AuthenticationFailed, by: byPeer, reason: fmt.Sprintf(
 		"the peer refused to authenticate us as %v: compare the pre-shared key and the identities on both sides; the peer's log knows which",
 		s.localID)}
-	s.emit(event.AuthFailed{Side: "local", LocalID: s.localID.String(), RemoteID: s.remoteID.String(), Cause: f.cause, Reason: f.reason})
+	s.emit(event.AuthFailed{Side: "local", LocalID: idText(s.localID), RemoteID: idText(s.remoteID), Cause: f.cause, Reason: f.reason})
 	return f
+}
+
+// refusalOfAuth explains how a peer refused our part of IKE_AUTH.
+func (s *SA) refusalOfAuth(kind wire2.NotifyType) failure {
+	if kind == wire2.AuthenticationFailed {
+		return s.refusedByPeer()
+	}
+	return refusalOf(kind, "IKE_AUTH")
 }
 
 // verdict turns a failed verification or signature into a failure.
@@ -119,7 +127,7 @@ func (s *SA) verdict(err *machine.CallError) failure {
 func (s *SA) establish() {
 	s.enter(Established)
 	s.opened, s.lastHeard = s.now, s.now
-	s.ownInit, s.peerInit, s.auth = nil, nil, nil
+	s.ownInit, s.peerInit, s.auth, s.candidates, s.ni, s.nr = nil, nil, nil, nil, nil, nil
 	for _, k := range []secret.Bytes{s.keys.PI, s.keys.PR, s.keys.EI, s.keys.ER, s.keys.AI, s.keys.AR} {
 		k.Wipe() // SK_e and SK_a live on in the protections, SK_d for child SAs to come
 	}

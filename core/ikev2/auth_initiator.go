@@ -155,10 +155,8 @@ func (s *SA) authRefused(p packet) {
 	case !ok:
 		s.abandon(failure{cause: event.CauseMalformed, notify: wire2.InvalidSyntax, by: byUs,
 			reason: "the peer's IKE_AUTH response has neither a proof nor an error"}, wire2.Notify{Kind: wire2.InvalidSyntax})
-	case n.Kind == wire2.AuthenticationFailed:
-		s.fail(s.refusedByPeer())
 	default:
-		s.fail(refusalOf(n.Kind, "IKE_AUTH"))
+		s.fail(s.refusalOfAuth(n.Kind))
 	}
 }
 
@@ -166,7 +164,7 @@ func (s *SA) authRefused(p packet) {
 func (s *SA) ownProofFailure(err *machine.CallError) failure {
 	f := s.verdict(err)
 	f.notify = 0
-	s.emit(event.AuthFailed{Side: "local", LocalID: s.localID.String(), RemoteID: s.remoteID.String(), Cause: f.cause, Reason: f.reason})
+	s.emit(event.AuthFailed{Side: "local", LocalID: idText(s.localID), RemoteID: idText(s.remoteID), Cause: f.cause, Reason: f.reason})
 	return f
 }
 

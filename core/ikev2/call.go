@@ -22,7 +22,7 @@ type call struct {
 // ask calls a plugin and continues with then: once, with a result of type R or with a failure that is final. All ops are
 // idempotent, so a failure that may pass is followed by the same op under a new ticket until the deadline of the state.
 func ask[R machine.Result](s *SA, op machine.Op, key uint64, then func(R, *machine.CallError)) {
-	c := &call{op: op, key: key, until: s.patience(), then: func(r machine.Result, err *machine.CallError) {
+	c := &call{op: op, key: key, until: s.patience(op), then: func(r machine.Result, err *machine.CallError) {
 		got, ok := r.(R)
 		if err == nil && !ok {
 			err = &machine.CallError{Kind: machine.Internal, Text: fmt.Sprintf("%T was answered with %T", op, r)}
@@ -33,12 +33,13 @@ func ask[R machine.Result](s *SA, op machine.Op, key uint64, then func(R, *machi
 	s.issue(c)
 }
 
-// patience is until when a call of the present state may be repeated.
-func (s *SA) patience() time.Time {
-	if s.state < Established && !s.deadline.IsZero() {
-		return s.deadline
+// patience is until when a call may be repeated: the deadline of the state, but for removals a time of their own.
+func (s *SA) patience(op machine.Op) time.Time {
+	_, removal := op.(machine.RemoveChild)
+	if removal || s.deadline.IsZero() {
+		return s.now.Add(s.limits.RemovalWait)
 	}
-	return s.now.Add(s.limits.RemovalWait)
+	return s.deadline
 }
 
 func (s *SA) issue(c *call) {

@@ -71,6 +71,7 @@ func (s *SA) rejectResponse(n wire2.Notify, cause event.Cause, reason string) {
 }
 
 func (s *SA) tellFailed(f failure) {
+	s.blame(f.by, f.reason)
 	s.emit(event.IKEFailed{IKE: s.describe(), Stage: s.state.stage(), Cause: f.cause, Notify: f.notifyName(), By: f.by, Reason: f.reason})
 }
 
@@ -80,6 +81,11 @@ func (s *SA) goodbyeFor(by, reason string) {
 		return
 	}
 	s.goodbye = event.IKEDeleted{IKE: s.describe(), By: by, Reason: reason}
+	s.blame(by, reason)
+}
+
+// blame notes why the children end that have no reason of their own.
+func (s *SA) blame(by, reason string) {
 	for _, c := range s.children {
 		if c.by == "" {
 			c.by, c.reason = by, reason
@@ -97,8 +103,10 @@ func (s *SA) shutdown(reason string, linger time.Duration) {
 	s.own.close()
 	s.peer.release()
 	s.enter(Closing)
-	s.reason, s.lingerTill = reason, s.now.Add(linger)
-	s.deadline = s.lingerTill
+	s.reason, s.lingerTill, s.deadline = reason, s.now.Add(linger), time.Time{}
+	if linger > 0 {
+		s.deadline = s.lingerTill
+	}
 	for _, c := range s.children {
 		c.removing = true
 		s.askRemoval(c)

@@ -32,13 +32,16 @@ func (s *SA) describe() event.IKESA {
 	if s.suite != (suite.Suite{}) {
 		d.Suite = s.suite.String()
 	}
-	if !s.localID.IsAny() {
-		d.LocalID = s.localID.String()
-	}
-	if !s.remoteID.IsAny() {
-		d.RemoteID = s.remoteID.String()
-	}
+	d.LocalID, d.RemoteID = idText(s.localID), idText(s.remoteID)
 	return d
+}
+
+// idText is empty as long as an identity is not known.
+func idText(id policy.Identity) string {
+	if id.IsAny() {
+		return ""
+	}
+	return id.String()
 }
 
 func hex64(spi uint64) string {

@@ -12,10 +12,11 @@ import (
 // question whether we live. All get an answer (RFC 7296 section 1.4).
 func (s *SA) answerInformational(p packet) {
 	s.noticeAll(p)
+	denial := s.deniedByPeer(p)
 	switch {
-	case s.deniedByPeer(p):
+	case denial != 0:
 		s.respond()
-		s.failAndLinger(s.refusedByPeer())
+		s.failAndLinger(s.refusalOfAuth(denial))
 	case deletesIKE(p.Payloads):
 		s.respond()
 		s.endedByPeer()
@@ -24,11 +25,18 @@ func (s *SA) answerInformational(p packet) {
 	}
 }
 
-// deniedByPeer reports whether an initiator tells right after IKE_AUTH that our proof did not convince it (RFC 7296
-// section 2.21.2). Only there does such a notify end an SA without a Delete payload.
-func (s *SA) deniedByPeer(p packet) bool {
-	_, denied := wire2.GetNotify(p.Payloads, wire2.AuthenticationFailed)
-	return denied && !s.initiator && p.Header.MessageID == firstAfterAuth
+// deniedByPeer returns the notify by which an initiator tells right after IKE_AUTH that our response did not convince it, 0
+// for none. Only there do these three end an SA without a Delete payload (RFC 7296 section 2.21.2).
+func (s *SA) deniedByPeer(p packet) wire2.NotifyType {
+	if s.initiator || p.Header.MessageID != firstAfterAuth {
+		return 0
+	}
+	for _, kind := range []wire2.NotifyType{wire2.AuthenticationFailed, wire2.InvalidSyntax, wire2.UnsupportedCriticalPayload} {
+		if _, ok := wire2.GetNotify(p.Payloads, kind); ok {
+			return kind
+		}
+	}
+	return 0
 }
 
 // firstAfterAuth is the message ID of the initiator's exchange after IKE_SA_INIT (0) and IKE_AUTH (1).
@@ -89,6 +97,11 @@ func (s *SA) namedBy(ps []wire2.Payload) (list []*child) {
 // informed takes the response to an INFORMATIONAL request of ours.
 func (s *SA) informed(p packet) {
 	s.noticeAll(p)
+	if _, fatal := wire2.GetNotify(p.Payloads, wire2.InvalidSyntax); fatal { // for both peers (RFC 7296 section 2.21.3)
+		s.answered()
+		s.breakOff(refusalOf(wire2.InvalidSyntax, "INFORMATIONAL"))
+		return
+	}
 	if o := s.answered(); o.answered != nil {
 		o.answered(p)
 	}

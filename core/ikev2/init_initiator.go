@@ -178,7 +178,9 @@ func (x *initX) repeatWithMethod(data []byte) {
 	switch {
 	case wanted == x.method:
 	case !offersMethod(s.conn.IKE, wanted):
-		s.emit(names)
+		if x.refusal == nil { // once: it may be forged
+			s.emit(names)
+		}
 		x.refused(failure{cause: event.CauseInvalidKE, notify: wire2.InvalidKEPayload, by: byPeer,
 			reason: fmt.Sprintf("the peer wants key exchange method %s, which connection %q does not offer", names.Wanted, s.conn.Name)})
 	case x.mayRepeat():

@@ -51,10 +51,10 @@ func (s *SA) detectNAT(p packet) {
 	}
 }
 
-// float moves an initiator to port 4500, where NATs leave ESP alone (RFC 7296 section 2.23). Ports other than 500 were
+// float moves an initiator to port 4500 if need be, where NATs leave ESP alone (RFC 7296 section 2.23). Ports other than 500 were
 // chosen on purpose and stay.
 func (s *SA) float() {
-	if !s.encapsulates() {
+	if !s.wantsNAT() {
 		return
 	}
 	s.local, s.remote = floated(s.local), floated(s.remote)
@@ -67,8 +67,12 @@ func floated(a netip.AddrPort) netip.AddrPort {
 	return netip.AddrPortFrom(a.Addr(), portNAT)
 }
 
-// encapsulates reports whether ESP goes in UDP.
-func (s *SA) encapsulates() bool { return s.nat.found() || s.conn != nil && s.conn.ForceEncap }
+// wantsNAT reports whether IKE and ESP are to go over port 4500.
+func (s *SA) wantsNAT() bool { return s.nat.found() || s.conn.ForceEncap }
+
+// encapsulates reports whether ESP goes in UDP: never on port 500, where a peer that did not move has stayed (RFC 7296
+// section 2.23).
+func (s *SA) encapsulates() bool { return s.wantsNAT() && s.local.Port() != portIKE }
 
 // follow takes over the address of a fresh authentic message: until the SA is established, because an initiator may move
 // to port 4500 at IKE_AUTH; later only that of a peer behind a NAT, and only if we are not behind one ourselves (RFC 7296

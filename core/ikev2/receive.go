@@ -59,7 +59,7 @@ func (s *SA) receiveRequest(h wire.Header, d machine.Datagram) {
 	case s.peer.repeats(h, d):
 		s.send(d.Local, d.Remote, s.peer.answer)
 		return
-	case h.MessageID != s.peer.next || s.peer.busy || !s.serves():
+	case h.MessageID != s.peer.next || s.peer.busy || s.peer.spent || !s.serves():
 		return
 	}
 	m, err := s.open(h, d)
@@ -95,7 +95,7 @@ func (s *SA) serve(p packet, bad *wire2.Error) {
 	}
 	row := requests.match(s.state, p.Message)
 	if row == nil {
-		s.refuse(fmt.Sprintf("a %s request lacks payloads, has too many, or comes out of turn", wire2.ExchangeName(p.Header.Exchange)), wire2.InvalidSyntax)
+		s.refuse(fmt.Sprintf("a request of %s lacks payloads, has too many, or comes out of turn", wire2.ExchangeName(p.Header.Exchange)), wire2.InvalidSyntax)
 		return
 	}
 	row.do(s, p)
@@ -127,7 +127,7 @@ func (s *SA) refuseCritical(t wire.PayloadType) {
 		s.fail(f)
 	case s.state < Installing:
 		s.respond(n)
-		s.fail(f)
+		s.failAndLinger(f)
 	default:
 		s.respond(n)
 	}

@@ -114,6 +114,7 @@ func (p *player) command(w []string) {
 		"drop":      func() { i := p.index(arg(1)); p.flight = slices.Delete(p.flight, i, i+1) },
 		"dup":       func() { p.arrive(p.flight[p.index(arg(1))]) },
 		"advance":   func() { p.advance(p.duration(arg(1))) },
+		"wait":      func() { p.pass(p.duration(arg(1)), func() {}) },
 		"terminate": func() { p.step(p.sa(arg(1)), machine.Terminate{Child: arg(2), Reason: "the test says so"}) },
 		"probe":     func() { p.step(p.sa(arg(1)), machine.Probe{}) },
 		"hold":      func() { p.node(arg(1)).hold[arg(2)] = true },
@@ -127,7 +128,7 @@ func (p *player) command(w []string) {
 		"cookies":   func() { p.node(arg(1)).cookies = arg(2) == "on" },
 		"dead":      func() { p.node(arg(1)).addr = netip.MustParseAddr("203.0.113.99") },
 		"state":     p.state,
-		"exhaust":   func() { p.sa(arg(1)).own.next = maxMessageID; p.journal = nil },
+		"exhaust":   func() { p.sa(arg(1)).own.next = maxMessageID; p.meddled = true },
 	}
 	run, ok := commands[w[0]]
 	if !ok {
@@ -221,6 +222,9 @@ func (p *player) makeNode(name, local, remote, localID, remoteID, localTS, remot
 	n.conn.Remote.Addr = conn.Remote.Addr
 	if v := get("nat", ""); v != "" {
 		n.nat = netip.MustParseAddr(v)
+		if name == "a" { // a masquerading NAT; that of b forwards ports
+			n.shift = 10000
+		}
 	}
 }
 
@@ -359,7 +363,8 @@ func (p *player) payload(word string) wire2.Payload {
 	case "malformed": // a Delete payload shorter than its fields
 		return wire2.Unknown{Number: wire2.TypeDelete, Body: []byte{3}}
 	case "sa":
-		return wire2.SA{Proposals: []wire2.Proposal{{Number: 1, Protocol: wire2.ProtoESP, SPI: []byte{0, 0, 9, 9}}}}
+		return wire2.SA{Proposals: []wire2.Proposal{{Number: 1, Protocol: wire2.ProtoESP, SPI: []byte{0, 0, 9, 9},
+			Transforms: []wire2.Transform{{Type: wire2.TransformENCR, ID: 28}}}}}
 	case "nonce":
 		return wire2.Nonce{Data: make([]byte, 32)}
 	case "delete":

@@ -15,6 +15,7 @@ import (
 type peerWindow struct {
 	next   uint32 // message ID of the next new request
 	busy   bool   // that request is at work
+	spent  bool   // there is no next message ID (RFC 7296 section 2.2)
 	exch   wire.ExchangeType
 	work   [sha256.Size]byte // hash of the request at work
 	last   [sha256.Size]byte // hash of the request before
@@ -41,6 +42,7 @@ func (w *peerWindow) release() { w.busy = false }
 // store keeps the response to the request at work, in place of the one before.
 func (w *peerWindow) store(b []byte) {
 	w.busy, w.last, w.answer = false, w.work, b
+	w.spent = w.next == maxMessageID
 	w.next++
 }
 
@@ -56,10 +58,9 @@ func (s *SA) respond(ps ...wire2.Payload) {
 }
 
 func (s *SA) answer(b []byte) {
-	exhausted := s.peer.next == maxMessageID
 	s.peer.store(b)
 	s.send(s.peer.local, s.peer.remote, b)
-	if exhausted && s.state == Established { // RFC 7296 section 2.2
+	if s.peer.spent && s.state == Established {
 		s.deleteIKE(byError, "the peer's message IDs are used up")
 	}
 }
