@@ -1,0 +1,95 @@
+package sim
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/parley-ike/parley/core/engine"
+	"github.com/parley-ike/parley/core/machine"
+)
+
+// recorder is a machine that remembers its inputs and what they led to, so that a new one can be taken through the same.
+type recorder struct {
+	machine.Machine
+	rebuild func() (machine.Machine, error)
+	steps   []recorded
+}
+
+type recorded struct {
+	now    time.Time
+	input  machine.Input
+	digest uint64
+}
+
+// Step implements machine.Machine. Effects before this step, if any, are not part of it: engines reset them.
+func (r *recorder) Step(now time.Time, in machine.Input, fx *machine.Effects) {
+	kept := keep(in)
+	r.Machine.Step(now, in, fx)
+	r.steps = append(r.steps, recorded{now, kept, engine.Digest(fx.List())})
+}
+
+// keep copies the secrets of an input, which the machine wipes.
+func keep(in machine.Input) machine.Input {
+	reply, ok := in.(machine.Reply)
+	if !ok {
+		return in
+	}
+	switch result := reply.Result.(type) {
+	case machine.KEInitiated:
+		result.State = result.State.Clone()
+		reply.Result = result
+	case machine.KEResponded:
+		result.Secret = result.Secret.Clone()
+		reply.Result = result
+	case machine.KEFinished:
+		result.Secret = result.Secret.Clone()
+		reply.Result = result
+	}
+	return reply
+}
+
+// replay takes a new machine through the recorded inputs and compares every step.
+func (r *recorder) replay() error {
+	again, err := r.rebuild()
+	if err != nil {
+		return err
+	}
+	var fx machine.Effects
+	for i, s := range r.steps {
+		fx.Reset()
+		again.Step(s.now, keep(s.input), &fx)
+		if engine.Digest(fx.List()) != s.digest {
+			return fmt.Errorf("sim: step %d of an SA (%s) differs in its replay", i+1, engine.RenderInput(s.input))
+		}
+	}
+	return nil
+}
+
+// recording is a protocol whose machines are recorders.
+type recording struct {
+	engine.Protocol
+	made *[]*recorder
+}
+
+// NewInitiator implements engine.Protocol.
+func (p recording) NewInitiator(b engine.Birth, conn string) (machine.Machine, error) {
+	build := func() (machine.Machine, error) { return p.Protocol.NewInitiator(b, conn) }
+	m, err := build()
+	if err != nil {
+		return nil, err
+	}
+	return p.add(m, build), nil
+}
+
+// NewResponder implements engine.Protocol.
+func (p recording) NewResponder(b engine.Birth) machine.Machine {
+	build := func() (machine.Machine, error) { return p.Protocol.NewResponder(b), nil }
+	m, _ := build()
+	return p.add(m, build)
+}
+
+func (p recording) add(m machine.Machine, build func() (machine.Machine, error)) machine.Machine {
+	r := &recorder{Machine: m, rebuild: build}
+	*p.made = append(*p.made, r)
+	return r
+}

@@ -1,0 +1,63 @@
+package sim
+
+import (
+	"flag"
+	"fmt"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"testing"
+)
+
+var (
+	seedFlag   = flag.Int64("seed", -1, "run only the world of this seed, and print it")
+	worldsFlag = flag.Int64("worlds", 10_000, "how many worlds to run")
+	firstFlag  = flag.Int64("first", 0, "the first seed")
+)
+
+// kept are seeds that found something once.
+var kept = []uint64{}
+
+func TestWorlds(t *testing.T) {
+	if *seedFlag >= 0 {
+		t.Log(live(t, uint64(*seedFlag)))
+		return
+	}
+	var next atomic.Int64
+	next.Store(*firstFlag)
+	var wg sync.WaitGroup
+	for range runtime.GOMAXPROCS(0) {
+		wg.Go(func() {
+			for seed := next.Add(1) - 1; seed < *firstFlag+*worldsFlag && !t.Failed(); seed = next.Add(1) - 1 {
+				live(t, uint64(seed))
+			}
+		})
+	}
+	wg.Wait()
+}
+
+func TestKeptSeeds(t *testing.T) {
+	for _, seed := range kept {
+		t.Run(fmt.Sprint(seed), func(t *testing.T) { live(t, seed) })
+	}
+}
+
+// live runs a world and reports what does not hold in it.
+func live(t *testing.T, seed uint64) *world {
+	t.Helper()
+	w := newWorld(seed)
+	w.run()
+	for _, f := range w.failures {
+		t.Errorf("seed %d: %s (make sim SEED=%d)", seed, f, seed)
+	}
+	return w
+}
+
+// TestASeedIsAWorld: two runs of a seed are the same, event for event.
+func TestASeedIsAWorld(t *testing.T) {
+	for seed := range uint64(50) {
+		if a, b := live(t, seed).String(), live(t, seed).String(); a != b {
+			t.Fatalf("seed %d differs between two runs:\n%s\n%s", seed, a, b)
+		}
+	}
+}

@@ -1,0 +1,190 @@
+package sim
+
+import (
+	"encoding/binary"
+	"fmt"
+	"math/rand/v2"
+	"strings"
+	"time"
+
+	"github.com/parley-ike/parley/core/machine"
+	"github.com/parley-ike/parley/core/policy"
+	"github.com/parley-ike/parley/core/wire/wire2"
+)
+
+const (
+	storm = time.Minute
+	// healing is longer than the longest wait of a machine: a dead peer is given up after 30 s of silence and about two
+	// minutes of retransmissions, after a pause that may reach into the calm.
+	healing = 8 * time.Minute
+	// retry is when an operator, or a policy, tries again what has not come up.
+	retry = 30 * time.Second
+	// ending is longer than a deletion, its linger and the removal of children.
+	ending = 3 * time.Minute
+)
+
+// world is two nodes and what is between them.
+type world struct {
+	seed     uint64
+	rand     *rand.Rand
+	chacha   *rand.ChaCha8
+	clock    *clock
+	faults   faults
+	nat      *nat
+	nodes    [2]*node // east, west
+	check    *check
+	failures []string
+}
+
+// newWorld makes the world of a seed.
+func newWorld(seed uint64) *world {
+	var key [32]byte
+	binary.BigEndian.PutUint64(key[:], seed)
+	w := &world{seed: seed, rand: rand.New(rand.NewPCG(seed, 0x9e3779b97f4a7c15)), chacha: rand.NewChaCha8(key), clock: newClock()}
+	w.faults = draw(w.rand)
+	w.check = newCheck(w)
+	if w.faults.nat {
+		w.nat, w.faults.both = &nat{}, false // nobody can call through the NAT
+	}
+	eastKey, westKey := "key", "key"
+	if w.faults.wrongKey {
+		westKey = "another key"
+	}
+	w.nodes[0] = newNode(w, "east", eastAddr, eastKey, w.policy("east"))
+	w.nodes[1] = newNode(w, "west", westAddr, westKey, w.policy("west"))
+	return w
+}
+
+// policy is one connection with one child.
+func (w *world) policy(name string) *policy.Snapshot {
+	local, remote, lts, rts := eastAddr, westAddr, "10.1.0.0/16", "10.2.0.0/16"
+	peer := "west"
+	if name == "west" {
+		local, remote, lts, rts, peer = westAddr, eastAddr, "10.2.0.0/16", "10.1.0.0/16", "east"
+	}
+	c := &policy.Connection{
+		Name:   peer,
+		Local:  policy.Endpoint{Addr: local, Identity: policy.Identity{Type: wire2.IDFQDN, Data: name}},
+		Remote: policy.Endpoint{Addr: remote, Identity: policy.Identity{Type: wire2.IDFQDN, Data: peer}},
+		Children: []*policy.Child{{Name: "lan", LocalTS: []policy.Selector{w.selector(lts)},
+			RemoteTS: []policy.Selector{w.selector(rts)}}},
+	}
+	w.vary(name, c)
+	c.ApplyDefaults()
+	return &policy.Snapshot{Connections: []*policy.Connection{c}}
+}
+
+// vary makes the responder's configuration differ as the faults say.
+func (w *world) vary(name string, c *policy.Connection) {
+	c.IKE = []policy.Proposal{w.proposal("aes128gcm16-prfsha256-x25519-ecp256")}
+	if name == "east" {
+		return
+	}
+	if w.nat != nil {
+		c.Remote.Addr = natAddr
+	}
+	if w.faults.otherGroup {
+		c.IKE = []policy.Proposal{w.proposal("aes128gcm16-prfsha256-ecp256")}
+	}
+	if w.faults.wrongProposal {
+		c.IKE = []policy.Proposal{w.proposal("aes256-sha256-x25519-ecp256")}
+	}
+	if w.faults.wrongSelectors {
+		c.Children[0].LocalTS = []policy.Selector{w.selector("10.99.0.0/16")}
+	}
+}
+
+func (w *world) selector(s string) policy.Selector {
+	sel, err := policy.ParseSelector(s)
+	if err != nil {
+		w.fail("selector: %v", err)
+	}
+	return sel
+}
+
+func (w *world) proposal(s string) policy.Proposal {
+	p, err := policy.ParseProposal(policy.ScopeIKE, s)
+	if err != nil {
+		w.fail("proposal: %v", err)
+	}
+	return p
+}
+
+func (w *world) fail(format string, args ...any) {
+	w.failures = append(w.failures, fmt.Sprintf("%v ", w.clock.now.Sub(newClock().now))+fmt.Sprintf(format, args...))
+}
+
+// run lives the world to its end.
+func (w *world) run() {
+	w.plan()
+	w.clock.runUntil(w.clock.now.Add(storm))
+	w.faults = w.faults.calm()
+	w.clock.runUntil(w.clock.now.Add(healing))
+	w.heal()
+	w.check.agreement()
+	for _, n := range w.nodes {
+		n.command(machine.Terminate{Reason: "the world ends"})
+	}
+	w.clock.runUntil(w.clock.now.Add(ending))
+	w.check.nothingLeft()
+	w.check.replays()
+}
+
+// plan lays down what happens in the storm.
+func (w *world) plan() {
+	east, west := w.nodes[0], w.nodes[1]
+	w.sometime(func() { east.initiate() }, time.Second)
+	if w.faults.both {
+		w.sometime(func() { west.initiate() }, time.Second)
+	}
+	for _, n := range w.nodes {
+		for range w.faults.crashes {
+			w.sometime(n.crashBackend, storm)
+		}
+		for range w.faults.pauses {
+			w.sometime(func() { n.awake = w.clock.now.Add(time.Duration(1+w.rand.IntN(120)) * time.Second) }, storm)
+		}
+		w.sometime(func() { n.command(machine.Probe{}) }, storm)
+	}
+	if w.faults.terminate {
+		n := w.nodes[w.rand.IntN(2)]
+		child := ""
+		if w.rand.IntN(2) == 0 {
+			child = "lan"
+		}
+		w.sometime(func() { n.command(machine.Terminate{Child: child, Reason: "changed my mind"}) }, 5*time.Second)
+	}
+}
+
+func (w *world) sometime(do func(), within time.Duration) {
+	w.clock.in(time.Duration(w.rand.Int64N(int64(within))), do)
+}
+
+// heal tries again what is not up, as a daemon's start policy does, and demands that it comes up.
+func (w *world) heal() {
+	east := w.nodes[0]
+	if len(east.established()) == 0 {
+		east.initiate()
+		w.clock.runUntil(w.clock.now.Add(retry))
+	}
+	for _, n := range w.nodes {
+		n.reconcile()
+	}
+	up := len(east.established()) > 0
+	if up == w.faults.hopeless() {
+		w.fail("after the calm the tunnel is up: %v, want %v", up, !up)
+	}
+}
+
+// String tells the world's story, for a failing seed.
+func (w *world) String() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "world %d: %+v\n", w.seed, w.faults)
+	begin := newClock().now
+	for _, n := range w.nodes {
+		for _, r := range n.records {
+			fmt.Fprintf(&b, "%12v %s %v %s %+v\n", r.Time.Sub(begin), n.name, r.Subject.IKE, r.Event.Kind().Name, r.Event)
+		}
+	}
+	return b.String()
+}
