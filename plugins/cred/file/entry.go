@@ -64,14 +64,15 @@ func (e *entry) refreshLocked(now time.Time) error {
 		return e.bad
 	}
 	e.looked = now
-	if info, err := os.Stat(e.path); err == nil && e.bad == nil && unchanged(e.seen, info) {
+	if info, err := os.Stat(e.path); err == nil && unchanged(e.seen, info) {
 		return nil
 	}
 	e.keys.wipe()
 	psk, info, err := read(e.path)
 	e.keys.psk, e.seen, e.bad = psk, info, nil
 	if err != nil {
-		e.bad = fmt.Errorf("cred/file: %s: %w: %w", e.path, err, sdk.ErrNoCredential)
+		// Nothing was seen: a bad file is read at every look until it is mended.
+		e.seen, e.bad = nil, fmt.Errorf("cred/file: %s: %w: %w", e.path, err, sdk.ErrNoCredential)
 	}
 	return e.bad
 }

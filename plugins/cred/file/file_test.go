@@ -150,6 +150,7 @@ func TestTheBestEntryAnswers(t *testing.T) {
 	wantKey(t, p, query("south", "west"), "remote")
 	wantKey(t, p, query("east", "north"), "local")
 	wantKey(t, p, query("south", "north"), "any")
+	wantKey(t, open(t, psk(t, "east", "", "local"), psk(t, "", "west", "remote")), query("east", "west"), "remote")
 	refs, err := p.Find(t.Context(), query("east", "west"))
 	if err != nil || len(refs) != 4 {
 		t.Errorf("found %v, want four, error %v", refs, err)
@@ -287,6 +288,8 @@ func TestAFileThatBecameBadGivesNoOldKeyAndHeals(t *testing.T) {
 		c.advance(pollInterval)
 		wantBad(t, p, west, fault.text)
 		wantBad(t, p, west, fault.text) // within the second, from memory
+		c.advance(pollInterval)
+		wantBad(t, p, west, fault.text) // the file is as bad as before, and an empty key must not be used
 		if err := fault.fix(); err != nil {
 			t.Fatal(err)
 		}
