@@ -26,8 +26,8 @@ func (e *ProposalError) Error() string {
 }
 
 // ParseProposal reads a proposal such as "aes256gcm16-aes128gcm16-prfsha256-x25519-ecp256": words joined by "-", in any
-// order between types, in order of preference inside a type. "none" among the key exchange methods of a child SA makes
-// perfect forward secrecy optional.
+// order between types, in order of preference inside a type; the result is sorted by type. "none" among the key exchange
+// methods of a child SA makes perfect forward secrecy optional.
 //
 // An IKE proposal needs encryption, a PRF, a key exchange method, and integrity unless all ciphers are AEADs; PRFs that are
 // not named follow the integrity algorithms. An ESP proposal needs encryption and integrity alike; sequence numbers are not
