@@ -174,12 +174,22 @@ func (r *runner) run() {
 	var w work
 	timer := time.NewTimer(time.Hour)
 	defer timer.Stop()
-	for {
+	for !r.over() {
 		r.inbox.take(&w)
 		if w.empty() && !r.sleep(timer) {
 			return
 		}
 		r.loop(&w)
+	}
+}
+
+// over reports whether the shard is to end, however much is waiting.
+func (r *runner) over() bool {
+	select {
+	case <-r.quit:
+		return true
+	default:
+		return false
 	}
 }
 
