@@ -165,7 +165,7 @@ func (x Error_Kind) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Error_Kind.Descriptor instead.
 func (Error_Kind) EnumDescriptor() ([]byte, []int) {
-	return file_parley_plugin_base_v1_base_proto_rawDescGZIP(), []int{15, 0}
+	return file_parley_plugin_base_v1_base_proto_rawDescGZIP(), []int{16, 0}
 }
 
 type DescribeRequest struct {
@@ -218,6 +218,7 @@ type Manifest struct {
 	Version       string                 `protobuf:"bytes,2,opt,name=version,proto3" json:"version,omitempty"`
 	Vendor        string                 `protobuf:"bytes,3,opt,name=vendor,proto3" json:"vendor,omitempty"`
 	Provides      []*Provided            `protobuf:"bytes,4,rep,name=provides,proto3" json:"provides,omitempty"`
+	Features      []string               `protobuf:"bytes,5,rep,name=features,proto3" json:"features,omitempty"` // what the process can do beyond v1: "framed/1", package link
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -280,6 +281,13 @@ func (x *Manifest) GetProvides() []*Provided {
 	return nil
 }
 
+func (x *Manifest) GetFeatures() []string {
+	if x != nil {
+		return x.Features
+	}
+	return nil
+}
+
 // Provided is one service of a process: a kind and a name, "ke"/"curve".
 type Provided struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -290,6 +298,7 @@ type Provided struct {
 	Capabilities  []string               `protobuf:"bytes,5,rep,name=capabilities,proto3" json:"capabilities,omitempty"`                     // for people and for selection: "CURVE25519", "psk", "AES_GCM_16"
 	Methods       []uint32               `protobuf:"varint,6,rep,packed,name=methods,proto3" json:"methods,omitempty"`                       // ke: key exchange method IDs
 	Auths         []string               `protobuf:"bytes,7,rep,name=auths,proto3" json:"auths,omitempty"`                                   // auth: values of a connection's auth setting
+	KeyExchanges  []*KEMethod            `protobuf:"bytes,8,rep,name=key_exchanges,json=keyExchanges,proto3" json:"key_exchanges,omitempty"` // ke: the methods again, with sizes, so that answers can be checked
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -373,6 +382,106 @@ func (x *Provided) GetAuths() []string {
 	return nil
 }
 
+func (x *Provided) GetKeyExchanges() []*KEMethod {
+	if x != nil {
+		return x.KeyExchanges
+	}
+	return nil
+}
+
+// KEMethod describes a key exchange method. Sizes are octets; 0: not told, not checked.
+type KEMethod struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Id            uint32                 `protobuf:"varint,1,opt,name=id,proto3" json:"id,omitempty"`                                      // IANA, IKEv2 transform type 4
+	Ikev1Group    uint32                 `protobuf:"varint,2,opt,name=ikev1_group,json=ikev1Group,proto3" json:"ikev1_group,omitempty"`    // IANA, 0: none
+	Name          string                 `protobuf:"bytes,3,opt,name=name,proto3" json:"name,omitempty"`                                   // IANA
+	PublicLen     uint32                 `protobuf:"varint,4,opt,name=public_len,json=publicLen,proto3" json:"public_len,omitempty"`       // the initiator's public value
+	ResponseLen   uint32                 `protobuf:"varint,5,opt,name=response_len,json=responseLen,proto3" json:"response_len,omitempty"` // the responder's
+	SecretLen     uint32                 `protobuf:"varint,6,opt,name=secret_len,json=secretLen,proto3" json:"secret_len,omitempty"`
+	Kem           bool                   `protobuf:"varint,7,opt,name=kem,proto3" json:"kem,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *KEMethod) Reset() {
+	*x = KEMethod{}
+	mi := &file_parley_plugin_base_v1_base_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *KEMethod) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*KEMethod) ProtoMessage() {}
+
+func (x *KEMethod) ProtoReflect() protoreflect.Message {
+	mi := &file_parley_plugin_base_v1_base_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use KEMethod.ProtoReflect.Descriptor instead.
+func (*KEMethod) Descriptor() ([]byte, []int) {
+	return file_parley_plugin_base_v1_base_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *KEMethod) GetId() uint32 {
+	if x != nil {
+		return x.Id
+	}
+	return 0
+}
+
+func (x *KEMethod) GetIkev1Group() uint32 {
+	if x != nil {
+		return x.Ikev1Group
+	}
+	return 0
+}
+
+func (x *KEMethod) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *KEMethod) GetPublicLen() uint32 {
+	if x != nil {
+		return x.PublicLen
+	}
+	return 0
+}
+
+func (x *KEMethod) GetResponseLen() uint32 {
+	if x != nil {
+		return x.ResponseLen
+	}
+	return 0
+}
+
+func (x *KEMethod) GetSecretLen() uint32 {
+	if x != nil {
+		return x.SecretLen
+	}
+	return 0
+}
+
+func (x *KEMethod) GetKem() bool {
+	if x != nil {
+		return x.Kem
+	}
+	return false
+}
+
 type ServiceConfig struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Kind          string                 `protobuf:"bytes,1,opt,name=kind,proto3" json:"kind,omitempty"`
@@ -384,7 +493,7 @@ type ServiceConfig struct {
 
 func (x *ServiceConfig) Reset() {
 	*x = ServiceConfig{}
-	mi := &file_parley_plugin_base_v1_base_proto_msgTypes[3]
+	mi := &file_parley_plugin_base_v1_base_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -396,7 +505,7 @@ func (x *ServiceConfig) String() string {
 func (*ServiceConfig) ProtoMessage() {}
 
 func (x *ServiceConfig) ProtoReflect() protoreflect.Message {
-	mi := &file_parley_plugin_base_v1_base_proto_msgTypes[3]
+	mi := &file_parley_plugin_base_v1_base_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -409,7 +518,7 @@ func (x *ServiceConfig) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ServiceConfig.ProtoReflect.Descriptor instead.
 func (*ServiceConfig) Descriptor() ([]byte, []int) {
-	return file_parley_plugin_base_v1_base_proto_rawDescGZIP(), []int{3}
+	return file_parley_plugin_base_v1_base_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *ServiceConfig) GetKind() string {
@@ -442,7 +551,7 @@ type ValidateRequest struct {
 
 func (x *ValidateRequest) Reset() {
 	*x = ValidateRequest{}
-	mi := &file_parley_plugin_base_v1_base_proto_msgTypes[4]
+	mi := &file_parley_plugin_base_v1_base_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -454,7 +563,7 @@ func (x *ValidateRequest) String() string {
 func (*ValidateRequest) ProtoMessage() {}
 
 func (x *ValidateRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_parley_plugin_base_v1_base_proto_msgTypes[4]
+	mi := &file_parley_plugin_base_v1_base_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -467,7 +576,7 @@ func (x *ValidateRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ValidateRequest.ProtoReflect.Descriptor instead.
 func (*ValidateRequest) Descriptor() ([]byte, []int) {
-	return file_parley_plugin_base_v1_base_proto_rawDescGZIP(), []int{4}
+	return file_parley_plugin_base_v1_base_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *ValidateRequest) GetServices() []*ServiceConfig {
@@ -486,7 +595,7 @@ type ValidateResponse struct {
 
 func (x *ValidateResponse) Reset() {
 	*x = ValidateResponse{}
-	mi := &file_parley_plugin_base_v1_base_proto_msgTypes[5]
+	mi := &file_parley_plugin_base_v1_base_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -498,7 +607,7 @@ func (x *ValidateResponse) String() string {
 func (*ValidateResponse) ProtoMessage() {}
 
 func (x *ValidateResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_parley_plugin_base_v1_base_proto_msgTypes[5]
+	mi := &file_parley_plugin_base_v1_base_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -511,7 +620,7 @@ func (x *ValidateResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ValidateResponse.ProtoReflect.Descriptor instead.
 func (*ValidateResponse) Descriptor() ([]byte, []int) {
-	return file_parley_plugin_base_v1_base_proto_rawDescGZIP(), []int{5}
+	return file_parley_plugin_base_v1_base_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *ValidateResponse) GetProblems() []string {
@@ -533,7 +642,7 @@ type ConfigureRequest struct {
 
 func (x *ConfigureRequest) Reset() {
 	*x = ConfigureRequest{}
-	mi := &file_parley_plugin_base_v1_base_proto_msgTypes[6]
+	mi := &file_parley_plugin_base_v1_base_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -545,7 +654,7 @@ func (x *ConfigureRequest) String() string {
 func (*ConfigureRequest) ProtoMessage() {}
 
 func (x *ConfigureRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_parley_plugin_base_v1_base_proto_msgTypes[6]
+	mi := &file_parley_plugin_base_v1_base_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -558,7 +667,7 @@ func (x *ConfigureRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ConfigureRequest.ProtoReflect.Descriptor instead.
 func (*ConfigureRequest) Descriptor() ([]byte, []int) {
-	return file_parley_plugin_base_v1_base_proto_rawDescGZIP(), []int{6}
+	return file_parley_plugin_base_v1_base_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *ConfigureRequest) GetServices() []*ServiceConfig {
@@ -598,7 +707,7 @@ type ConfigureResponse struct {
 
 func (x *ConfigureResponse) Reset() {
 	*x = ConfigureResponse{}
-	mi := &file_parley_plugin_base_v1_base_proto_msgTypes[7]
+	mi := &file_parley_plugin_base_v1_base_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -610,7 +719,7 @@ func (x *ConfigureResponse) String() string {
 func (*ConfigureResponse) ProtoMessage() {}
 
 func (x *ConfigureResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_parley_plugin_base_v1_base_proto_msgTypes[7]
+	mi := &file_parley_plugin_base_v1_base_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -623,7 +732,7 @@ func (x *ConfigureResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ConfigureResponse.ProtoReflect.Descriptor instead.
 func (*ConfigureResponse) Descriptor() ([]byte, []int) {
-	return file_parley_plugin_base_v1_base_proto_rawDescGZIP(), []int{7}
+	return file_parley_plugin_base_v1_base_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *ConfigureResponse) GetProblems() []string {
@@ -641,7 +750,7 @@ type HealthRequest struct {
 
 func (x *HealthRequest) Reset() {
 	*x = HealthRequest{}
-	mi := &file_parley_plugin_base_v1_base_proto_msgTypes[8]
+	mi := &file_parley_plugin_base_v1_base_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -653,7 +762,7 @@ func (x *HealthRequest) String() string {
 func (*HealthRequest) ProtoMessage() {}
 
 func (x *HealthRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_parley_plugin_base_v1_base_proto_msgTypes[8]
+	mi := &file_parley_plugin_base_v1_base_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -666,7 +775,7 @@ func (x *HealthRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HealthRequest.ProtoReflect.Descriptor instead.
 func (*HealthRequest) Descriptor() ([]byte, []int) {
-	return file_parley_plugin_base_v1_base_proto_rawDescGZIP(), []int{8}
+	return file_parley_plugin_base_v1_base_proto_rawDescGZIP(), []int{9}
 }
 
 type HealthResponse struct {
@@ -678,7 +787,7 @@ type HealthResponse struct {
 
 func (x *HealthResponse) Reset() {
 	*x = HealthResponse{}
-	mi := &file_parley_plugin_base_v1_base_proto_msgTypes[9]
+	mi := &file_parley_plugin_base_v1_base_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -690,7 +799,7 @@ func (x *HealthResponse) String() string {
 func (*HealthResponse) ProtoMessage() {}
 
 func (x *HealthResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_parley_plugin_base_v1_base_proto_msgTypes[9]
+	mi := &file_parley_plugin_base_v1_base_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -703,7 +812,7 @@ func (x *HealthResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HealthResponse.ProtoReflect.Descriptor instead.
 func (*HealthResponse) Descriptor() ([]byte, []int) {
-	return file_parley_plugin_base_v1_base_proto_rawDescGZIP(), []int{9}
+	return file_parley_plugin_base_v1_base_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *HealthResponse) GetServices() []*ServiceHealth {
@@ -726,7 +835,7 @@ type ServiceHealth struct {
 
 func (x *ServiceHealth) Reset() {
 	*x = ServiceHealth{}
-	mi := &file_parley_plugin_base_v1_base_proto_msgTypes[10]
+	mi := &file_parley_plugin_base_v1_base_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -738,7 +847,7 @@ func (x *ServiceHealth) String() string {
 func (*ServiceHealth) ProtoMessage() {}
 
 func (x *ServiceHealth) ProtoReflect() protoreflect.Message {
-	mi := &file_parley_plugin_base_v1_base_proto_msgTypes[10]
+	mi := &file_parley_plugin_base_v1_base_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -751,7 +860,7 @@ func (x *ServiceHealth) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ServiceHealth.ProtoReflect.Descriptor instead.
 func (*ServiceHealth) Descriptor() ([]byte, []int) {
-	return file_parley_plugin_base_v1_base_proto_rawDescGZIP(), []int{10}
+	return file_parley_plugin_base_v1_base_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *ServiceHealth) GetKind() string {
@@ -798,7 +907,7 @@ type DrainRequest struct {
 
 func (x *DrainRequest) Reset() {
 	*x = DrainRequest{}
-	mi := &file_parley_plugin_base_v1_base_proto_msgTypes[11]
+	mi := &file_parley_plugin_base_v1_base_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -810,7 +919,7 @@ func (x *DrainRequest) String() string {
 func (*DrainRequest) ProtoMessage() {}
 
 func (x *DrainRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_parley_plugin_base_v1_base_proto_msgTypes[11]
+	mi := &file_parley_plugin_base_v1_base_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -823,7 +932,7 @@ func (x *DrainRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DrainRequest.ProtoReflect.Descriptor instead.
 func (*DrainRequest) Descriptor() ([]byte, []int) {
-	return file_parley_plugin_base_v1_base_proto_rawDescGZIP(), []int{11}
+	return file_parley_plugin_base_v1_base_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *DrainRequest) GetRemove() bool {
@@ -841,7 +950,7 @@ type DrainResponse struct {
 
 func (x *DrainResponse) Reset() {
 	*x = DrainResponse{}
-	mi := &file_parley_plugin_base_v1_base_proto_msgTypes[12]
+	mi := &file_parley_plugin_base_v1_base_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -853,7 +962,7 @@ func (x *DrainResponse) String() string {
 func (*DrainResponse) ProtoMessage() {}
 
 func (x *DrainResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_parley_plugin_base_v1_base_proto_msgTypes[12]
+	mi := &file_parley_plugin_base_v1_base_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -866,7 +975,7 @@ func (x *DrainResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DrainResponse.ProtoReflect.Descriptor instead.
 func (*DrainResponse) Descriptor() ([]byte, []int) {
-	return file_parley_plugin_base_v1_base_proto_rawDescGZIP(), []int{12}
+	return file_parley_plugin_base_v1_base_proto_rawDescGZIP(), []int{13}
 }
 
 // Batch is what one message of the stream carries.
@@ -879,7 +988,7 @@ type Batch struct {
 
 func (x *Batch) Reset() {
 	*x = Batch{}
-	mi := &file_parley_plugin_base_v1_base_proto_msgTypes[13]
+	mi := &file_parley_plugin_base_v1_base_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -891,7 +1000,7 @@ func (x *Batch) String() string {
 func (*Batch) ProtoMessage() {}
 
 func (x *Batch) ProtoReflect() protoreflect.Message {
-	mi := &file_parley_plugin_base_v1_base_proto_msgTypes[13]
+	mi := &file_parley_plugin_base_v1_base_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -904,7 +1013,7 @@ func (x *Batch) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Batch.ProtoReflect.Descriptor instead.
 func (*Batch) Descriptor() ([]byte, []int) {
-	return file_parley_plugin_base_v1_base_proto_rawDescGZIP(), []int{13}
+	return file_parley_plugin_base_v1_base_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *Batch) GetFrames() []*Frame {
@@ -931,7 +1040,7 @@ type Frame struct {
 
 func (x *Frame) Reset() {
 	*x = Frame{}
-	mi := &file_parley_plugin_base_v1_base_proto_msgTypes[14]
+	mi := &file_parley_plugin_base_v1_base_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -943,7 +1052,7 @@ func (x *Frame) String() string {
 func (*Frame) ProtoMessage() {}
 
 func (x *Frame) ProtoReflect() protoreflect.Message {
-	mi := &file_parley_plugin_base_v1_base_proto_msgTypes[14]
+	mi := &file_parley_plugin_base_v1_base_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -956,7 +1065,7 @@ func (x *Frame) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Frame.ProtoReflect.Descriptor instead.
 func (*Frame) Descriptor() ([]byte, []int) {
-	return file_parley_plugin_base_v1_base_proto_rawDescGZIP(), []int{14}
+	return file_parley_plugin_base_v1_base_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *Frame) GetId() uint64 {
@@ -1025,7 +1134,7 @@ type Error struct {
 
 func (x *Error) Reset() {
 	*x = Error{}
-	mi := &file_parley_plugin_base_v1_base_proto_msgTypes[15]
+	mi := &file_parley_plugin_base_v1_base_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1037,7 +1146,7 @@ func (x *Error) String() string {
 func (*Error) ProtoMessage() {}
 
 func (x *Error) ProtoReflect() protoreflect.Message {
-	mi := &file_parley_plugin_base_v1_base_proto_msgTypes[15]
+	mi := &file_parley_plugin_base_v1_base_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1050,7 +1159,7 @@ func (x *Error) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Error.ProtoReflect.Descriptor instead.
 func (*Error) Descriptor() ([]byte, []int) {
-	return file_parley_plugin_base_v1_base_proto_rawDescGZIP(), []int{15}
+	return file_parley_plugin_base_v1_base_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *Error) GetKind() Error_Kind {
@@ -1073,12 +1182,13 @@ const file_parley_plugin_base_v1_base_proto_rawDesc = "" +
 	"\n" +
 	" parley/plugin/base/v1/base.proto\x12\x15parley.plugin.base.v1\"4\n" +
 	"\x0fDescribeRequest\x12!\n" +
-	"\fhost_version\x18\x01 \x01(\tR\vhostVersion\"\x8d\x01\n" +
+	"\fhost_version\x18\x01 \x01(\tR\vhostVersion\"\xa9\x01\n" +
 	"\bManifest\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x18\n" +
 	"\aversion\x18\x02 \x01(\tR\aversion\x12\x16\n" +
 	"\x06vendor\x18\x03 \x01(\tR\x06vendor\x12;\n" +
-	"\bprovides\x18\x04 \x03(\v2\x1f.parley.plugin.base.v1.ProvidedR\bprovides\"\xcc\x01\n" +
+	"\bprovides\x18\x04 \x03(\v2\x1f.parley.plugin.base.v1.ProvidedR\bprovides\x12\x1a\n" +
+	"\bfeatures\x18\x05 \x03(\tR\bfeatures\"\x92\x02\n" +
 	"\bProvided\x12\x12\n" +
 	"\x04kind\x18\x01 \x01(\tR\x04kind\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12\x1f\n" +
@@ -1087,7 +1197,19 @@ const file_parley_plugin_base_v1_base_proto_rawDesc = "" +
 	"\rconfig_schema\x18\x04 \x01(\tR\fconfigSchema\x12\"\n" +
 	"\fcapabilities\x18\x05 \x03(\tR\fcapabilities\x12\x18\n" +
 	"\amethods\x18\x06 \x03(\rR\amethods\x12\x14\n" +
-	"\x05auths\x18\a \x03(\tR\x05auths\"K\n" +
+	"\x05auths\x18\a \x03(\tR\x05auths\x12D\n" +
+	"\rkey_exchanges\x18\b \x03(\v2\x1f.parley.plugin.base.v1.KEMethodR\fkeyExchanges\"\xc2\x01\n" +
+	"\bKEMethod\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\rR\x02id\x12\x1f\n" +
+	"\vikev1_group\x18\x02 \x01(\rR\n" +
+	"ikev1Group\x12\x12\n" +
+	"\x04name\x18\x03 \x01(\tR\x04name\x12\x1d\n" +
+	"\n" +
+	"public_len\x18\x04 \x01(\rR\tpublicLen\x12!\n" +
+	"\fresponse_len\x18\x05 \x01(\rR\vresponseLen\x12\x1d\n" +
+	"\n" +
+	"secret_len\x18\x06 \x01(\rR\tsecretLen\x12\x10\n" +
+	"\x03kem\x18\a \x01(\bR\x03kem\"K\n" +
 	"\rServiceConfig\x12\x12\n" +
 	"\x04kind\x18\x01 \x01(\tR\x04kind\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12\x12\n" +
@@ -1177,52 +1299,54 @@ func file_parley_plugin_base_v1_base_proto_rawDescGZIP() []byte {
 }
 
 var file_parley_plugin_base_v1_base_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_parley_plugin_base_v1_base_proto_msgTypes = make([]protoimpl.MessageInfo, 16)
+var file_parley_plugin_base_v1_base_proto_msgTypes = make([]protoimpl.MessageInfo, 17)
 var file_parley_plugin_base_v1_base_proto_goTypes = []any{
 	(Op)(0),                   // 0: parley.plugin.base.v1.Op
 	(Error_Kind)(0),           // 1: parley.plugin.base.v1.Error.Kind
 	(*DescribeRequest)(nil),   // 2: parley.plugin.base.v1.DescribeRequest
 	(*Manifest)(nil),          // 3: parley.plugin.base.v1.Manifest
 	(*Provided)(nil),          // 4: parley.plugin.base.v1.Provided
-	(*ServiceConfig)(nil),     // 5: parley.plugin.base.v1.ServiceConfig
-	(*ValidateRequest)(nil),   // 6: parley.plugin.base.v1.ValidateRequest
-	(*ValidateResponse)(nil),  // 7: parley.plugin.base.v1.ValidateResponse
-	(*ConfigureRequest)(nil),  // 8: parley.plugin.base.v1.ConfigureRequest
-	(*ConfigureResponse)(nil), // 9: parley.plugin.base.v1.ConfigureResponse
-	(*HealthRequest)(nil),     // 10: parley.plugin.base.v1.HealthRequest
-	(*HealthResponse)(nil),    // 11: parley.plugin.base.v1.HealthResponse
-	(*ServiceHealth)(nil),     // 12: parley.plugin.base.v1.ServiceHealth
-	(*DrainRequest)(nil),      // 13: parley.plugin.base.v1.DrainRequest
-	(*DrainResponse)(nil),     // 14: parley.plugin.base.v1.DrainResponse
-	(*Batch)(nil),             // 15: parley.plugin.base.v1.Batch
-	(*Frame)(nil),             // 16: parley.plugin.base.v1.Frame
-	(*Error)(nil),             // 17: parley.plugin.base.v1.Error
+	(*KEMethod)(nil),          // 5: parley.plugin.base.v1.KEMethod
+	(*ServiceConfig)(nil),     // 6: parley.plugin.base.v1.ServiceConfig
+	(*ValidateRequest)(nil),   // 7: parley.plugin.base.v1.ValidateRequest
+	(*ValidateResponse)(nil),  // 8: parley.plugin.base.v1.ValidateResponse
+	(*ConfigureRequest)(nil),  // 9: parley.plugin.base.v1.ConfigureRequest
+	(*ConfigureResponse)(nil), // 10: parley.plugin.base.v1.ConfigureResponse
+	(*HealthRequest)(nil),     // 11: parley.plugin.base.v1.HealthRequest
+	(*HealthResponse)(nil),    // 12: parley.plugin.base.v1.HealthResponse
+	(*ServiceHealth)(nil),     // 13: parley.plugin.base.v1.ServiceHealth
+	(*DrainRequest)(nil),      // 14: parley.plugin.base.v1.DrainRequest
+	(*DrainResponse)(nil),     // 15: parley.plugin.base.v1.DrainResponse
+	(*Batch)(nil),             // 16: parley.plugin.base.v1.Batch
+	(*Frame)(nil),             // 17: parley.plugin.base.v1.Frame
+	(*Error)(nil),             // 18: parley.plugin.base.v1.Error
 }
 var file_parley_plugin_base_v1_base_proto_depIdxs = []int32{
 	4,  // 0: parley.plugin.base.v1.Manifest.provides:type_name -> parley.plugin.base.v1.Provided
-	5,  // 1: parley.plugin.base.v1.ValidateRequest.services:type_name -> parley.plugin.base.v1.ServiceConfig
-	5,  // 2: parley.plugin.base.v1.ConfigureRequest.services:type_name -> parley.plugin.base.v1.ServiceConfig
-	12, // 3: parley.plugin.base.v1.HealthResponse.services:type_name -> parley.plugin.base.v1.ServiceHealth
-	16, // 4: parley.plugin.base.v1.Batch.frames:type_name -> parley.plugin.base.v1.Frame
-	17, // 5: parley.plugin.base.v1.Frame.error:type_name -> parley.plugin.base.v1.Error
-	1,  // 6: parley.plugin.base.v1.Error.kind:type_name -> parley.plugin.base.v1.Error.Kind
-	2,  // 7: parley.plugin.base.v1.Plugin.Describe:input_type -> parley.plugin.base.v1.DescribeRequest
-	6,  // 8: parley.plugin.base.v1.Plugin.Validate:input_type -> parley.plugin.base.v1.ValidateRequest
-	8,  // 9: parley.plugin.base.v1.Plugin.Configure:input_type -> parley.plugin.base.v1.ConfigureRequest
-	10, // 10: parley.plugin.base.v1.Plugin.Health:input_type -> parley.plugin.base.v1.HealthRequest
-	13, // 11: parley.plugin.base.v1.Plugin.Drain:input_type -> parley.plugin.base.v1.DrainRequest
-	15, // 12: parley.plugin.base.v1.Plugin.Exchange:input_type -> parley.plugin.base.v1.Batch
-	3,  // 13: parley.plugin.base.v1.Plugin.Describe:output_type -> parley.plugin.base.v1.Manifest
-	7,  // 14: parley.plugin.base.v1.Plugin.Validate:output_type -> parley.plugin.base.v1.ValidateResponse
-	9,  // 15: parley.plugin.base.v1.Plugin.Configure:output_type -> parley.plugin.base.v1.ConfigureResponse
-	11, // 16: parley.plugin.base.v1.Plugin.Health:output_type -> parley.plugin.base.v1.HealthResponse
-	14, // 17: parley.plugin.base.v1.Plugin.Drain:output_type -> parley.plugin.base.v1.DrainResponse
-	15, // 18: parley.plugin.base.v1.Plugin.Exchange:output_type -> parley.plugin.base.v1.Batch
-	13, // [13:19] is the sub-list for method output_type
-	7,  // [7:13] is the sub-list for method input_type
-	7,  // [7:7] is the sub-list for extension type_name
-	7,  // [7:7] is the sub-list for extension extendee
-	0,  // [0:7] is the sub-list for field type_name
+	5,  // 1: parley.plugin.base.v1.Provided.key_exchanges:type_name -> parley.plugin.base.v1.KEMethod
+	6,  // 2: parley.plugin.base.v1.ValidateRequest.services:type_name -> parley.plugin.base.v1.ServiceConfig
+	6,  // 3: parley.plugin.base.v1.ConfigureRequest.services:type_name -> parley.plugin.base.v1.ServiceConfig
+	13, // 4: parley.plugin.base.v1.HealthResponse.services:type_name -> parley.plugin.base.v1.ServiceHealth
+	17, // 5: parley.plugin.base.v1.Batch.frames:type_name -> parley.plugin.base.v1.Frame
+	18, // 6: parley.plugin.base.v1.Frame.error:type_name -> parley.plugin.base.v1.Error
+	1,  // 7: parley.plugin.base.v1.Error.kind:type_name -> parley.plugin.base.v1.Error.Kind
+	2,  // 8: parley.plugin.base.v1.Plugin.Describe:input_type -> parley.plugin.base.v1.DescribeRequest
+	7,  // 9: parley.plugin.base.v1.Plugin.Validate:input_type -> parley.plugin.base.v1.ValidateRequest
+	9,  // 10: parley.plugin.base.v1.Plugin.Configure:input_type -> parley.plugin.base.v1.ConfigureRequest
+	11, // 11: parley.plugin.base.v1.Plugin.Health:input_type -> parley.plugin.base.v1.HealthRequest
+	14, // 12: parley.plugin.base.v1.Plugin.Drain:input_type -> parley.plugin.base.v1.DrainRequest
+	16, // 13: parley.plugin.base.v1.Plugin.Exchange:input_type -> parley.plugin.base.v1.Batch
+	3,  // 14: parley.plugin.base.v1.Plugin.Describe:output_type -> parley.plugin.base.v1.Manifest
+	8,  // 15: parley.plugin.base.v1.Plugin.Validate:output_type -> parley.plugin.base.v1.ValidateResponse
+	10, // 16: parley.plugin.base.v1.Plugin.Configure:output_type -> parley.plugin.base.v1.ConfigureResponse
+	12, // 17: parley.plugin.base.v1.Plugin.Health:output_type -> parley.plugin.base.v1.HealthResponse
+	15, // 18: parley.plugin.base.v1.Plugin.Drain:output_type -> parley.plugin.base.v1.DrainResponse
+	16, // 19: parley.plugin.base.v1.Plugin.Exchange:output_type -> parley.plugin.base.v1.Batch
+	14, // [14:20] is the sub-list for method output_type
+	8,  // [8:14] is the sub-list for method input_type
+	8,  // [8:8] is the sub-list for extension type_name
+	8,  // [8:8] is the sub-list for extension extendee
+	0,  // [0:8] is the sub-list for field type_name
 }
 
 func init() { file_parley_plugin_base_v1_base_proto_init() }
@@ -1236,7 +1360,7 @@ func file_parley_plugin_base_v1_base_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_parley_plugin_base_v1_base_proto_rawDesc), len(file_parley_plugin_base_v1_base_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   16,
+			NumMessages:   17,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

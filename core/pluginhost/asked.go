@@ -1,0 +1,127 @@
+package pluginhost
+
+import (
+	"strings"
+	"time"
+
+	"github.com/parley-ike/parley/core/machine"
+	basev1 "github.com/parley-ike/parley/sdk/proto/parley/plugin/base/v1"
+)
+
+// asked serves a request of a plugin: an authenticator wants something of a credential store. Everything else is refused.
+func (h *Host) asked(from *session, f *basev1.Frame) {
+	answer := func(reply *basev1.Frame, err *machine.CallError) {
+		from.served()
+		out := &basev1.Frame{Id: f.GetId(), Reply: true}
+		switch {
+		case err != nil:
+			out.Error = protoError(err)
+		case reply.GetError() != nil:
+			out.Error = reply.GetError()
+		default:
+			out.Body = reply.GetBody()
+		}
+		_ = from.sender.Push(out) // it fails only when the plugin that asked is gone
+	}
+	if !from.serve() {
+		answer(nil, failure(machine.Overloaded, "plugin %s has %d requests of its own in flight, its limit", from.name, from.window))
+		return
+	}
+	op := basev1.Op(f.GetOp())
+	if op != basev1.Op_OP_CRED_MAC && op != basev1.Op_OP_CRED_FIND || !h.mayAskStores(from) {
+		answer(nil, failure(machine.Refused, "plugin %s may not ask for operation %d", from.name, f.GetOp()))
+		return
+	}
+	by := time.Now().Add(h.cfg.CallTimeout)
+	if ms := f.GetBudgetMs(); ms > 0 {
+		by = earlier(by, time.Now().Add(time.Duration(ms)*time.Millisecond))
+	}
+	walk := &storeWalk{host: h, op: op, body: f.GetBody(), by: by, stores: h.routes.Load().cred, answer: answer}
+	walk.next()
+}
+
+func earlier(a, b time.Time) time.Time {
+	if a.Before(b) {
+		return a
+	}
+	return b
+}
+
+// mayAskStores: only a plugin that the catalogue calls an authenticator.
+func (h *Host) mayAskStores(from *session) bool {
+	for _, s := range h.supervisors {
+		if s.session.Load() == from {
+			return providesKind(s, "auth")
+		}
+	}
+	return false
+}
+
+func providesKind(s *supervisor, kind string) bool {
+	for _, p := range s.provided() {
+		if p.GetKind() == kind {
+			return true
+		}
+	}
+	return false
+}
+
+// serve takes one of the places for requests of the plugin; served gives it back.
+func (s *session) serve() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.serving++
+	return s.serving <= s.window
+}
+
+func (s *session) served() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.serving--
+}
+
+// storeWalk asks the credential stores in their order until one has the credential. The body passes through unread: it
+// is a matter between the authenticator and the store.
+type storeWalk struct {
+	host   *Host
+	op     basev1.Op
+	body   []byte
+	by     time.Time
+	stores []target
+	misses []string
+	answer func(*basev1.Frame, *machine.CallError)
+}
+
+func (w *storeWalk) next() {
+	if len(w.stores) == 0 {
+		clear(w.body)
+		text := "no credential store is there; add a plugin of kind cred"
+		if len(w.misses) > 0 {
+			text = strings.Join(w.misses, "; ")
+		}
+		w.answer(nil, failure(machine.NoCredential, "%s", text))
+		return
+	}
+	to := w.stores[0]
+	w.stores = w.stores[1:]
+	c := &call{to: to, code: w.op, body: append([]byte(nil), w.body...), by: w.by, done: w.took}
+	s, err := to.session()
+	if err != nil {
+		w.took(nil, err)
+		return
+	}
+	s.submit([]*call{c}, func(_ *call, err *machine.CallError) { w.took(nil, err) })
+}
+
+func (w *storeWalk) took(f *basev1.Frame, err *machine.CallError) {
+	if f.GetError() != nil && f.GetError().GetKind() == basev1.Error_NO_CREDENTIAL {
+		w.misses = append(w.misses, clean(f.GetError().GetText()))
+		w.next()
+		return
+	}
+	if f.GetError() != nil {
+		f.Error.Text = clean(f.GetError().GetText())
+	}
+	clear(w.body)
+	w.answer(f, err)
+}

@@ -1,0 +1,116 @@
+package link
+
+import (
+	"fmt"
+	"runtime"
+	"sync"
+
+	basev1 "github.com/parley-ike/parley/sdk/proto/parley/plugin/base/v1"
+)
+
+// Sender queues frames for a carrier and sends them in batches: whatever has gathered while the last batch was written
+// leaves as the next. Push is safe for concurrent use and never waits.
+//
+// The sender owns a frame once it is pushed and wipes its body when it is sent.
+type Sender struct {
+	carrier Carrier
+	wake    chan struct{} // one token: the queue is no longer empty, or the sender is closed
+
+	mu     sync.Mutex
+	queue  []*basev1.Frame
+	bytes  int // of bodies, in queue
+	closed bool
+}
+
+// NewSender returns a sender; nothing leaves before Run.
+func NewSender(c Carrier) *Sender { return &Sender{carrier: c, wake: make(chan struct{}, 1)} }
+
+// Push queues frames in order. It fails with ErrClosed, ErrTooLarge or ErrBacklog, and then queues none of them.
+func (s *Sender) Push(frames ...*basev1.Frame) error {
+	size := 0
+	for _, f := range frames {
+		if len(f.GetBody()) > MaxBody {
+			return fmt.Errorf("%w: body of %d octets, limit %d", ErrTooLarge, len(f.GetBody()), MaxBody)
+		}
+		size += len(f.GetBody())
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case s.closed:
+		return ErrClosed
+	case s.bytes > 0 && s.bytes+size > MaxBacklog:
+		return fmt.Errorf("%w: %d octets wait", ErrBacklog, s.bytes)
+	}
+	s.queue, s.bytes = append(s.queue, frames...), s.bytes+size
+	s.signal()
+	return nil
+}
+
+func (s *Sender) signal() {
+	select {
+	case s.wake <- struct{}{}:
+	default:
+	}
+}
+
+// Close lets Run end; frames that still wait are dropped.
+func (s *Sender) Close() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.closed = true
+	s.signal()
+}
+
+// Run sends until Close, then returns nil, or until the carrier fails.
+func (s *Sender) Run() error {
+	defer s.Close()
+	var taken []*basev1.Frame
+	for range s.wake {
+		// Let the goroutines that are about to push do it first: without this yield, batches stay at one frame.
+		runtime.Gosched()
+		var closed bool
+		if taken, closed = s.take(taken); closed {
+			return nil
+		}
+		if err := s.send(taken); err != nil {
+			return err
+		}
+		clear(taken)
+	}
+	return nil
+}
+
+// take swaps the queue for the empty slice spare.
+func (s *Sender) take(spare []*basev1.Frame) ([]*basev1.Frame, bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	taken := s.queue
+	s.queue, s.bytes = spare[:0], 0
+	return taken, s.closed
+}
+
+func (s *Sender) send(frames []*basev1.Frame) error {
+	for len(frames) > 0 {
+		n := batchLen(frames)
+		if err := s.carrier.Send(&basev1.Batch{Frames: frames[:n:n]}); err != nil {
+			return err
+		}
+		for _, f := range frames[:n] {
+			clear(f.Body)
+		}
+		frames = frames[n:]
+	}
+	return nil
+}
+
+// batchLen counts the frames of the next batch, at least one.
+func batchLen(frames []*basev1.Frame) int {
+	size := 0
+	for i, f := range frames {
+		if size += len(f.GetBody()); i > 0 && (i == MaxBatchFrames || size > MaxBatchBytes) {
+			return i
+		}
+	}
+	return len(frames)
+}

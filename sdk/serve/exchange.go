@@ -1,0 +1,145 @@
+package serve
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"runtime/debug"
+	"sync"
+	"time"
+
+	"github.com/parley-ike/parley/sdk"
+	"github.com/parley-ike/parley/sdk/internal/codec"
+	"github.com/parley-ike/parley/sdk/proto/link"
+	basev1 "github.com/parley-ike/parley/sdk/proto/parley/plugin/base/v1"
+)
+
+// kinds names the kind of an operation by the hundreds of its number.
+var kinds = map[uint32]string{1: "ke", 2: "auth", 3: "cred", 4: "sa"}
+
+// exchange is one flow of batches. Every request runs in a goroutine of its own: measured, one that performs a cheap
+// operation in place saves less than a microsecond, and one slow operation in place would hold up all others.
+type exchange struct {
+	server *Server
+	sender *link.Sender
+	ctx    context.Context // ends with the exchange
+
+	mu      sync.Mutex
+	lanes   map[uint64][]*basev1.Frame // by key: requests that wait for the one that runs
+	asked   map[uint64]chan<- *basev1.Frame
+	lastAsk uint64
+}
+
+// ServeExchange performs the requests that arrive on c until the other side closes (nil), c fails or ctx ends. It closes c.
+func (s *Server) ServeExchange(ctx context.Context, c link.Carrier) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer context.AfterFunc(ctx, func() { _ = c.Close() })()
+	x := &exchange{
+		server: s, sender: link.NewSender(c), ctx: ctx,
+		lanes: map[uint64][]*basev1.Frame{}, asked: map[uint64]chan<- *basev1.Frame{},
+	}
+	go func() {
+		if x.sender.Run() != nil {
+			cancel()
+		}
+	}()
+	defer x.sender.Close()
+	defer c.Close()
+	for {
+		batch, err := c.Recv()
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return fmt.Errorf("serve: exchange with the daemon: %w", err)
+		}
+		for _, f := range batch.GetFrames() {
+			x.accept(f)
+		}
+	}
+}
+
+func (x *exchange) accept(f *basev1.Frame) {
+	switch {
+	case f.GetReply():
+		x.answered(f)
+	case f.GetKey() == 0:
+		go x.perform(f)
+	default:
+		x.enqueue(f)
+	}
+}
+
+// enqueue keeps requests with one key in order.
+func (x *exchange) enqueue(f *basev1.Frame) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	waiting, running := x.lanes[f.GetKey()]
+	if running {
+		x.lanes[f.GetKey()] = append(waiting, f)
+		return
+	}
+	x.lanes[f.GetKey()] = nil
+	go x.runLane(f)
+}
+
+func (x *exchange) runLane(f *basev1.Frame) {
+	for key := f.GetKey(); f != nil; f = x.next(key) {
+		x.perform(f)
+	}
+}
+
+// next returns the lane's next request, or ends the lane.
+func (x *exchange) next(key uint64) *basev1.Frame {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	waiting := x.lanes[key]
+	if len(waiting) == 0 {
+		delete(x.lanes, key)
+		return nil
+	}
+	x.lanes[key] = waiting[1:]
+	return waiting[0]
+}
+
+func (x *exchange) perform(f *basev1.Frame) {
+	ctx, cancel := x.ctx, context.CancelFunc(func() {})
+	if f.GetBudgetMs() > 0 {
+		ctx, cancel = context.WithTimeout(x.ctx, time.Duration(f.GetBudgetMs())*time.Millisecond)
+	}
+	defer cancel()
+	reply := &basev1.Frame{Id: f.GetId(), Reply: true}
+	body, err := x.call(ctx, f)
+	clear(f.Body)
+	if err != nil {
+		reply.Error = codec.FromError(err)
+	} else {
+		reply.Body = body
+	}
+	if err := x.sender.Push(reply); errors.Is(err, link.ErrTooLarge) || errors.Is(err, link.ErrBacklog) {
+		_ = x.sender.Push(&basev1.Frame{Id: f.GetId(), Reply: true, Error: codec.FromError(err)})
+	}
+}
+
+func (x *exchange) call(ctx context.Context, f *basev1.Frame) ([]byte, error) {
+	kind := kinds[f.GetOp()/100]
+	v := x.server.find(kind, f.GetService())
+	if v == nil {
+		return nil, fmt.Errorf("%w: no service %q of kind %q in this plugin", sdk.ErrUnsupported, f.GetService(), kind)
+	}
+	return guard(func() ([]byte, error) { return v.handle(ctx, (*host)(x), basev1.Op(f.GetOp()), f.GetBody()) })
+}
+
+// guard turns a panic into an error, so that one bad call does not take the others with it.
+func guard(f func() ([]byte, error)) (body []byte, err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			slog.Error("plugin: an operation panicked", "panic", fmt.Sprint(r), "stack", string(debug.Stack()))
+			body, err = nil, fmt.Errorf("the plugin's code panicked: %v", r)
+		}
+	}()
+	return f()
+}

@@ -1,0 +1,119 @@
+package serve
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"path/filepath"
+
+	"github.com/hashicorp/go-hclog"
+	plugin "github.com/hashicorp/go-plugin"
+	"google.golang.org/grpc"
+	"google.golang.org/protobuf/encoding/protojson"
+
+	"github.com/parley-ike/parley/sdk/proto/link"
+)
+
+// Main serves items until the daemon ends the process; it does not return. With "describe" as the first argument it
+// prints the manifest instead, and when no daemon started it, what the program is.
+func Main(items ...Item) {
+	os.Exit(run(os.Args, os.Stdout, os.Stderr, items))
+}
+
+// Exit statuses.
+const (
+	exitOK    = 0
+	exitFail  = 1
+	exitUsage = 2
+)
+
+func run(args []string, stdout, stderr io.Writer, items []Item) int {
+	s, err := New(items...)
+	if err != nil {
+		fmt.Fprintln(stderr, err)
+		return exitFail
+	}
+	switch {
+	case len(args) > 1 && args[1] == "describe":
+		return describe(s, stdout, stderr)
+	case !launched:
+		name := filepath.Base(args[0])
+		fmt.Fprintf(stderr, "%s is a plugin for the Parley IKE daemon (%s %s). parleyd starts it; there is nothing to run by hand.\n"+
+			"Name it in a plugin block of parleyd's configuration, or run \"%s describe\" to see what it provides.\n",
+			name, s.info.Name, s.info.Version, name)
+		return exitUsage
+	}
+	return s.process()
+}
+
+func describe(s *Server, stdout, stderr io.Writer) int {
+	manifest, err := s.Describe(context.Background(), nil)
+	if err == nil {
+		_, err = fmt.Fprintln(stdout, protojson.Format(manifest))
+	}
+	if err != nil {
+		fmt.Fprintln(stderr, "serve: describe:", err)
+		return exitFail
+	}
+	return exitOK
+}
+
+// process serves as the child of a daemon.
+func (s *Server) process() int {
+	slog.SetDefault(slog.New(newLogHandler(stderrFile)))
+	hardenProcess()
+	inherited, err := takeInherited()
+	if err != nil {
+		slog.Error("plugin: cannot take what the daemon passed", "error", err.Error())
+		return exitFail
+	}
+	s.files = inherited.files
+	s.ended = func(err error) { exit(err) }
+	if inherited.exchange != nil {
+		s.features = append(s.features, link.FeatureFramed)
+		go func() { exit(s.ServeExchange(context.Background(), link.NewFramed(inherited.exchange))) }()
+	}
+	serveBase(s)
+	return exitOK
+}
+
+// exit ends the process with its exchange: without the daemon there is nobody to serve.
+func exit(err error) {
+	if err != nil {
+		slog.Error("plugin: ending", "error", err.Error())
+		os.Exit(exitFail)
+	}
+	os.Exit(exitOK)
+}
+
+// serveBase performs go-plugin's handshake on the real standard output and serves gRPC until the daemon says stop.
+func serveBase(s *Server) {
+	os.Stdout = stdoutFile
+	plugin.Serve(&plugin.ServeConfig{
+		HandshakeConfig: plugin.HandshakeConfig{
+			ProtocolVersion: link.ProtocolVersion, MagicCookieKey: link.CookieKey, MagicCookieValue: link.CookieValue,
+		},
+		Plugins: plugin.PluginSet{"parley": &goPlugin{server: s}},
+		Logger:  hclog.New(&hclog.LoggerOptions{Level: hclog.Warn, Output: stderrFile, JSONFormat: true}),
+		GRPCServer: func(options []grpc.ServerOption) *grpc.Server {
+			return grpc.NewServer(append(options, grpc.MaxRecvMsgSize(link.MaxMessage), grpc.MaxSendMsgSize(link.MaxMessage))...)
+		},
+	})
+}
+
+// goPlugin lets go-plugin register the base service.
+type goPlugin struct {
+	plugin.NetRPCUnsupportedPlugin
+	server *Server
+}
+
+func (p *goPlugin) GRPCServer(_ *plugin.GRPCBroker, g *grpc.Server) error {
+	p.server.Register(g)
+	return nil
+}
+
+func (*goPlugin) GRPCClient(context.Context, *plugin.GRPCBroker, *grpc.ClientConn) (any, error) {
+	return nil, fmt.Errorf("serve: this side serves")
+}
