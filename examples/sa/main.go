@@ -1,0 +1,92 @@
+// Command sa is a minimal SA backend: it keeps what it is told and moves no packet. A driver would program its device in
+// Install and Remove, and answer List from the device, so that a restart of either side can be reconciled.
+package main
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"sync"
+
+	"github.com/parley-ike/parley/sdk"
+	"github.com/parley-ike/parley/sdk/sa"
+	"github.com/parley-ike/parley/sdk/serve"
+)
+
+func main() {
+	serve.Main(serve.Info{Name: "example-sa", Version: "1.0.0", Vendor: "Example"}, serve.SA("example", newBackend()))
+}
+
+type backend struct {
+	mu       sync.Mutex
+	spi      uint32
+	children map[key]sa.Child
+}
+
+// key names a child: what one owner installed, another never touches.
+type key struct {
+	owner string
+	uid   sa.UID
+}
+
+const aesGCM16 = 20 // ENCR_AES_GCM_16, IANA
+
+func newBackend() *backend {
+	return &backend{spi: 256, children: map[key]sa.Child{}} // RFC 4303 section 2.1: SPIs below 256 are reserved
+}
+
+func (b *backend) Probe(ctx context.Context) (sa.Capabilities, error) {
+	return sa.Capabilities{
+		Name: "example", Usable: true, Reason: "needs nothing", Offload: "none", Modes: []sa.Mode{sa.Tunnel},
+		Algorithms: []sa.Algorithm{{Type: 1, ID: aesGCM16, KeyBits: []uint16{128, 256}}},
+	}, ctx.Err()
+}
+
+func (b *backend) AllocateSPI(ctx context.Context, _, _ netip.Addr) (uint32, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.spi++
+	return b.spi, ctx.Err()
+}
+
+func (b *backend) Install(ctx context.Context, c sa.Child) error {
+	if c.Encr != aesGCM16 || c.Integ != 0 || c.Mode != sa.Tunnel {
+		return fmt.Errorf("example: encryption %d, integrity %d, mode %d: %w", c.Encr, c.Integ, c.Mode, sdk.ErrUnsupported)
+	}
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	c.EncrIn, c.EncrOut = nil, nil // a device would get them here; the list needs none
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.children[key{c.Owner, c.UID}] = c // the same child again changes nothing
+	return nil
+}
+
+func (b *backend) Remove(ctx context.Context, c sa.Child) (sa.Usage, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	delete(b.children, key{c.Owner, c.UID}) // not there: a success as well
+	return sa.Usage{}, ctx.Err()
+}
+
+func (b *backend) Usage(ctx context.Context, c sa.Child) (sa.Usage, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if _, ok := b.children[key{c.Owner, c.UID}]; !ok {
+		return sa.Usage{}, fmt.Errorf("example: child %x is not installed", c.UID)
+	}
+	return sa.Usage{}, ctx.Err()
+}
+
+func (b *backend) List(ctx context.Context, owner string) ([]sa.Child, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	var list []sa.Child
+	for k, c := range b.children {
+		if k.owner == owner {
+			list = append(list, c)
+		}
+	}
+	return list, ctx.Err()
+}
