@@ -245,8 +245,12 @@ func (e *Engine) Stop(ctx context.Context) error {
 	return nil
 }
 
-// drainPause is how often Stop looks whether the SAs are gone.
-const drainPause = 10 * time.Millisecond
+const (
+	// drainPause is how often Stop looks whether the SAs are gone.
+	drainPause = 10 * time.Millisecond
+	// drainCount is how long shards have to say what is left when the time is up. They answer between two loops.
+	drainCount = time.Second
+)
 
 // drain terminates all SAs and returns how many are left.
 func (e *Engine) drain(ctx context.Context) int {
@@ -255,14 +259,18 @@ func (e *Engine) drain(ctx context.Context) int {
 		s.Refuse()
 		return s.Command(now, Selector{All: true}, machine.Terminate{Reason: reason})
 	})
+	live := func(s *Shard, _ time.Time) int { return s.live() }
 	for left > 0 && ctx.Err() == nil {
-		left = e.each(ctx, func(s *Shard, _ time.Time) int { return s.live() })
-		if left > 0 {
-			select {
-			case <-ctx.Done():
-			case <-time.After(drainPause):
-			}
+		select {
+		case <-ctx.Done():
+		case <-time.After(drainPause):
 		}
+		left = e.each(ctx, live)
 	}
-	return left
+	if ctx.Err() == nil {
+		return 0
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), drainCount)
+	defer cancel()
+	return e.each(ctx, live)
 }

@@ -42,7 +42,6 @@ type peer struct {
 	calls    []machine.Request
 	out      []machine.Send
 	records  []event.Record
-	effects  []string
 	random   *rand.ChaCha8
 	spis     uint32
 	children map[uint32]bool
