@@ -48,7 +48,7 @@ var allowed = []struct {
 }
 
 // testsOnly are imports that test files may add: fakes, kits and tools.
-var testsOnly = []string{"sdk/sdktest", "bus/bustest", "conformance/kit/...", "sdk/serve"}
+var testsOnly = []string{"sdk/...", "bus/bustest", "conformance/kit/..."}
 
 type goPackage struct {
 	ImportPath                         string

@@ -1,0 +1,54 @@
+package daemon
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/parley-ike/parley/bus/event"
+	"github.com/parley-ike/parley/core/pluginhost"
+)
+
+// backendOrder is which SA backend is taken when several can be used: the kernel before our own ESP. Backends of vendors
+// come first, because somebody configured them; memory is never chosen by itself, because it carries no packet.
+var backendOrder = []string{"xfrm", "userspace"}
+
+// chooseBackend picks the SA backend for children that name none, and says why it and no other. A backend is "" when none
+// can be used.
+func chooseBackend(probed map[string]pluginhost.Capabilities) event.BackendChosen {
+	var names []string
+	for name := range probed {
+		if !slices.Contains(backendOrder, name) && name != "memory" {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	names = append(names, backendOrder...)
+	var chosen string
+	var reasons []string
+	for _, name := range names {
+		c, offered := probed[name]
+		if !offered {
+			continue
+		}
+		reasons = append(reasons, name+": "+reasonOf(c))
+		if c.Usable && chosen == "" {
+			chosen = name
+		}
+	}
+	if len(reasons) == 0 {
+		reasons = []string{"no plugin offers an SA backend that carries packets"}
+	}
+	return event.BackendChosen{Backend: chosen, Reason: strings.Join(reasons, "; ")}
+}
+
+func reasonOf(c pluginhost.Capabilities) string {
+	state := "not usable"
+	if c.Usable {
+		state = "usable"
+	}
+	if c.Reason == "" {
+		return state
+	}
+	return fmt.Sprintf("%s (%s)", state, c.Reason)
+}

@@ -1,0 +1,4 @@
+package daemon
+
+// Version is the release, set by the linker.
+var Version = "dev"
