@@ -55,7 +55,11 @@ func (d *Daemon) read(s *section) {
 	integer(s, "port", &d.Port, 0, 65535)
 	integer(s, "natt_port", &d.NATTPort, 0, 65535)
 	if d.Port == d.NATTPort && d.Port != 0 {
-		s.fail(s.valueAt("natt_port"), "port and natt_port are both %d: give them different values", d.Port)
+		at := s.valueAt("port")
+		if s.has("natt_port") {
+			at = s.valueAt("natt_port")
+		}
+		s.fail(at, "port and natt_port are both %d: give them different values", d.Port)
 	}
 	integer(s, "cookie_threshold", &d.CookieThreshold, 0, 1<<30)
 	integer(s, "max_half_open", &d.MaxHalfOpen, 1, 1<<30)

@@ -92,7 +92,7 @@ func (p *Plugin) config(s *section) {
 		return
 	}
 	if !value.Type().IsObjectType() {
-		s.fail(attr.Expr.Range(), "config is a %s: write an object, { name = value, ... }", value.Type().FriendlyName())
+		s.fail(attr.Expr.Range(), "config is %s: write an object, { name = value, ... }", kind(value))
 		return
 	}
 	b, err := ctyjson.Marshal(value, value.Type())

@@ -181,6 +181,9 @@ func (l *loader) parserErrors(f *file, diags hcl.Diagnostics) {
 			at = *d.Subject
 		}
 		text := strings.TrimSuffix(strings.Join(strings.Fields(d.Summary+": "+d.Detail), " "), ".")
+		if d.Summary == "Attribute redefined" { // its detail names a line of the expanded text
+			text = "it is set twice in this block: leave one out"
+		}
 		l.diagnostics = append(l.diagnostics, f.diagnostic(at, lowerFirst(text)))
 	}
 }

@@ -28,7 +28,7 @@ func (s *section) text(name string) (text, bool) {
 	}
 	at := attr.Expr.Range()
 	if value.Type() != cty.String {
-		s.fail(at, "%s is a %s: write a string in quotes", name, value.Type().FriendlyName())
+		s.fail(at, "%s is %s: write a string in quotes", name, kind(value))
 		return text{}, false
 	}
 	return text{value.AsString(), at}, true
@@ -45,7 +45,7 @@ func (s *section) texts(name string) (all []text, ok bool) {
 		return []text{{value.AsString(), at}}, true
 	}
 	if !value.Type().IsTupleType() {
-		s.fail(at, "%s is a %s: write a list of strings, such as [\"a\", \"b\"]", name, value.Type().FriendlyName())
+		s.fail(at, "%s is %s: write a list of strings, such as [\"a\", \"b\"]", name, kind(value))
 		return nil, false
 	}
 	for i, v := range value.AsValueSlice() {
@@ -64,6 +64,20 @@ func elementRange(attr *hclsyntax.Attribute, i int) hcl.Range {
 		return list.Exprs[i].Range()
 	}
 	return attr.Expr.Range()
+}
+
+// kind names what a value is, with its article.
+func kind(v cty.Value) string {
+	switch t := v.Type(); {
+	case t.IsTupleType():
+		return "a list"
+	case t.IsObjectType():
+		return "an object"
+	case t == cty.Bool:
+		return "true or false"
+	default:
+		return "a " + t.FriendlyName()
+	}
 }
 
 // str sets dst when the setting is there.
@@ -111,7 +125,7 @@ func (s *section) boolean(name string, dst *bool) {
 	case value.Type() == cty.Bool:
 		*dst = value.True()
 	default:
-		s.fail(attr.Expr.Range(), "%s is a %s: write true or false", name, value.Type().FriendlyName())
+		s.fail(attr.Expr.Range(), "%s is %s: write true or false", name, kind(value))
 	}
 }
 
@@ -122,16 +136,18 @@ func (s *section) number(name string, low, high float64) (*big.Float, bool) {
 		return nil, false
 	}
 	if value.Type() != cty.Number {
-		s.fail(attr.Expr.Range(), "%s is a %s: write a number without quotes", name, value.Type().FriendlyName())
+		s.fail(attr.Expr.Range(), "%s is %s: write a number without quotes", name, kind(value))
 		return nil, false
 	}
 	n := value.AsBigFloat()
 	if n.Cmp(big.NewFloat(low)) < 0 || n.Cmp(big.NewFloat(high)) > 0 {
-		s.fail(attr.Expr.Range(), "%s is out of range: write a number from %v to %v", name, low, high)
+		s.fail(attr.Expr.Range(), "%s is out of range: write a number from %s to %s", name, decimal(low), decimal(high))
 		return nil, false
 	}
 	return n, true
 }
+
+func decimal(f float64) string { return strconv.FormatFloat(f, 'f', -1, 64) }
 
 // integer sets dst to a whole number in [low, high].
 func integer[T ~int | ~uint16 | ~uint32](s *section, name string, dst *T, low, high int64) {
