@@ -235,7 +235,6 @@ type tunnel struct {
 	encr, bits, integ uint16
 	esn, encap        bool
 	six               bool // outside
-	remote            []netip.Prefix
 	seed              byte
 }
 

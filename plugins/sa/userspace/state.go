@@ -22,7 +22,7 @@ const (
 	maxReplayWindow = 4096 // packets; more than any driver or kernel offers
 	ringWords       = maxReplayWindow/64 + 1
 	slotSize        = 1024
-	slotCount       = 8192 // children of one daemon; 8 MiB of a sparse file
+	slotCount       = 8192 // children of one daemon; 8 MiB of file
 	stateMagic      = 0x7061726c65790001
 	stateName       = "sequence-numbers"
 	lockPatience    = 3 * time.Second // a killed predecessor's lock and TUN device fall shortly after its stream's end
@@ -78,7 +78,7 @@ type state struct {
 	file  *os.File
 	mem   []byte
 	slots []slot
-	used  int    // no slot from here on was ever used
+	used  int    // slots that the file has; it grows as they are needed
 	clock uint64 // of retirements
 	since time.Time
 }
@@ -102,16 +102,20 @@ func (s *state) prepare(path string) error {
 	if err := lockFile(s.file); err != nil {
 		return fmt.Errorf("sa/userspace: %s is in use: another plugin with this state_dir runs; stop it or name another state_dir: %w", path, err)
 	}
-	const size = (slotCount + 1) * slotSize // the first place is the header's
 	if err := s.file.Chmod(0o600); err != nil {
 		return fmt.Errorf("sa/userspace: %s: %w", path, err)
 	}
-	if err := s.file.Truncate(size); err != nil {
+	info, err := s.file.Stat()
+	if err != nil {
 		return fmt.Errorf("sa/userspace: %s: %w", path, err)
 	}
-	if err := s.reserve(0); err != nil {
-		return fmt.Errorf("sa/userspace: %s: %w", path, err)
+	if s.used = int(info.Size())/slotSize - 1; s.used < 0 {
+		if err := s.reserve(-1); err != nil {
+			return fmt.Errorf("sa/userspace: %s: %w; make room on its disk", path, err)
+		}
+		s.used = 0
 	}
+	const size = (1 + slotCount) * slotSize // beyond the file's end it is never touched: that would be a fault
 	mem, err := unix.Mmap(int(s.file.Fd()), 0, size, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED)
 	if err != nil {
 		return fmt.Errorf("sa/userspace: mapping %s: %w; state_dir must be on a file system that can be mapped", path, err)
@@ -123,12 +127,10 @@ func (s *state) prepare(path string) error {
 	}
 	magic.Store(stateMagic)
 	s.slots = unsafe.Slice((*slot)(unsafe.Pointer(&mem[slotSize])), slotCount)
-	for i := range s.slots {
-		if s.slots[i].kind.Load() == slotFree { // no touching of pages that were never used
-			continue
-		}
+	s.used = min(s.used, slotCount)
+	for i := range s.used {
 		s.slots[i].claimed.Store(false)
-		s.clock, s.used = max(s.clock, s.slots[i].retired), i+1
+		s.clock = max(s.clock, s.slots[i].retired)
 	}
 	return nil
 }
@@ -162,11 +164,13 @@ func fingerprint(encr uint16, keys ...[]byte) (out [16]byte) {
 	return out
 }
 
-// reserve makes sure that a slot has memory behind it, so that a full disk is an error here and not a fault later.
+// reserve lengthens the file by one slot, or the header (-1), with memory behind it, so that a full disk is an error here and
+// no fault later.
 func (s *state) reserve(place int) error {
-	err := unix.Fallocate(int(s.file.Fd()), 0, int64(place)*slotSize, slotSize)
+	at := int64(1+place) * slotSize
+	err := unix.Fallocate(int(s.file.Fd()), 0, at, slotSize)
 	if errors.Is(err, unix.EOPNOTSUPP) {
-		return nil
+		return s.file.Truncate(at + slotSize)
 	}
 	return err
 }
@@ -187,16 +191,15 @@ func (s *state) claim(c *sa.Child) (*slot, error) {
 			place, oldest = i, age
 		}
 	}
-	if s.used < slotCount {
-		place = s.used
+	if s.used < slotCount && oldest > 0 {
+		if err := s.reserve(s.used); err != nil {
+			return nil, fmt.Errorf("no room for its sequence numbers: %w; make room on the disk of %s", err, s.file.Name())
+		}
+		place, s.used = s.used, s.used+1
 	}
 	if place < 0 {
 		return nil, errStateFull
 	}
-	if err := s.reserve(place + 1); err != nil {
-		return nil, fmt.Errorf("no room for the state: %w; make room on the disk of %s", err, s.file.Name())
-	}
-	s.used = max(s.used, place+1)
 	s.slots[place].reset(c, out, in)
 	return &s.slots[place], nil
 }
