@@ -2,6 +2,7 @@ package ikev2
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -123,31 +124,44 @@ func (x *authR) selectorMismatch() *failure {
 // acceptChild checks the child part of an IKE_AUTH response: it must be what we offered, or less (RFC 7296 sections 2.9 and
 // 3.3.6).
 func (x *authI) acceptChild() (*child, *failure) {
-	s, ps := x.s, x.packet.Payloads
-	answer, agreed := wire2.Get[wire2.SA](ps)
+	answer, agreed := wire2.Get[wire2.SA](x.packet.Payloads)
 	if !agreed {
 		return nil, x.childRefused()
 	}
 	choice, err := policy.Accept(policy.ScopeESP, x.offer, answer)
-	if err != nil || !validSPI(choice.PeerSPI) {
+	if err == nil && !validSPI(choice.PeerSPI) {
+		err = errReservedSPI
+	}
+	if err != nil {
 		return nil, &failure{cause: event.CauseNoProposal, by: byUs,
 			reason: fmt.Sprintf("the peer's answer for child %q is not what we offered: %v", x.conf.Name, err)}
 	}
-	tsi, _ := wire2.Get[wire2.TSi](ps)
-	tsr, _ := wire2.Get[wire2.TSr](ps)
-	local, remote := policy.SelectorsFromWire(tsi.Selectors), policy.SelectorsFromWire(tsr.Selectors)
-	if !within(x.conf.LocalTS, local) || !within(x.conf.RemoteTS, remote) {
-		s.emit(event.ChildTSMismatch{Name: x.conf.Name, OurLocal: selectorStrings(x.conf.LocalTS), OurRemote: selectorStrings(x.conf.RemoteTS),
-			OfferedLocal: selectorStrings(local), OfferedRemote: selectorStrings(remote)})
-		return nil, &failure{cause: event.CauseNoSelectors, by: byUs,
-			reason: fmt.Sprintf("the peer's answer for child %q has traffic selectors that we did not offer", x.conf.Name)}
+	local, remote, f := x.acceptSelectors()
+	if f != nil {
+		return nil, f
 	}
-	c, err := s.newChild(x.conf, choice, x.spi, local, remote)
+	c, err := x.s.newChild(x.conf, choice, x.spi, local, remote)
 	if err != nil {
 		return nil, keysFailure(err)
 	}
-	s.tellNarrowed(c, x.conf.LocalTS, x.conf.RemoteTS)
+	x.s.tellNarrowed(c, x.conf.LocalTS, x.conf.RemoteTS)
 	return c, nil
+}
+
+var errReservedSPI = errors.New("ikev2: its SPI is one of 0 to 255, which are reserved (RFC 4303 section 2.1)")
+
+// acceptSelectors returns the selectors of the response, which must lie within ours.
+func (x *authI) acceptSelectors() (local, remote []policy.Selector, f *failure) {
+	tsi, _ := wire2.Get[wire2.TSi](x.packet.Payloads)
+	tsr, _ := wire2.Get[wire2.TSr](x.packet.Payloads)
+	local, remote = policy.SelectorsFromWire(tsi.Selectors), policy.SelectorsFromWire(tsr.Selectors)
+	if within(x.conf.LocalTS, local) && within(x.conf.RemoteTS, remote) {
+		return local, remote, nil
+	}
+	x.s.emit(event.ChildTSMismatch{Name: x.conf.Name, OurLocal: selectorStrings(x.conf.LocalTS), OurRemote: selectorStrings(x.conf.RemoteTS),
+		OfferedLocal: selectorStrings(local), OfferedRemote: selectorStrings(remote)})
+	return nil, nil, &failure{cause: event.CauseNoSelectors, by: byUs,
+		reason: fmt.Sprintf("the peer's answer for child %q has traffic selectors that we did not offer", x.conf.Name)}
 }
 
 // childRefused tells why the peer made no child.

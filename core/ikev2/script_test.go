@@ -127,6 +127,7 @@ func (p *player) command(w []string) {
 		"moveto":    func() { p.node(arg(1)).nat = netip.MustParseAddr(arg(2)) },
 		"cookies":   func() { p.node(arg(1)).cookies = arg(2) == "on" },
 		"dead":      func() { p.node(arg(1)).addr = netip.MustParseAddr("203.0.113.99") },
+		"trust":     func() { p.node(arg(1)).trusts = true },
 		"state":     p.state,
 		"exhaust":   func() { p.sa(arg(1)).own.next = maxMessageID; p.meddled = true },
 	}
@@ -367,6 +368,17 @@ func (p *player) payload(word string) wire2.Payload {
 			Transforms: []wire2.Transform{{Type: wire2.TransformENCR, ID: 28}}}}}
 	case "nonce":
 		return wire2.Nonce{Data: make([]byte, 32)}
+	case "idr":
+		return wire2.IDr(p.identity(value).Wire())
+	case "auth":
+		return wire2.Auth{Method: wire2.AuthSharedKeyMIC, Data: []byte("whatever")}
+	case "esp": // esp:SPI:PROPOSAL
+		spi, words, _ := strings.Cut(value, ":")
+		return wire2.SA{Proposals: []wire2.Proposal{p.proposals(policy.ScopeESP, words)[0].Wire(1, wire2.ProtoESP, p.hex(spi))}}
+	case "tsi":
+		return wire2.TSi{Selectors: policy.SelectorsToWire(p.selectors(value))}
+	case "tsr":
+		return wire2.TSr{Selectors: policy.SelectorsToWire(p.selectors(value))}
 	case "delete":
 		if value == "ike" {
 			return wire2.Delete{Protocol: wire2.ProtoIKE}

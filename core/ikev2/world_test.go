@@ -64,6 +64,7 @@ type node struct {
 	hold    map[string]bool // kinds of calls that are kept
 	faults  []fault
 	cookies bool
+	trusts  bool // Verify always succeeds
 }
 
 // host is one SA with what the world knows of it.
@@ -417,7 +418,7 @@ func (n *node) verify(op machine.Verify) (machine.Result, *machine.CallError) {
 	if err != nil {
 		return nil, err
 	}
-	if !hmac.Equal(m, op.Data) {
+	if !n.trusts && !hmac.Equal(m, op.Data) {
 		return nil, &machine.CallError{Kind: machine.Refused, Text: "psk: wrong"}
 	}
 	return machine.Verified{Remote: op.Remote}, nil

@@ -1,0 +1,339 @@
+package ikev2
+
+import (
+	"bytes"
+	"net/netip"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/parley-ike/parley/bus/event"
+	"github.com/parley-ike/parley/core/machine"
+	"github.com/parley-ike/parley/core/policy"
+	"github.com/parley-ike/parley/core/wire"
+	"github.com/parley-ike/parley/core/wire/wire2"
+	"github.com/parley-ike/parley/sdk/secret"
+)
+
+// upWorld returns a world in which a1 and b1 are established.
+func upWorld(t *testing.T, options ...string) *player {
+	t.Helper()
+	p := &player{newWorld(t)}
+	p.makeNodes(options)
+	p.initiate("a", nil)
+	p.run()
+	if p.sa("a1").State() != Established || p.sa("b1").State() != Established {
+		t.Fatalf("not established:\n%s", strings.Join(p.trace, "\n"))
+	}
+	return p
+}
+
+// A packet that cannot begin an SA costs nothing lasting: the SA made for it ends at once, and only what RFC 7296 wants
+// answered is answered.
+func TestAResponderThatMeetsGarbageEndsAtOnce(t *testing.T) {
+	t.Parallel()
+	offer := ikeOffer(policy.DefaultIKE())
+	tests := []struct {
+		name   string
+		packet []byte
+		answer wire2.NotifyType
+	}{
+		{"noise", []byte("noise"), 0},
+		{"no payloads", firstRequest()[:28], 0},
+		{"no SA payload", firstRequest(), 0},
+		{"two SA payloads", firstRequest(offer, offer), 0},
+		{"an identity in clear", firstRequest(offer, wire2.IDi{IDType: wire2.IDFQDN, Data: []byte("x")}), 0},
+		{"malformed", firstRequest(wire2.Unknown{Number: wire2.TypeDelete, Body: []byte{1}}), 0},
+		{"a critical payload, RFC7296-2.5-9", firstRequest(offer, wire2.Unknown{Number: 200, Critical: true}), wire2.UnsupportedCriticalPayload},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			p := &player{newWorld(t)}
+			p.makeNodes(nil)
+			b := p.node("b")
+			h := b.newSA(false, netip.AddrPortFrom(b.addr, 500), gatePeer)
+			p.step(h, machine.Datagram{Local: netip.AddrPortFrom(b.addr, 500), Remote: gatePeer, Bytes: tt.packet})
+			if h.State() != Closed {
+				t.Errorf("state %v", h.State())
+			}
+			wantNotify(t, p.flight, tt.answer)
+		})
+	}
+}
+
+// wantNotify checks that one unprotected notify was sent, or nothing.
+func wantNotify(t *testing.T, sent []datagram, want wire2.NotifyType) {
+	t.Helper()
+	if want == 0 {
+		if len(sent) != 0 {
+			t.Errorf("%d packets were sent", len(sent))
+		}
+		return
+	}
+	if len(sent) != 1 {
+		t.Fatalf("%d packets were sent", len(sent))
+	}
+	m, err := wire2.Parse(sent[0].Bytes)
+	if _, ok := wire2.GetNotify(m.Payloads, want); err != nil || !ok || m.Header.ResponderSPI != 0 {
+		t.Errorf("sent %+v, %v", m, err)
+	}
+}
+
+// RFC7296-2.12-1: what keys could be computed from is forgotten.
+func TestSecretsAreWipedWhenTheyAreNotNeededAnyMore(t *testing.T) {
+	t.Parallel()
+	p := upWorld(t)
+	for _, label := range []string{"a1", "b1"} {
+		k := p.sa(label).keys
+		for name, key := range map[string]secret.Bytes{"SK_pi": k.PI, "SK_pr": k.PR, "SK_ei": k.EI, "SK_er": k.ER} {
+			if len(key) == 0 || !zero(key) {
+				t.Errorf("%s of %s is not wiped", name, label)
+			}
+		}
+		if zero(k.D) {
+			t.Errorf("SK_d of %s is wiped too early", label)
+		}
+	}
+	d, child := p.sa("a1").keys.D, p.sa("a1").children[0].sa
+	p.step(p.sa("a1"), machine.Terminate{})
+	p.run()
+	if !zero(d) || !zero(child.EncrIn) || !zero(child.EncrOut) {
+		t.Error("keys survive the SA")
+	}
+	for _, r := range p.node("a").held {
+		t.Errorf("held call %v", r)
+	}
+}
+
+// The secrets of replies are taken over and wiped, late ones too.
+func TestSecretsOfRepliesAreWiped(t *testing.T) {
+	t.Parallel()
+	p := &player{newWorld(t)}
+	p.makeNodes(nil)
+	a := p.node("a")
+	a.hold["KEInitiate"], a.hold["KEFinish"] = true, true
+	p.initiate("a", nil)
+	private := secret.Bytes("a private value of many octets")
+	p.step(p.sa("a1"), machine.Reply{Ticket: 1, Result: machine.KEInitiated{State: private, Public: a.value()}})
+	p.run()
+	agreed := secret.Bytes("a shared secret of many octets")
+	if zero(private) {
+		t.Fatal("the private value is wiped before its use")
+	}
+	p.step(p.sa("a1"), machine.Reply{Ticket: 3, Result: machine.KEFinished{Secret: agreed}})
+	late := secret.Bytes("late")
+	p.step(p.sa("a1"), machine.Reply{Ticket: 3, Result: machine.KEFinished{Secret: late}})
+	if !zero(private) || !zero(agreed) || !zero(late) {
+		t.Errorf("left over: private %v, shared %v, late %v", !zero(private), !zero(agreed), !zero(late))
+	}
+}
+
+func zero(b []byte) bool { return bytes.Count(b, []byte{0}) == len(b) }
+
+// Ops carry copies: wiping ours does not touch what a plugin host still reads.
+func TestOpsOwnTheirSecrets(t *testing.T) {
+	t.Parallel()
+	p := upWorld(t)
+	before := cloneChild(p.node("a").backend[0x1001])
+	listed := p.sa("a1").Installed()
+	p.step(p.sa("a1"), machine.Terminate{})
+	p.run()
+	if len(listed) != 1 || !listed[0].EncrIn.Equal(before.EncrIn) || zero(listed[0].EncrIn) {
+		t.Error("a listed child lost its keys with the SA")
+	}
+	if got := p.sa("a1").Installed(); len(got) != 0 {
+		t.Errorf("a closed SA lists %d children", len(got))
+	}
+}
+
+func TestInfoDescribesTheSA(t *testing.T) {
+	t.Parallel()
+	p := upWorld(t)
+	info := p.sa("a1").Info()
+	if info.Conn != "to-west.example" || info.State != "established" || len(info.Children) != 1 || info.Established != epoch ||
+		info.IKE.Role != "initiator" || info.IKE.LocalID != "fqdn:east.example" || info.Children[0].Name != "lan" {
+		t.Errorf("%+v", info)
+	}
+	if u := info.UID; u[6]>>4 != 7 || u[8]>>6 != 2 || u == p.sa("b1").Info().UID {
+		t.Errorf("UID %v is no UUIDv7 of its own (RFC 9562 section 5.7)", u)
+	}
+}
+
+// RFC7296-2.2-2 for the peer's IDs: after the last one the SA ends, and no old request is taken for a new one.
+func TestAPeerThatRunsOutOfMessageIDsLosesTheSA(t *testing.T) {
+	t.Parallel()
+	p := upWorld(t)
+	p.meddled = true
+	p.sa("a1").own.next, p.sa("b1").peer.next = maxMessageID, maxMessageID
+	p.seal(p.sa("a1"), []string{"INFORMATIONAL", "4294967295", "request"})
+	if got := p.sa("b1").State(); got != Deleting {
+		t.Fatalf("state %v", got)
+	}
+	p.trace = nil
+	p.seal(p.sa("a1"), []string{"INFORMATIONAL", "0", "request"})
+	if len(p.trace) != 1 { // the line that tells of the forgery
+		t.Errorf("a request behind the last was served: %v", p.trace)
+	}
+}
+
+// Of several connections between two addresses the peer's identity decides, among those that permit the suite.
+func TestTheConnectionIsChosenByIdentityAndSuite(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		name, id string
+		want     event.Cause // "" for success
+		conn     string
+	}{
+		{"the first", "east.example", "", "to-east.example"},
+		{"the second", "north.example", "", "north"},
+		{"not with this suite", "south.example", event.CauseUnknownIdentity, ""},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			p := &player{newWorld(t)}
+			p.makeNodes([]string{"a.local-id=" + tt.id})
+			b := p.node("b")
+			north, south := *b.conn, *b.conn
+			north.Name, north.Remote.Identity = "north", p.identity("north.example")
+			south.Name, south.Remote.Identity = "south", p.identity("south.example")
+			south.IKE = p.proposals(policy.ScopeIKE, "aes256-sha512-modp4096")
+			b.env = &Env{Policy: &policy.Snapshot{Connections: []*policy.Connection{b.conn, &north, &south}}}
+			p.initiate("a", nil)
+			p.run()
+			trace := strings.Join(p.trace, "\n")
+			if tt.want != "" {
+				if !strings.Contains(trace, `cause="`+string(tt.want)+`"`) || p.sa("b1").State() != Closing {
+					t.Errorf("no %s:\n%s", tt.want, trace)
+				}
+				return
+			}
+			if got := p.sa("b1").Info(); got.State != "established" || got.Conn != tt.conn {
+				t.Errorf("%s %s:\n%s", got.State, got.Conn, trace)
+			}
+			if strings.Contains(trace, "b1 event ike_sa.initiated [to") {
+				t.Error("the responder named a connection before it could know")
+			}
+		})
+	}
+}
+
+// RFC7296-1.2-1, RFC7296-3.6-4: certificates travel in order; SIGNATURE_HASH_ALGORITHMS reach the authenticator.
+func TestCertificatesAndHashesReachTheAuthenticator(t *testing.T) {
+	t.Parallel()
+	ps := proof(machine.Signed{Method: 14, Data: []byte("s"), Certs: [][]byte{[]byte("end"), []byte("ca")}})
+	ps = append(ps, wire2.Cert{Encoding: 12, Data: []byte("a URL")})
+	if got := certificates(ps); len(got) != 2 || string(got[0]) != "end" || string(got[1]) != "ca" {
+		t.Errorf("certificates %q", got)
+	}
+	init := firstRequest(wire2.Notify{Kind: wire2.SignatureHashAlgorithms, Data: []byte{0, 2, 0, 5, 9}})
+	if got := peerHashes(init); len(got) != 2 || got[0] != 2 || got[1] != 5 {
+		t.Errorf("hashes %v", got)
+	}
+}
+
+func TestRowsAreMatchedBeforeHandlers(t *testing.T) {
+	t.Parallel()
+	sa, ke, ni := wire2.SA{}, wire2.KE{}, wire2.Nonce{}
+	unknown := wire2.Unknown{Number: 200}
+	n := wire2.Notify{}
+	message := func(ps ...wire2.Payload) wire2.Message {
+		return wire2.Message{Header: wire.Header{Exchange: wire2.IKESAInit}, Payloads: ps}
+	}
+	tests := []struct {
+		name  string
+		state State
+		m     wire2.Message
+		want  bool
+	}{
+		{"complete", Idle, message(sa, ke, ni), true},
+		{"any order, RFC7296-2.5-13", Idle, message(n, ni, ke, n, sa), true},
+		{"unknown payloads, RFC7296-2.5-8", Idle, message(unknown, sa, ke, ni, unknown), true},
+		{"one is missing", Idle, message(sa, ni), false},
+		{"one is there twice", Idle, message(sa, ke, ke, ni), false},
+		{"one that does not belong", Idle, message(sa, ke, ni, wire2.TSi{}), false},
+		{"another state", HalfOpen, message(sa, ke, ni), false},
+	}
+	for _, tt := range tests {
+		if got := requests.match(tt.state, tt.m) != nil; got != tt.want {
+			t.Errorf("%s: %v", tt.name, got)
+		}
+	}
+}
+
+func TestEachPayloadTypeHasABit(t *testing.T) {
+	t.Parallel()
+	want := map[wire.PayloadType]payloads{wire2.TypeSA: pSA, wire2.TypeKE: pKE, wire2.TypeIDi: pIDi, wire2.TypeIDr: pIDr,
+		wire2.TypeCert: pCert, wire2.TypeCertReq: pCertReq, wire2.TypeAuth: pAuth, wire2.TypeNonce: pNonce, wire2.TypeNotify: pNotify,
+		wire2.TypeDelete: pDelete, wire2.TypeVendorID: pVendorID, wire2.TypeTSi: pTSi, wire2.TypeTSr: pTSr, wire2.TypeSK: pSK,
+		wire2.TypeCP: pCP, wire2.TypeEAP: pEAP, wire2.TypeSKF: pSKF, 0: 0, 32: 0, 49: 0, 200: 0}
+	for typ, bit := range want {
+		if got := payloadBit(typ); got != bit {
+			t.Errorf("type %d: %b, want %b", typ, got, bit)
+		}
+	}
+}
+
+func TestCallsAreRepeatedWithGrowingPauses(t *testing.T) {
+	t.Parallel()
+	last := time.Duration(0)
+	for tries := 1; tries < 100; tries++ {
+		d := backoff(tries)
+		if d < last || d < firstBackoff || d > maxBackoff {
+			t.Fatalf("after %d tries %v, before %v", tries, d, last)
+		}
+		last = d
+	}
+}
+
+// A driver that answers with the wrong kind of result is a plugin failure, not a panic.
+func TestAWrongResultIsAFailure(t *testing.T) {
+	t.Parallel()
+	p := &player{newWorld(t)}
+	p.makeNodes(nil)
+	p.node("a").hold["KEInitiate"] = true
+	p.initiate("a", nil)
+	p.step(p.sa("a1"), machine.Reply{Ticket: 1, Result: machine.Installed{}})
+	if got := p.sa("a1").State(); got != Closed {
+		t.Errorf("state %v", got)
+	}
+	if trace := strings.Join(p.trace, "\n"); !strings.Contains(trace, "machine.KEInitiate was answered with machine.Installed") {
+		t.Error(trace)
+	}
+}
+
+// Messages that are not authentic are told of once a minute, with their number.
+func TestForgeriesAreCountedNotRepeated(t *testing.T) {
+	t.Parallel()
+	p := upWorld(t)
+	p.step(p.sa("a1"), machine.Probe{})
+	p.tamper(0)
+	p.trace = nil
+	for range 5 {
+		p.arrive(p.flight[0])
+	}
+	p.now = p.now.Add(2 * time.Minute)
+	p.arrive(p.flight[0])
+	want := []string{
+		`b1 event protocol.decrypt_failed [to-east.example] count=1 remote="192.0.2.1:500"`,
+		`b1 event protocol.decrypt_failed [to-east.example] count=5 remote="192.0.2.1:500"`,
+	}
+	if got := strings.Join(p.trace, "\n"); got != strings.Join(want, "\n") {
+		t.Errorf("got:\n%s", got)
+	}
+}
+
+func TestStatesHaveNames(t *testing.T) {
+	t.Parallel()
+	seen := map[string]bool{}
+	for s := Idle; s <= Closed; s++ {
+		if seen[s.String()] || s.String() == "" || s.String() == "unknown" {
+			t.Errorf("state %d is called %q", s, s)
+		}
+		seen[s.String()] = true
+	}
+	if got := State(99).String(); got != "unknown" {
+		t.Error(got)
+	}
+}
