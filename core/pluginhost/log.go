@@ -9,6 +9,7 @@ import (
 	"os"
 	"strings"
 	"sync"
+	"time"
 
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
@@ -22,13 +23,25 @@ const (
 
 // logPump carries a plugin's standard error into the log. Lines in hclog's JSON keep their level and fields.
 type logPump struct {
-	log *zap.Logger
+	log  *zap.Logger
+	done chan struct{} // closed at the end of standard error
 
 	mu    sync.Mutex
 	fatal string // the first line of a crash of the Go runtime
 }
 
+func newLogPump(log *zap.Logger) *logPump { return &logPump{log: log, done: make(chan struct{})} }
+
+// wait gives the last lines of a dead process a moment to arrive. A child of it may keep the pipe open.
+func (l *logPump) wait() {
+	select {
+	case <-l.done:
+	case <-time.After(100 * time.Millisecond):
+	}
+}
+
 func (l *logPump) read(stderr *os.File) {
+	defer close(l.done)
 	defer stderr.Close()
 	eachLine(stderr, func(line []byte, cut bool) {
 		if !l.record(line) {

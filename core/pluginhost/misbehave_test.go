@@ -5,10 +5,13 @@ import (
 	"fmt"
 	"os"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // misbehave is what a plugin process does that is none.
 func misbehave(mode string, args []string) {
+	os.Stdout = realStdout()
 	switch mode {
 	case "garbage":
 		fmt.Println("hello, I am a plugin\x1b[31m")
@@ -35,6 +38,18 @@ func misbehave(mode string, args []string) {
 		raw(mode)
 	}
 	os.Exit(0)
+}
+
+// realStdout finds the standard output that package serve put away: the one pipe that our children would not inherit.
+func realStdout() *os.File {
+	for fd := 3; fd < 64; fd++ {
+		var stat unix.Stat_t
+		flags, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0)
+		if err == nil && flags&unix.FD_CLOEXEC != 0 && unix.Fstat(fd, &stat) == nil && stat.Mode&unix.S_IFMT == unix.S_IFIFO {
+			return os.NewFile(uintptr(fd), "stdout")
+		}
+	}
+	panic("the fixture has no standard output")
 }
 
 // daemonMain is a daemon with one plugin; it tells the plugin's process number and waits for its own end.

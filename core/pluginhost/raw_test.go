@@ -11,8 +11,8 @@ import (
 	plugin "github.com/hashicorp/go-plugin"
 	"google.golang.org/grpc"
 
-	basev1 "github.com/parley-ike/parley/sdk/proto/parley/plugin/base/v1"
 	"github.com/parley-ike/parley/sdk/proto/link"
+	basev1 "github.com/parley-ike/parley/sdk/proto/parley/plugin/base/v1"
 )
 
 // rawPlugin speaks the protocol without the SDK, so that it can break it.

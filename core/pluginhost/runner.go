@@ -42,7 +42,7 @@ type process struct {
 var _ runner.Runner = (*process)(nil)
 
 func newProcess(cmd *exec.Cmd, keep []uintptr, log *zap.Logger) *process {
-	p := &process{cmd: cmd, keep: keep, log: log, exited: make(chan struct{}), stderr: &logPump{log: log}}
+	p := &process{cmd: cmd, keep: keep, log: log, exited: make(chan struct{}), stderr: newLogPump(log)}
 	p.out, p.outW = io.Pipe()
 	return p
 }
@@ -59,7 +59,7 @@ func (p *process) Start(context.Context) error {
 	}
 	p.cmd.Stdin, p.cmd.Stdout, p.cmd.Stderr = nil, stdoutW, stderrW
 	started := make(chan error)
-	go p.onThread(started)
+	onOwnThread(func() { p.run(started) })
 	err = <-started
 	_, _ = stdoutW.Close(), stderrW.Close()
 	if err != nil {
@@ -71,10 +71,25 @@ func (p *process) Start(context.Context) error {
 	return nil
 }
 
-// onThread starts the child from a thread that gives up its own privileges first and that lives as long as the child: the
-// child's death signal is tied to the thread that forked it. The thread ends with this goroutine, for it stays locked.
-func (p *process) onThread(started chan<- error) {
-	runtime.LockOSThread()
+// onOwnThread runs f on a thread that ends with it. That is never the main thread, which would not end, and whose
+// privileges are what people see of the daemon.
+func onOwnThread(f func()) {
+	go func() {
+		runtime.LockOSThread()
+		if unix.Gettid() != unix.Getpid() {
+			f() // the thread stays locked, so it ends with the goroutine
+			return
+		}
+		elsewhere := make(chan struct{})
+		onOwnThread(func() { close(elsewhere); f() })
+		<-elsewhere
+		runtime.UnlockOSThread()
+	}()
+}
+
+// run starts the child from the calling thread, which gives up its own privileges first and waits as long as the child
+// lives: the child's death signal is tied to the thread that forked it.
+func (p *process) run(started chan<- error) {
 	err := confine(p.keep)
 	if err == nil {
 		err = p.cmd.Start()
@@ -167,6 +182,7 @@ func (p *process) fate() string {
 	case !errors.As(p.waitErr, &exit):
 		return p.waitErr.Error()
 	}
+	p.stderr.wait()
 	text := "ended with " + strings.TrimSpace(exit.Error())
 	if status, ok := exit.Sys().(syscall.WaitStatus); ok && status.Signaled() {
 		text = fmt.Sprintf("was killed by signal %d (%v)", status.Signal(), status.Signal())
