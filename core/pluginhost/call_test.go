@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"go.uber.org/zap"
+
 	"github.com/parley-ike/parley/bus/event"
 	"github.com/parley-ike/parley/core/machine"
 )
@@ -169,8 +171,9 @@ func TestAPanicFailsOneCallAndNotTheProcess(t *testing.T) {
 	if r := w.do(doEcho); r.Err != nil || w.Status()[0].PID != pid {
 		t.Errorf("after the panic: %+v, process %d, was %d", r, w.Status()[0].PID, pid)
 	}
-	if w.logs.FilterMessageSnippet("panicked").Len() == 0 {
-		t.Error("the panic is not in the log")
+	w.await("the log of the panic", func() bool { return w.logs.FilterMessageSnippet("panicked").Len() == 1 })
+	if e := w.logs.FilterMessageSnippet("panicked").All()[0]; e.Level != zap.ErrorLevel || e.ContextMap()["plugin"] != "ke" {
+		t.Errorf("log entry %+v", e)
 	}
 }
 

@@ -131,7 +131,7 @@ func TestBadPluginsAreRejectedWithAReason(t *testing.T) {
 		t.Run(c.mode, func(t *testing.T) {
 			t.Parallel()
 			cfg := quick
-			cfg.StartTimeout = time.Second
+			cfg.StartTimeout = 3 * time.Second
 			cfg.Restart.First, cfg.Restart.Max = time.Hour, time.Hour
 			text, _ := rejected(t, cfg, fixture(t, "bad", c.kinds, c.mode))
 			for _, want := range c.want {

@@ -47,11 +47,11 @@ func (*rawPlugin) GRPCClient(context.Context, *plugin.GRPCBroker, *grpc.ClientCo
 	return nil, nil
 }
 
-func (p *rawPlugin) Describe(ctx context.Context, _ *basev1.DescribeRequest) (*basev1.Manifest, error) {
+func (p *rawPlugin) Describe(_ context.Context, _ *basev1.DescribeRequest) (*basev1.Manifest, error) {
 	provided := &basev1.Provided{Kind: "ke", Name: "raw", ApiVersion: 1, Methods: []uint32{echoMethod}}
 	switch p.mode {
 	case "raw-hang-describe":
-		<-ctx.Done()
+		select {}
 	case "raw-version":
 		provided.ApiVersion = 9
 	case "raw-kind":
