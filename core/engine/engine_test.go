@@ -173,7 +173,11 @@ func TestLargeDatagramsAreBoundedByOctets(t *testing.T) {
 		t.Errorf("%d taken", taken)
 	}
 	var w work
-	for b.take(&w); !w.empty(); b.take(&w) {
+	b.take(&w)
+	if left := taken - loopDatagrams; len(b.datagrams) != left || b.octets != left*len(big.Bytes) {
+		t.Errorf("%d datagrams are left, counted as %d octets", len(b.datagrams), b.octets)
+	}
+	for ; !w.empty(); b.take(&w) {
 		w.reset()
 	}
 	if b.octets != 0 || !b.putDatagram(big) {

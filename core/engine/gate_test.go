@@ -221,7 +221,7 @@ func TestForgersCannotUseUpTheRateOfThoseWithACookie(t *testing.T) {
 func TestSourcesAreIPv4AddressesAndIPv6Customers(t *testing.T) {
 	t.Parallel()
 	for addr, want := range map[string]string{
-		"192.0.2.7": "192.0.2.7/32", "2001:db8:1:22ff::7": "2001:db8:1:2200::/56", "fe80::1%eth0": "fe80::/56",
+		"192.0.2.7": "192.0.2.7/32", "::ffff:192.0.2.7": "192.0.2.7/32", "2001:db8:1:22ff::7": "2001:db8:1:2200::/56", "fe80::1%eth0": "fe80::/56",
 	} {
 		if got := prefixOf(netip.MustParseAddr(addr)).String(); got != want {
 			t.Errorf("%s belongs to %s, want %s", addr, got, want)

@@ -57,9 +57,9 @@ type Sender interface {
 	Flush()
 }
 
-// Caller takes calls to plugins. Submit must not wait or keep the slice, and every request that is not cancelled is
-// answered through Engine.Deliver exactly once, if need be with an error. Requests with the same non-zero Key are
-// performed in order. Both methods are called from all shards.
+// Caller takes calls to plugins. Submit must not wait, keep the slice, or answer before it returns; every request that is
+// not cancelled is answered through Engine.Deliver exactly once, if need be with an error. Requests with the same non-zero
+// Key are performed in order. Both methods are called from all shards.
 type Caller interface {
 	Submit(batch []machine.Request)
 	Cancel(o machine.Owner, t machine.Ticket)

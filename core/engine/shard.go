@@ -146,6 +146,7 @@ func (s *Shard) record(b Birth, conn string, now time.Time) *journal.Track {
 	}
 	h, err := s.c.Protocol.Header(b, conn)
 	if err != nil {
+		s.c.Journal.Refuse(b.SPI, err)
 		return nil
 	}
 	h.Created = now

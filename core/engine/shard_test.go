@@ -206,6 +206,11 @@ func TestTheLifeOfAnSAIsCounted(t *testing.T) {
 	b.now = b.now.Add(time.Minute)
 	b.loop()
 	check("all gone", 0, 0, 0)
+	if _, err := b.Initiate(b.now, "west", nil, us, them); err != nil {
+		t.Fatal(err)
+	}
+	b.Command(b.now, Selector{All: true}, machine.Terminate{})
+	check("one ended long before its deadline", 0, 0, 0)
 	if len(b.inits) != 0 || len(b.timers.heap) != 0 {
 		t.Errorf("%d entries in the index, %d timers left", len(b.inits), len(b.timers.heap))
 	}

@@ -38,7 +38,7 @@ func (b *bucket) refill(now time.Time, rate int) {
 // prefixOf returns the source that an address belongs to.
 func prefixOf(addr netip.Addr) netip.Prefix {
 	bits := sourceBits6
-	if addr.Is4() {
+	if addr = addr.Unmap(); addr.Is4() {
 		bits = sourceBits4
 	}
 	p, _ := addr.Prefix(bits) // drops the zone

@@ -282,6 +282,28 @@ func TestAFullDiskStopsTheRecordingOnceAndNothingElse(t *testing.T) {
 	}
 }
 
+// A hole in the middle would make the rest unreadable: after an error nothing more is written, even if it could be.
+func TestNothingIsWrittenAfterAnError(t *testing.T) {
+	full, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)
+	if err != nil {
+		t.Skip("missing: /dev/full")
+	}
+	defer full.Close()
+	r := &Recorder{failed: func(string, error) {}}
+	track := &Track{r: r, file: full}
+	r.perform(chunk{track, []byte("one")})
+	again, err := os.Create(filepath.Join(t.TempDir(), "again"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	track.file = again
+	r.perform(chunk{track, []byte("two")})
+	if info, err := again.Stat(); err != nil || info.Size() != 0 {
+		t.Errorf("%d octets written, %v", info.Size(), err)
+	}
+	track.close()
+}
+
 func TestASlowDiskStopsTheRecordingOnce(t *testing.T) {
 	var reported []error
 	r := &Recorder{dir: t.TempDir(), wake: make(chan struct{}, 1), failed: func(_ string, err error) { reported = append(reported, err) }}

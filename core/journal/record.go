@@ -110,7 +110,7 @@ func (r *Recorder) Begin(h Header) *Track {
 	if r == nil {
 		return nil
 	}
-	t := &Track{r: r, path: filepath.Join(r.dir, fmt.Sprintf("%016x%s", h.SPI, Suffix)), users: 1}
+	t := &Track{r: r, path: r.path(h.SPI), users: 1}
 	if !r.enter() {
 		r.failed(t.path, ErrTooMany)
 		return nil
@@ -120,6 +120,15 @@ func (r *Recorder) Begin(h Header) *Track {
 	defer t.mu.Unlock()
 	t.append(&h)
 	return t
+}
+
+// Refuse reports that an SA is not recorded, because its header cannot be made.
+func (r *Recorder) Refuse(spi uint64, err error) {
+	r.failed(r.path(spi), fmt.Errorf("journal: this SA is not recorded: %w", err))
+}
+
+func (r *Recorder) path(spi uint64) string {
+	return filepath.Join(r.dir, fmt.Sprintf("%016x%s", spi, Suffix))
 }
 
 func (r *Recorder) enter() bool {

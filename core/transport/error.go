@@ -62,7 +62,8 @@ func noFamily(err error) bool {
 }
 
 // daemons are the process names of programs that own ports 500 and 4500.
-var daemons = []string{"charon", "charon-systemd", "charon-nm", "pluto", "iked", "racoon", "isakmpd", "starter", "parleyd"}
+var daemons = []string{"charon", "charon-systemd", "charon-nm", "pluto", "iked", "racoon", "isakmpd", "starter", "parleyd",
+	"parley-plugin"} // the last holds our encapsulation socket when its daemon was killed
 
 // probableOwner names the other IKE daemon, by a look at the process table under proc.
 func probableOwner(proc string) string {
@@ -72,7 +73,7 @@ func probableOwner(proc string) string {
 		pid := filepath.Base(filepath.Dir(path))
 		b, err := os.ReadFile(path)
 		name := strings.TrimSpace(string(b))
-		if err == nil && slices.Contains(daemons, name) && pid != fmt.Sprint(os.Getpid()) {
+		if err == nil && slices.Contains(daemons, name) && pid != fmt.Sprint(os.Getpid()) && sameNetwork(proc, pid) {
 			found = append(found, fmt.Sprintf("%s (pid %s)", name, pid))
 		}
 	}
@@ -81,4 +82,11 @@ func probableOwner(proc string) string {
 			"racoon, parleyd; see ss -ulpn)"
 	}
 	return "probably it belongs to " + strings.Join(found, " or ")
+}
+
+// sameNetwork reports whether a process may be in our network namespace; only then can it have our port.
+func sameNetwork(proc, pid string) bool {
+	ours, err1 := os.Readlink(filepath.Join(proc, "self", "ns", "net"))
+	theirs, err2 := os.Readlink(filepath.Join(proc, pid, "ns", "net"))
+	return err1 != nil || err2 != nil || ours == theirs
 }

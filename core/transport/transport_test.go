@@ -338,9 +338,18 @@ func TestAPortInUseIsNamedWithAdvice(t *testing.T) {
 
 func TestTheProbableOwnerIsFoundInTheProcessTable(t *testing.T) {
 	proc := t.TempDir()
-	for pid, name := range map[string]string{"12": "bash", "34": "charon"} {
-		_ = os.Mkdir(filepath.Join(proc, pid), 0o755)
-		_ = os.WriteFile(filepath.Join(proc, pid, "comm"), []byte(name+"\n"), 0o600)
+	for pid, name := range map[string]string{"self": "test", "12": "bash", "34": "charon", "56": "pluto"} {
+		ns := filepath.Join(proc, pid, "ns")
+		if err := errors.Join(os.MkdirAll(ns, 0o755), os.WriteFile(filepath.Join(proc, pid, "comm"), []byte(name+"\n"), 0o600)); err != nil {
+			t.Fatal(err)
+		}
+		network := "net:[1]"
+		if name == "pluto" { // in another network namespace
+			network = "net:[2]"
+		}
+		if err := os.Symlink(network, filepath.Join(ns, "net")); err != nil {
+			t.Fatal(err)
+		}
 	}
 	if got, want := probableOwner(proc), "probably it belongs to charon (pid 34)"; got != want {
 		t.Errorf("got %q, want %q", got, want)
