@@ -173,8 +173,8 @@ func TestAProposalIsJudgedByTheRulesOfTheRFC(t *testing.T) {
 		{"RFC7296-3.3.6-6: unknown attribute", func(p *wire2.Proposal) {
 			p.Transforms[0].Attributes = append(p.Transforms[0].Attributes, wire2.Attribute{Type: 77, TV: true})
 		}, false},
-		{"RFC7296-3.3.6-6: unknown attribute in integrity is not integrity left out", func(p *wire2.Proposal) {
-			p.Transforms[1].Attributes = []wire2.Attribute{{Type: 77, TV: true}}
+		{"RFC7296-3.3.6-6: a key exchange with an unknown attribute is not one left out", func(p *wire2.Proposal) {
+			p.Transforms = append(p.Transforms, wire2.Transform{Type: 4, ID: 31, Attributes: []wire2.Attribute{{Type: 77, TV: true}}})
 		}, false},
 		{"RFC7296-3.3.5-5: no key length", func(p *wire2.Proposal) { p.Transforms[0].Attributes = nil }, false},
 		{"another key length", func(p *wire2.Proposal) { p.Transforms[0].Attributes[0].Value = 256 }, false},

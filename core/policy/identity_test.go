@@ -181,6 +181,11 @@ func TestStringIsShortPrintableASCII(t *testing.T) {
 		}
 		id.Matches(id)
 	})
+	for _, typ := range types[1:] {
+		if s := (Identity{typ, strings.Repeat("x", maxIdentity)}).String(); len(s) > maxShown {
+			t.Errorf("type %d: %d octets", typ, len(s))
+		}
+	}
 	if got, want := (Identity{wire2.IDFQDN, "a\nb\x00\\x41"}).String(), `fqdn:a\x0ab\x00\x5cx41`; got != want {
 		t.Errorf("got %s, want %s", got, want)
 	}

@@ -60,13 +60,11 @@ func Intersect(a, b Selector) (Selector, bool) {
 	return both, true
 }
 
-// commonPorts intersects port ranges. OPAQUE is part of all ports and of no other range (RFC 4301 section 4.4.1.1).
+// commonPorts intersects port ranges. OPAQUE, whose end lies before its start, is part of all ports and of no other range
+// (RFC 4301 section 4.4.1.1).
 func commonPorts(a, b Selector) (start, end uint16, ok bool) {
-	switch {
-	case a.opaque() && (b.opaque() || b.allPorts()), b.opaque() && a.allPorts():
+	if a.opaque() && (b.opaque() || b.allPorts()) || b.opaque() && a.allPorts() {
 		return maxPort, 0, true
-	case a.opaque() || b.opaque():
-		return 0, 0, false
 	}
 	start, end = max(a.StartPort, b.StartPort), min(a.EndPort, b.EndPort)
 	return start, end, start <= end
