@@ -385,3 +385,37 @@ func TestDiagnosticsAreAJSONList(t *testing.T) {
 		t.Errorf("got %s, %v\nwant %s", got, err, want)
 	}
 }
+
+func TestAVendorsAuthenticatorHasItsOwnName(t *testing.T) {
+	t.Parallel()
+	src := strings.ReplaceAll(minimal, `auth = "psk"`, `auth = "token"`)
+	dir := folder(t, map[string]os.FileMode{"west.psk": 0o600, "plugin": 0o755})
+	if _, err := Parse("parley.hcl", []byte(src), dir); err == nil || !strings.Contains(err.Error(), `unknown auth "token": use one of psk`) {
+		t.Errorf("without a plugin: %v", err)
+	}
+	plugin := `plugin "vendor" { kind = "auth"  path = "plugin"  sha256 = "` + strings.Repeat("0a", 32) + `" }`
+	s, err := Parse("parley.hcl", []byte(src+plugin), dir)
+	if err != nil || s.Policy.Connections[0].Local.Auth != "token" {
+		t.Errorf("with one: %v", err)
+	}
+	src, _, _ = strings.Cut(src, "credentials")
+	if _, err := Parse("parley.hcl", []byte(src+plugin), dir); err != nil {
+		t.Errorf("a connection without pre-shared keys needs none: %v", err)
+	}
+}
+
+func TestAPeerMayBeAnywhere(t *testing.T) {
+	t.Parallel()
+	s, _ := valid(t, `
+connection "road" {
+  local  { identity = "east" }
+  remote { address = "%any" }
+  child "lan" { local_ts = ["10.1.0.0/16"]  remote_ts = ["0.0.0.0/0"] }
+}
+credentials { psk "%any" { file = "west.psk" } }
+nats { max_bytes = 1048576 }`)
+	r := s.Policy.Connections[0].Remote
+	if r.Addr.IsValid() || r.Prefixes != nil || r.Host != "" || !r.Identity.IsAny() || s.Credentials[0].Remote != "%any" || s.NATS.MaxBytes != 1<<20 {
+		t.Errorf("remote %+v, credentials %+v, max_bytes %d", r, s.Credentials, s.NATS.MaxBytes)
+	}
+}
