@@ -70,16 +70,20 @@ func (d *demonstration) makeNetwork(context.Context) error {
 	if err := lab.Join(east, west, "wan"); err != nil {
 		return err
 	}
-	d.east = &gateway{name: "east", ns: east, dir: filepath.Join(d.dir, "east"), bin: d.bin, wan: "192.0.2.1", lan: "10.1.0.1"}
-	d.west = &gateway{name: "west", ns: west, dir: filepath.Join(d.dir, "west"), bin: d.bin, wan: "192.0.2.2", lan: "10.2.0.1"}
+	d.east = d.gateway(east, "192.0.2.1", "10.1.0.1")
+	d.west = d.gateway(west, "192.0.2.2", "10.2.0.1")
 	for _, g := range d.gateways() {
-		if err := errors.Join(g.ns.Addr("wan", g.wan+"/24"), g.ns.Addr("lan", g.lan+"/16")); err != nil {
+		if err := errors.Join(g.NS.Addr("wan", g.wan+"/24"), g.NS.Addr("lan", g.lan+"/16")); err != nil {
 			return err
 		}
 	}
 	d.print("  10.1.0.0/16 -- east 192.0.2.1 ======= veth ======= 192.0.2.2 west -- 10.2.0.0/16\n")
 	d.capture, err = east.NewCapture("wan")
 	return err
+}
+
+func (d *demonstration) gateway(ns *lab.Namespace, wan, lan string) *gateway {
+	return &gateway{Gateway: lab.Gateway{Name: ns.Name, NS: ns, Dir: filepath.Join(d.dir, ns.Name), Bin: d.bin}, wan: wan, lan: lan}
 }
 
 func (d *demonstration) startGateways(ctx context.Context) error {
@@ -92,12 +96,12 @@ func (d *demonstration) startGateways(ctx context.Context) error {
 	d.block(d.east.config())
 	begin := time.Now()
 	for _, g := range d.gateways() {
-		if err := g.start(ctx); err != nil {
+		if err := g.Start(ctx); err != nil {
 			return err
 		}
 	}
 	for _, g := range []*gateway{d.west, d.east} { // both are up when the slower one is
-		if err := g.waitReady(ctx); err != nil {
+		if err := g.WaitReady(ctx); err != nil {
 			return err
 		}
 	}
@@ -107,17 +111,17 @@ func (d *demonstration) startGateways(ctx context.Context) error {
 
 func (d *demonstration) waitForTunnel(ctx context.Context) error {
 	d.title("The tunnel")
-	out, err := d.east.parley(ctx, "up", "west", "--timeout", tunnelBudget.String())
+	out, err := d.east.Parley(ctx, "up", "west", "--timeout", tunnelBudget.String())
 	d.block(out)
 	if err != nil {
-		return fmt.Errorf("demo: the tunnel did not come up: %w\n%s", err, d.east.log())
+		return fmt.Errorf("demo: the tunnel did not come up: %w\n%s", err, d.east.Log())
 	}
 	return nil
 }
 
 func (d *demonstration) sendPackets(context.Context) (err error) {
 	d.title("Packets through it")
-	d.pinger, err = d.east.ns.NewPinger(netip.MustParseAddr(d.east.lan), netip.MustParseAddr(d.west.lan))
+	d.pinger, err = d.east.NS.NewPinger(netip.MustParseAddr(d.east.lan), netip.MustParseAddr(d.west.lan))
 	if err != nil {
 		return err
 	}
@@ -150,7 +154,7 @@ func (d *demonstration) settle(n int) lab.Counts {
 func (d *demonstration) showState(ctx context.Context) error {
 	d.title("What an operator sees")
 	for _, args := range [][]string{{"status"}, {"sa", "list"}, {"plugin", "list"}} {
-		out, err := d.east.parley(ctx, args...)
+		out, err := d.east.Parley(ctx, args...)
 		if err != nil {
 			return fmt.Errorf("demo: parley %v: %w\n%s", args, err, out)
 		}
@@ -158,7 +162,7 @@ func (d *demonstration) showState(ctx context.Context) error {
 		d.block(out)
 	}
 	d.title("The processes of east")
-	tree, err := processTree(d.east.pid())
+	tree, err := processTree(d.east.PID())
 	d.block(tree)
 	return err
 }
@@ -177,11 +181,11 @@ func (d *demonstration) showEvents(ctx context.Context) error {
 
 func (d *demonstration) killPlugin(ctx context.Context) error {
 	d.title("kill -9 of the process that carries the packets")
-	before, err := d.east.plugin(ctx, "sa")
+	before, err := d.east.Plugin(ctx, "sa")
 	if err != nil {
 		return err
 	}
-	if err := before.kill(); err != nil {
+	if err := before.Kill(); err != nil {
 		return err
 	}
 	killed := time.Now()
@@ -191,12 +195,12 @@ func (d *demonstration) killPlugin(ctx context.Context) error {
 		return err
 	}
 	d.say("ok", "packets cross again %v after the kill; %d pings were lost", time.Since(killed).Round(time.Millisecond), lost)
-	after, err := d.east.waitPlugin(ctx, "sa", before.PID)
+	after, err := d.east.WaitPlugin(ctx, "sa", before.PID)
 	if err != nil {
 		return err
 	}
 	d.say("ok", "plugin %s is back as process %d; the tunnel is the same:", after.Name, after.PID)
-	out, err := d.east.parley(ctx, "sa", "list")
+	out, err := d.east.Parley(ctx, "sa", "list")
 	d.block(out)
 	return err
 }
@@ -207,19 +211,19 @@ func (d *demonstration) pingUntilAnswered() (lost int, err error) {
 			return lost, nil
 		}
 	}
-	return lost, fmt.Errorf("demo: no packet crossed within %v after the kill\n%s", pluginBudget, d.east.log())
+	return lost, fmt.Errorf("demo: no packet crossed within %v after the kill\n%s", pluginBudget, d.east.Log())
 }
 
 func (d *demonstration) takeDown(ctx context.Context) error {
 	d.title("Down")
-	out, err := d.east.parley(ctx, "down", "west")
+	out, err := d.east.Parley(ctx, "down", "west")
 	d.block(out)
 	if err != nil {
 		return err
 	}
 	for _, g := range d.gateways() {
-		if err := g.stop(); err != nil {
-			return fmt.Errorf("demo: stop %s: %w\n%s", g.name, err, g.log())
+		if err := g.Stop(); err != nil {
+			return fmt.Errorf("demo: stop %s: %w\n%s", g.Name, err, g.Log())
 		}
 	}
 	return nil
@@ -245,7 +249,7 @@ func (d *demonstration) close(failure error) error {
 	}
 	var err error
 	for _, g := range d.gateways() {
-		err = errors.Join(err, g.kill())
+		err = errors.Join(err, g.Kill())
 	}
 	for _, ns := range d.nets {
 		ns.Close()

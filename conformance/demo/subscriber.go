@@ -4,10 +4,8 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"net"
 	"time"
 
-	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 )
 
@@ -16,16 +14,11 @@ const (
 	eventSubject = "parley.v1.evt.>"
 )
 
-// socketDialer reaches a gateway's embedded NATS over its unix socket; it listens on no network.
-type socketDialer string
-
-func (s socketDialer) Dial(string, string) (net.Conn, error) { return net.Dial("unix", string(s)) }
-
 // events subscribes to the gateway's NATS from the first event on and returns a line for each.
 func (g *gateway) events(ctx context.Context) ([]string, error) {
-	conn, err := nats.Connect("nats://gateway", nats.SetCustomDialer(socketDialer(g.path("run/nats.sock"))), nats.Name("demo"))
+	conn, err := g.NATS()
 	if err != nil {
-		return nil, fmt.Errorf("demo: connect to the NATS of %s: %w", g.name, err)
+		return nil, err
 	}
 	defer conn.Close()
 	js, err := jetstream.New(conn)
@@ -56,6 +49,6 @@ func readEvents(consumer jetstream.Consumer) ([]string, error) {
 		if err := json.Unmarshal(msg.Data(), &e); err != nil {
 			return nil, err
 		}
-		lines = append(lines, fmt.Sprintf("%s  %-40s %s", e.Sequence[len(e.Sequence)-4:], e.Type, msg.Subject()))
+		lines = append(lines, fmt.Sprintf("%s  %-40s %s", e.Sequence[max(0, len(e.Sequence)-4):], e.Type, msg.Subject()))
 	}
 }
