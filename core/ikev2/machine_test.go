@@ -147,6 +147,32 @@ func TestOpsOwnTheirSecrets(t *testing.T) {
 	}
 }
 
+// The same for the private value of a key exchange.
+func TestACancelledCallKeepsItsSecret(t *testing.T) {
+	t.Parallel()
+	p := &player{newWorld(t)}
+	p.makeNodes(nil)
+	p.node("a").hold["KEFinish"] = true
+	p.initiate("a", nil)
+	p.run()
+	op := p.node("a").held[0].call.Op.(machine.KEFinish)
+	p.step(p.sa("a1"), machine.Terminate{})
+	if zero(op.State) {
+		t.Error("a plugin host reads a secret that the machine has wiped")
+	}
+}
+
+// RFC7296-2.23-3: a peer that stays on port 500 gets plain ESP, even through a NAT.
+func TestESPIsNotEncapsulatedOnPort500(t *testing.T) {
+	t.Parallel()
+	for port, want := range map[uint16]bool{500: false, 4500: true} {
+		s := &SA{nat: nat{remote: true}, conn: &policy.Connection{}, local: netip.AddrPortFrom(gatePeer.Addr(), port)}
+		if got := s.encapsulates(); got != want {
+			t.Errorf("port %d: %v", port, got)
+		}
+	}
+}
+
 func TestInfoDescribesTheSA(t *testing.T) {
 	t.Parallel()
 	p := upWorld(t)

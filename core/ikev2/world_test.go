@@ -30,6 +30,15 @@ type world struct {
 	trace   []string
 	journal []record // of all SAs, for replay
 	meddled bool     // an SA was changed from outside: no replay
+	sent    map[message][]byte
+}
+
+// message names a message of an SA, which has the same octets whenever it is sent.
+type message struct {
+	sa       string
+	exch     wire.ExchangeType
+	id       uint32
+	response bool
 }
 
 type datagram struct {
@@ -91,7 +100,7 @@ type fault struct {
 
 var epoch = time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 
-func newWorld(t testing.TB) *world { return &world{t: t, now: epoch} }
+func newWorld(t testing.TB) *world { return &world{t: t, now: epoch, sent: map[message][]byte{}} }
 
 func (w *world) addNode(name string, conn *policy.Connection, psk map[string]string) *node {
 	n := &node{w: w, name: name, addr: conn.Local.Addr, conn: conn, psk: psk, backend: map[uint32]machine.ChildSA{}, hold: map[string]bool{},
@@ -184,6 +193,22 @@ func (w *world) send(h *host, e machine.Send) {
 	d := datagram{n: len(w.flight) + 1, from: h, Send: e}
 	w.flight = append(w.flight, d)
 	w.logf("%s send %s", h.label, renderSend(h, e))
+	w.checkSame(h, e)
+}
+
+// checkSame: a message sent again is the same, bit for bit (RFC7296-2.1-7). Only IKE_SA_INIT requests change, with a cookie
+// or another group.
+func (w *world) checkSame(h *host, e machine.Send) {
+	w.t.Helper()
+	head, err := wire.ParseHeader(e.Bytes)
+	m := message{h.label, head.Exchange, head.MessageID, head.Flags&wire.FlagResponse != 0}
+	if err != nil || m.exch == wire2.IKESAInit && !m.response {
+		return
+	}
+	if before, again := w.sent[m]; again && !bytes.Equal(before, e.Bytes) {
+		w.t.Errorf("%+v was sent with other octets", m)
+	}
+	w.sent[m] = e.Bytes
 }
 
 // deliver takes the i-th packet in flight to its node.
