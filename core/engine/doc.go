@@ -23,5 +23,5 @@
 // The clock starts at the wall clock's time and then counts by the monotonic one: a machine never sees time jump, and a
 // journal, which knows no monotonic time, replays exactly. Events are stamped with the wall clock as it is.
 //
-// Limits. IKEv1 messages are dropped. Retry, auto-start and reconciliation are subscribers and not here.
+// Limits. The clock stands still while the machine is suspended. IKEv1 messages are dropped. Retry, auto-start and reconciliation are subscribers and not here.
 package engine

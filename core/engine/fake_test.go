@@ -172,6 +172,9 @@ func (p *fakes) NewInitiator(b Birth, conn string) (machine.Machine, error) {
 }
 func (p *fakes) NewResponder(b Birth) machine.Machine { return p.make(b, "") }
 func (p *fakes) Header(b Birth, conn string) (journal.Header, error) {
+	if conn == "secretive" {
+		return journal.Header{}, errBroken
+	}
 	return journal.Header{Version: 2, SPI: b.SPI, Seed: b.Seed[:], Conn: conn}, nil
 }
 

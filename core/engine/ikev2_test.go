@@ -375,6 +375,69 @@ func BenchmarkMemoryPerSA(b *testing.B) {
 	}
 }
 
+// BenchmarkMemoryPerHalfOpenSA reports what a responder holds after IKE_SA_INIT.
+func BenchmarkMemoryPerHalfOpenSA(b *testing.B) {
+	const n = 2000
+	huge := 1_000_000
+	l := Limits{CookieThreshold: huge, SourceCookieThreshold: huge, SourceRate: huge}
+	for b.Loop() {
+		w := newPeers(b, nil, l)
+		var firsts []machine.Send
+		for range n {
+			firsts = append(firsts, w.firstMessage())
+		}
+		before := heap()
+		for _, s := range firsts {
+			w.west.Receive(w.now, machine.Datagram{Local: s.Remote, Remote: s.Local, Bytes: bytes.Clone(s.Bytes)})
+			w.west.Shard.Flush(w.now)
+			w.turn(w.west, newPeers(b, nil, l).east) // its answer is lost
+		}
+		if w.west.Len() != n || len(w.west.calls) != 0 {
+			b.Fatalf("%d SAs, %d calls wait", w.west.Len(), len(w.west.calls))
+		}
+		w.west.records = nil
+		b.ReportMetric(float64(heap()-before)/n, "B/SA")
+		runtime.KeepAlive(w)
+	}
+}
+
+// firstMessage returns an IKE_SA_INIT request of east.
+func (w *peers) firstMessage() machine.Send {
+	w.t.Helper()
+	if _, err := w.east.Initiate(w.now, "west", []string{"lan"}, us, them); err != nil {
+		w.t.Fatal(err)
+	}
+	w.east.Shard.Flush(w.now)
+	r := w.east.calls[0]
+	w.east.calls = nil
+	w.east.Return(w.now, machine.Return{Owner: r.Owner, Reply: w.east.answer(r.Call)})
+	s := w.east.out[0]
+	w.east.out = nil
+	return s
+}
+
+// Whatever arrives: no panic, no more than one SA for one datagram, and the SA that is there survives.
+func FuzzReceive(f *testing.F) {
+	w := newPeers(f, nil, Limits{})
+	init := w.firstMessage().Bytes
+	w2 := newPeers(f, nil, Limits{})
+	w2.connect(1)
+	f.Add(init)
+	f.Add(init[:len(init)-1])
+	w2.east.Command(w2.now, Selector{All: true}, machine.Probe{})
+	f.Add(w2.east.out[0].Bytes)
+	f.Fuzz(func(t *testing.T, b []byte) {
+		w := newPeers(t, nil, Limits{})
+		w.connect(1)
+		before := w.west.Len()
+		w.west.Receive(w.now, machine.Datagram{Local: them, Remote: us, Bytes: b})
+		w.settle()
+		if w.west.counters.Established.Load() != 1 || w.west.Len() > before+1 {
+			t.Fatalf("%d SAs, %d established", w.west.Len(), w.west.counters.Established.Load())
+		}
+	})
+}
+
 func heap() int64 {
 	runtime.GC()
 	runtime.GC()
@@ -402,12 +465,7 @@ func BenchmarkHandshake(b *testing.B) {
 // BenchmarkCookieDemand is what a first message costs while cookies are demanded.
 func BenchmarkCookieDemand(b *testing.B) {
 	w := newPeers(b, nil, Limits{SourceReplies: 1e9})
-	if _, err := w.east.Initiate(w.now, "west", []string{"lan"}, us, them); err != nil {
-		b.Fatal(err)
-	}
-	w.east.Shard.Flush(w.now)
-	w.east.Return(w.now, machine.Return{Owner: w.east.calls[0].Owner, Reply: w.east.answer(w.east.calls[0].Call)})
-	d := machine.Datagram{Local: them, Remote: us, Bytes: w.east.out[0].Bytes}
+	d := machine.Datagram{Local: them, Remote: us, Bytes: w.firstMessage().Bytes}
 	w.west.c.Gate.demanding = true
 	b.ReportAllocs()
 	for b.Loop() {

@@ -4,13 +4,14 @@ package engine
 // address, or an IPv6 prefix of 56 bits, which is what providers give one customer.
 type Limits struct {
 	// CookieThreshold is the number of half-open SAs from which on every first message needs a cookie (RFC 7296 section
-	// 2.6). 100: about 1 MB and a tenth of a second of work, more than an ordinary restart of peers causes. A peer that
+	// 2.6). 100: half a megabyte (BenchmarkMemoryPerHalfOpenSA) and some hundredths of a second of
+	// work, more than peers that restart in the ordinary way cause. A peer that
 	// meets the demand loses one round trip and nothing else.
 	CookieThreshold int
 	// SourceCookieThreshold is the same for the half-open SAs of one source. 20: a lone peer needs one, a NAT with many
 	// behind it some.
 	SourceCookieThreshold int
-	// MaxHalfOpen is the number of half-open SAs above which even a good cookie does not help. 10 000: about 110 MB.
+	// MaxHalfOpen is the number of half-open SAs above which even a good cookie does not help. 10 000: about 50 MB.
 	MaxHalfOpen int
 	// SourceMaxHalfOpen is the same for one source. 500: a large NAT after a power failure. Only sources that answer at
 	// their address can get beyond SourceCookieThreshold, so that nobody can use up what belongs to another.

@@ -5,10 +5,12 @@ import (
 	"encoding/binary"
 	"net/netip"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/parley-ike/parley/bus/event"
+	"github.com/parley-ike/parley/core/journal"
 	"github.com/parley-ike/parley/core/machine"
 	"github.com/parley-ike/parley/core/wire"
 )
@@ -313,6 +315,24 @@ func TestAShardThatRefusesMakesNoSAs(t *testing.T) {
 	}
 	if b.Len() != 1 || len(b.fakes.made[0].inputs) != 2 || b.counters.DroppedStopping.Load() != 1 {
 		t.Errorf("%d SAs, the old one got %d inputs", b.Len(), len(b.fakes.made[0].inputs))
+	}
+}
+
+func TestAnSAWhoseHeaderCannotBeMadeIsNotRecordedAndLives(t *testing.T) {
+	t.Parallel()
+	var reported []string
+	rec, err := journal.NewRecorder(t.TempDir(), func(path string, err error) { reported = append(reported, path+": "+err.Error()) })
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer rec.Close()
+	b := newBench(t, Limits{})
+	b.Shard.c.Journal = rec
+	if _, err := b.Initiate(b.now, "secretive", nil, us, them); err != nil {
+		t.Fatal(err)
+	}
+	if len(reported) != 1 || !strings.Contains(reported[0], "is not recorded") || b.Len() != 1 {
+		t.Errorf("reported %q, %d SAs", reported, b.Len())
 	}
 }
 
