@@ -4,9 +4,8 @@ package engine
 // address, or an IPv6 prefix of 56 bits, which is what providers give one customer.
 type Limits struct {
 	// CookieThreshold is the number of half-open SAs from which on every first message needs a cookie (RFC 7296 section
-	// 2.6). 100: half a megabyte (BenchmarkMemoryPerHalfOpenSA) and some hundredths of a second of
-	// work, more than peers that restart in the ordinary way cause. A peer that
-	// meets the demand loses one round trip and nothing else.
+	// 2.6). 100: half a megabyte (BenchmarkMemoryPerHalfOpenSA) and some hundredths of a second of work, more than peers
+	// that restart in the ordinary way cause. A peer that meets the demand loses one round trip and nothing else.
 	CookieThreshold int
 	// SourceCookieThreshold is the same for the half-open SAs of one source. 20: a lone peer needs one, a NAT with many
 	// behind it some.
