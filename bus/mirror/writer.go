@@ -1,0 +1,86 @@
+package mirror
+
+import (
+	"context"
+	"sync/atomic"
+	"time"
+
+	"github.com/parley-ike/parley/bus"
+	"github.com/parley-ike/parley/bus/event"
+)
+
+// Pace of the writer.
+const (
+	RingSize       = 1 << 16               // records that wait for the writer: two seconds of 4000 handshakes a second
+	CommitInterval = 10 * time.Millisecond // between commits, so that one fsync serves many events
+	batchSize      = 1024                  // a commit that is this large does not wait
+	retryInterval  = 500 * time.Millisecond
+)
+
+// writer moves records from the bus to the outbox. It is the only code between the two, and owns no lock.
+type writer struct {
+	sub      *bus.Subscription
+	render   *renderer
+	box      *outbox
+	outage   *outage
+	stopping <-chan struct{}
+	refused  atomic.Uint64 // events that could not be rendered
+}
+
+// run ends when the subscription does, after committing all of it, or with ctx.
+func (w *writer) run(ctx context.Context) {
+	batch := make([]event.Record, batchSize)
+	var frames []byte
+	for {
+		n, err := w.sub.NextBatch(ctx, batch)
+		if err != nil {
+			return
+		}
+		frames = w.frames(frames[:0], batch[:n])
+		clear(batch[:n])
+		if !w.commit(ctx, frames, n) {
+			return
+		}
+		if n < len(batch) {
+			w.pause(ctx, CommitInterval)
+		}
+	}
+}
+
+func (w *writer) frames(dst []byte, batch []event.Record) []byte {
+	for _, r := range batch {
+		longer, err := w.render.appendFrame(dst, r)
+		if err != nil {
+			w.refused.Add(1)
+			r.Event = event.StreamGap{Subscriber: "mirror", First: r.Sequence, Last: r.Sequence, Count: 1}
+			longer, _ = w.render.appendFrame(dst, r)
+		}
+		dst = longer
+	}
+	return dst
+}
+
+// commit tries until it succeeds. Meanwhile the ring fills, and tells of what it had to drop.
+func (w *writer) commit(ctx context.Context, frames []byte, n int) bool {
+	for {
+		err := w.box.append(frames, n)
+		if err == nil {
+			w.outage.end()
+			return true
+		}
+		w.outage.begin(err)
+		select {
+		case <-ctx.Done():
+			return false
+		case <-time.After(retryInterval):
+		}
+	}
+}
+
+func (w *writer) pause(ctx context.Context, d time.Duration) {
+	select {
+	case <-ctx.Done():
+	case <-w.stopping:
+	case <-time.After(d):
+	}
+}
