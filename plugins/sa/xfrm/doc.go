@@ -1,0 +1,20 @@
+// Package xfrm is an SA backend on the Linux kernel's own IPsec, by its XFRM netlink interface.
+//
+// It promises:
+//
+//   - Probe finds out by really trying: it installs and deletes a throw-away SA per algorithm, with an SPI that no SA can have
+//     (RFC 4303 section 2.1), and tells what the kernel answered and what that means.
+//   - Install makes the inbound SA, the inbound policies, the outbound SA and the outbound policies in this order, and Remove goes
+//     the other way, so that there is no moment at which a protected packet finds no policy but has an SA to arrive on.
+//   - The kernel's entries bear a reqid of a range of our own (ReqIDBase). What does not is another's and is never changed: a
+//     policy of another in our place is an error.
+//   - A journal in Config.StateDir (mode 0600, no keys) is written before the kernel is changed, so that a restarted plugin knows
+//     what is its own. The SAs themselves live in the kernel and carry on.
+//
+// Numbers are IANA's throughout; the kernel's names of algorithms do not leave this package.
+//
+// Its limits: enough for tunnels in a machine whose kernel does ESP; expiry events, acquire, offload, migration and marks are
+// still to come. Port ranges other than one port or all, and ICMP types, cannot be put into one policy and are refused. A selector that
+// covers the peer's own address would catch IKE as well, unless the daemon's sockets have a bypass policy of their own
+// (IP_XFRM_POLICY). Byte counters are the kernel's, with its own idea of what a packet's length is.
+package xfrm

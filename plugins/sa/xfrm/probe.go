@@ -1,0 +1,114 @@
+package xfrm
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"hash/fnv"
+	"net/netip"
+	"os"
+	"slices"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/parley-ike/parley/sdk/sa"
+)
+
+// probeSPI is reserved by IANA, so that no real SA has it (RFC 4303 section 2.1).
+const probeSPI = 255
+
+// Addresses of the throw-away SA; nothing is ever sent to them (RFC 5737, RFC 3849).
+var (
+	probe4 = [2]netip.Addr{netip.MustParseAddr("192.0.2.254"), netip.MustParseAddr("192.0.2.255")}
+	probe6 = [2]netip.Addr{netip.MustParseAddr("2001:db8::fffe"), netip.MustParseAddr("2001:db8::ffff")}
+)
+
+// Probe implements sa.Plugin. It installs and deletes SAs that carry nothing.
+func (p *Plugin) Probe(context.Context) (sa.Capabilities, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	c := sa.Capabilities{Name: "xfrm", Modes: []sa.Mode{sa.Tunnel, sa.Transport}, ESN: true, Encap: len(p.encap) > 0,
+		MaxReplayWindow: maxReplayWindow, Offload: "none", Epoch: bootEpoch()}
+	if p.opening != nil {
+		c.Reason = fmt.Sprintf("sa/xfrm: %v", meaning(p.opening))
+		return c, nil
+	}
+	if err := p.try(probe4, 20, 128, 0); err != nil {
+		c.Reason = fmt.Sprintf("sa/xfrm: the kernel refused an ESP SA with AES-GCM: %v", meaning(err))
+		return c, nil
+	}
+	c.Usable, c.Reason = true, "the kernel does ESP over IPv4 and IPv6"
+	if err := p.try(probe6, 20, 128, 0); err != nil {
+		c.Reason = fmt.Sprintf("the kernel does ESP over IPv4 only; over IPv6: %v", meaning(err))
+	}
+	c.Algorithms = p.algorithms()
+	return c, nil
+}
+
+// algorithms tries every one.
+func (p *Plugin) algorithms() (out []sa.Algorithm) {
+	for _, id := range []uint16{20, 12, 28} {
+		a := sa.Algorithm{Type: 1, ID: id}
+		if ciphers[id].bits == nil {
+			if p.try(probe4, id, 0, 0) == nil {
+				out = append(out, a)
+			}
+			continue
+		}
+		for _, bits := range ciphers[id].bits {
+			integ := uint16(0)
+			if !ciphers[id].aead {
+				integ = 2
+			}
+			if p.try(probe4, id, bits, integ) == nil {
+				a.KeyBits = append(a.KeyBits, bits)
+			}
+		}
+		if a.KeyBits != nil {
+			out = append(out, a)
+		}
+	}
+	for _, id := range []uint16{2, 12, 13, 14} {
+		if p.try(probe4, 12, 128, id) == nil {
+			out = append(out, sa.Algorithm{Type: 3, ID: id})
+		}
+	}
+	return out
+}
+
+// try installs and deletes one throw-away SA.
+func (p *Plugin) try(addrs [2]netip.Addr, encr, bits, integ uint16) error {
+	size := int(bits)/8 + ciphers[encr].salt
+	if ciphers[encr].bits == nil {
+		size = 32 + ciphers[encr].salt
+	}
+	c := &sa.Child{Conn: "probe", SPIOut: probeSPI, Local: addrs[0], Remote: addrs[1], Encr: encr, KeyBits: bits, Integ: integ,
+		EncrOut: slices.Repeat([]byte{0x5a}, size), IntegOut: make([]byte, integrities[integ].key)}
+	if err := p.kernel.putSA(c, outbound(c)); err != nil {
+		return err
+	}
+	return p.kernel.dropSA(outbound(c))
+}
+
+// meaning adds to an error of the kernel what it means here and how to mend it.
+func meaning(err error) error {
+	for errno, text := range map[unix.Errno]string{
+		unix.EPROTONOSUPPORT: "the kernel has no IPsec of this kind; load the modules xfrm_user, esp4 and esp6 (CONFIG_XFRM_USER, CONFIG_INET_ESP, CONFIG_INET6_ESP) or use the userspace backend",
+		unix.EAFNOSUPPORT:    "the kernel lacks the address family or its ESP; load esp4 or esp6, or use the userspace backend",
+		unix.ENOSYS:          "the kernel lacks the algorithm, and perhaps ESP itself; load esp4, esp6 and the crypto modules (for AES-GCM: gcm, seqiv, aes), or use the userspace backend",
+		unix.EPERM:           "CAP_NET_ADMIN is missing; run as root, or grant the plugin the capability",
+	} {
+		if errors.Is(err, errno) {
+			return fmt.Errorf("%w (%s): %s", err, unix.ErrnoName(errno), text)
+		}
+	}
+	return err
+}
+
+// bootEpoch names this life of the kernel, which is where the SAs are.
+func bootEpoch() uint64 {
+	h := fnv.New64a()
+	text, _ := os.ReadFile("/proc/sys/kernel/random/boot_id")
+	_, _ = h.Write(text)
+	return h.Sum64()
+}

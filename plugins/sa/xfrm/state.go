@@ -1,0 +1,176 @@
+package xfrm
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"net/netip"
+
+	"github.com/vishvananda/netlink/nl"
+	"golang.org/x/sys/unix"
+
+	"github.com/parley-ike/parley/sdk/sa"
+)
+
+const (
+	modeTransport, modeTunnel = 0, 1
+	encapESPInUDP             = 2 // UDP_ENCAP_ESPINUDP (RFC 3948)
+	bitsPerWord               = 32
+	outboundWindow            = 32 // the kernel asks for one on outbound SAs with ESN too
+	maxReplayWindow           = 4096
+)
+
+// half is one direction of a child.
+type half struct {
+	src, dst        netip.Addr
+	sport, dport    uint16
+	spi             uint32
+	window          uint32
+	encr, integrity []byte
+}
+
+func inbound(c *sa.Child) half {
+	return half{c.Remote, c.Local, c.RemotePort, c.LocalPort, c.SPIIn, c.ReplayWindow, c.EncrIn, c.IntegIn}
+}
+
+func outbound(c *sa.Child) half {
+	return half{c.Local, c.Remote, c.LocalPort, c.RemotePort, c.SPIOut, outboundWindow, c.EncrOut, c.IntegOut}
+}
+
+func family(a netip.Addr) uint16 {
+	if a.Is4() {
+		return unix.AF_INET
+	}
+	return unix.AF_INET6
+}
+
+func address(a netip.Addr) (x nl.XfrmAddress) {
+	x.FromIP(a.AsSlice())
+	return x
+}
+
+// info is the fixed part of an SA's messages.
+func info(c *sa.Child, h half) nl.XfrmUsersaInfo {
+	m := nl.XfrmUsersaInfo{Saddr: address(h.src), Family: family(h.dst), Reqid: reqID(c), Mode: modeTunnel, Flags: nl.XFRM_STATE_AF_UNSPEC}
+	if c.Mode == sa.Transport {
+		m.Mode, m.Flags = modeTransport, 0
+	}
+	m.Id = nl.XfrmId{Daddr: address(h.dst), Proto: unix.IPPROTO_ESP, Spi: nl.Swap32(h.spi)}
+	m.Lft.SoftByteLimit, m.Lft.HardByteLimit = nl.XFRM_INF, nl.XFRM_INF
+	m.Lft.SoftPacketLimit, m.Lft.HardPacketLimit = nl.XFRM_INF, nl.XFRM_INF
+	return m
+}
+
+// putSA makes one SA: over the reservation that ALLOCSPI made of its SPI, or anew.
+func (k *kernel) putSA(c *sa.Child, h half) error {
+	m := info(c, h)
+	attrs, err := transforms(c, h.encr, h.integrity)
+	if err != nil {
+		return err
+	}
+	switch {
+	case c.ESN || h.window > bitsPerWord: // RFC 4303 section 2.2.1; the old field holds 32 packets at most
+		attrs = append(attrs, attribute{nl.XFRMA_REPLAY_ESN_VAL, replayState(max(h.window, 1))})
+		if c.ESN {
+			m.Flags |= nl.XFRM_STATE_ESN
+		}
+	default:
+		m.ReplayWindow = uint8(h.window)
+	}
+	if c.Encap {
+		e := nl.XfrmEncapTmpl{EncapType: encapESPInUDP, EncapSport: nl.Swap16(h.sport), EncapDport: nl.Swap16(h.dport)}
+		attrs = append(attrs, attribute{nl.XFRMA_ENCAP, e.Serialize()})
+	}
+	err = k.request(nl.XFRM_MSG_UPDSA, &m, attrs...)
+	if errors.Is(err, unix.ESRCH) {
+		err = k.request(nl.XFRM_MSG_NEWSA, &m, attrs...)
+	}
+	return err
+}
+
+// replayState is an empty struct xfrm_replay_state_esn.
+func replayState(window uint32) []byte {
+	words := (window + bitsPerWord - 1) / bitsPerWord
+	b := make([]byte, nl.SizeofXfrmReplayStateEsn+4*words)
+	binary.NativeEndian.PutUint32(b, words)
+	binary.NativeEndian.PutUint32(b[20:], window)
+	return b
+}
+
+// getSA reads an SA's reqid and counters; false when there is none.
+func (k *kernel) getSA(h half) (m *nl.XfrmUsersaInfo, ok bool, err error) {
+	req := nl.NewNetlinkRequest(nl.XFRM_MSG_GETSA, unix.NLM_F_ACK)
+	req.Sockets = k.sockets
+	req.AddData(saID(h))
+	msgs, err := req.Execute(unix.NETLINK_XFRM, 0)
+	switch {
+	case errors.Is(err, unix.ESRCH):
+		return nil, false, nil
+	case err != nil:
+		return nil, false, err
+	case len(msgs) == 0 || len(msgs[0]) < nl.SizeofXfrmUsersaInfo:
+		return nil, false, errors.New("the kernel's answer about an SA is too short")
+	}
+	return nl.DeserializeXfrmUsersaInfo(msgs[0]), true, nil
+}
+
+func saID(h half) *nl.XfrmUsersaId {
+	return &nl.XfrmUsersaId{Daddr: address(h.dst), Spi: nl.Swap32(h.spi), Family: family(h.dst), Proto: unix.IPPROTO_ESP}
+}
+
+// dropSA deletes an SA of ours; none there, or one of another's, is left as it is.
+func (k *kernel) dropSA(h half) error {
+	m, ok, err := k.getSA(h)
+	if err != nil || !ok || !ours(m.Reqid) {
+		return err
+	}
+	req := nl.NewNetlinkRequest(nl.XFRM_MSG_DELSA, unix.NLM_F_ACK)
+	req.Sockets = k.sockets
+	req.AddData(saID(h))
+	if _, err = req.Execute(unix.NETLINK_XFRM, 0); errors.Is(err, unix.ESRCH) {
+		return nil
+	}
+	return err
+}
+
+// allocate reserves an inbound SPI; the kernel keeps the reservation for net.core.xfrm_acq_expires seconds.
+func (k *kernel) allocate(local, remote netip.Addr) (uint32, error) {
+	req := nl.NewNetlinkRequest(nl.XFRM_MSG_ALLOCSPI, unix.NLM_F_ACK)
+	req.Sockets = k.sockets
+	m := &nl.XfrmUserSpiInfo{Min: minSPI, Max: 1<<32 - 1}
+	m.XfrmUsersaInfo = info(&sa.Child{}, half{src: remote, dst: local})
+	m.XfrmUsersaInfo.Reqid = ReqIDBase
+	req.AddData(m)
+	msgs, err := req.Execute(unix.NETLINK_XFRM, 0)
+	if err != nil {
+		return 0, err
+	}
+	if len(msgs) == 0 || len(msgs[0]) < nl.SizeofXfrmUsersaInfo {
+		return 0, fmt.Errorf("the kernel's answer with an SPI is too short")
+	}
+	return nl.Swap32(nl.DeserializeXfrmUsersaInfo(msgs[0]).Id.Spi), nil
+}
+
+// kernel is a netlink socket in the network namespace where it was opened.
+type kernel struct{ sockets map[int]*nl.SocketHandle }
+
+func openKernel() (*kernel, error) {
+	s, err := nl.GetNetlinkSocketAt(-1, -1, unix.NETLINK_XFRM)
+	if err != nil {
+		return nil, err
+	}
+	return &kernel{map[int]*nl.SocketHandle{unix.NETLINK_XFRM: {Socket: s}}}, nil
+}
+
+func (k *kernel) close() { k.sockets[unix.NETLINK_XFRM].Close() }
+
+func (k *kernel) request(kind nl.XfrmMsgType, m nl.NetlinkRequestData, attrs ...attribute) error {
+	req := nl.NewNetlinkRequest(int(kind), unix.NLM_F_CREATE|unix.NLM_F_EXCL|unix.NLM_F_ACK)
+	req.Sockets = k.sockets
+	req.AddData(m)
+	for _, a := range attrs {
+		req.AddData(nl.NewRtAttr(a.kind, a.data))
+	}
+	_, err := req.Execute(unix.NETLINK_XFRM, 0)
+	return err
+}
