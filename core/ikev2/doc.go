@@ -24,6 +24,7 @@
 // when it is received, an event tells of it.
 //
 // Limits: no rekeying and no second child yet (CREATE_CHILD_SA requests are answered NO_ADDITIONAL_SAS), no fragments
-// (RFC 7383), no EAP, no configuration payloads, no MOBIKE; the window is one request each way. A new address of a peer
+// (RFC 7383), no EAP, no configuration payloads, no MOBIKE; the window is one request each way; all
+// children of a connection that we answer for share the SA backend of the first. A new address of a peer
 // behind a NAT is followed for IKE messages; the SA backend is not told.
 package ikev2

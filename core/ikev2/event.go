@@ -65,7 +65,7 @@ func (c *child) describe() event.ChildSA {
 		RemoteTS: machineSelectorStrings(c.sa.RemoteTS), Encap: c.sa.Encap, Backend: c.sa.Backend}
 }
 
-// noticeAll tells of the peer's notifies that have no event of their own: errors, and INITIAL_CONTACT.
+// noticeAll tells of the peer's notifies: errors, also those of which other events tell more, and INITIAL_CONTACT.
 func (s *SA) noticeAll(p packet) {
 	told := 0
 	for _, payload := range p.Payloads {

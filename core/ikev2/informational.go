@@ -113,7 +113,7 @@ func (s *SA) informed(p packet) {
 func (s *SA) terminate(c machine.Terminate) {
 	f := operatorFailure(c.Reason)
 	switch {
-	case c.Child != "":
+	case c.Child != "" && !s.attempts(c.Child):
 		s.deleteChildren(c.Child, f.reason)
 	case s.state == Established:
 		s.deleteIKE(byOperator, f.reason)
@@ -127,6 +127,9 @@ func (s *SA) terminate(c machine.Terminate) {
 		s.fail(f)
 	}
 }
+
+// attempts reports whether the SA is being made for this very child: to stop the one is to stop the other.
+func (s *SA) attempts(child string) bool { return s.auth != nil && s.auth.conf.Name == child }
 
 // deleteChildren asks the peer to delete all children of a name. Ours are removed with its response, so that what is still
 // on its way arrives (RFC 7296 section 1.4.1).

@@ -20,6 +20,7 @@ type initX struct {
 	method  uint16   // of the KE payload
 	private secret.Bytes
 	public  []byte
+	nat     []wire2.Payload
 	cookie  []byte // the last one, sent in all later repetitions
 	retries int
 	refusal *failure // the last error notify; anyone may have sent it
@@ -42,7 +43,7 @@ func (s *SA) initiate(children []string) {
 		return
 	}
 	s.ni = s.nonce()
-	s.init = &initX{s: s, offer: ikeOffer(s.conn.IKE)}
+	s.init = &initX{s: s, offer: ikeOffer(s.conn.IKE), nat: s.natDetection(0, s.local, s.remote)}
 	s.init.prepare(policy.FirstKE(s.conn.IKE))
 	s.auth = &authI{s: s, conf: first}
 	s.auth.allocate()
@@ -75,7 +76,7 @@ func (x *initX) send() {
 		ps = append(ps, wire2.Notify{Kind: wire2.Cookie, Data: x.cookie}) // first (RFC 7296 section 2.6)
 	}
 	ps = append(ps, x.offer, wire2.KE{Method: x.method, Data: x.public}, wire2.Nonce{Data: s.ni})
-	ps = append(ps, s.natDetection(0, s.local, s.remote)...)
+	ps = append(ps, x.nat...)
 	s.ownInit = wire2.Message{Header: s.header(wire2.IKESAInit, 0, 0), Payloads: ps}.Append(nil)
 	s.transmit(request{exch: wire2.IKESAInit}, s.ownInit)
 }

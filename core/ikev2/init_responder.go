@@ -96,11 +96,11 @@ func (s *SA) rejectInit(n wire2.Notify) {
 	s.answer(wire2.Message{Header: h, Payloads: []wire2.Payload{n}}.Append(nil))
 }
 
-// agreed answers IKE_SA_INIT. If the plugin failed, nothing has been promised: the peer gives up or starts again.
+// agreed answers IKE_SA_INIT.
 func (x *initR) agreed(r machine.KEResponded, err *machine.CallError) {
 	s := x.s
 	if err != nil {
-		s.fail(keFailure(x.choice.Suite.KE, err))
+		x.failed(err)
 		return
 	}
 	nonce, _ := wire2.Get[wire2.Nonce](x.packet.Payloads)
@@ -113,6 +113,17 @@ func (x *initR) agreed(r machine.KEResponded, err *machine.CallError) {
 	s.detectNAT(x.packet)
 	x.respond(r.Public)
 	s.enter(HalfOpen)
+}
+
+// failed ends the SA without an answer: nothing has been promised, and the peer gives up or starts again. Only when no plugin
+// knows the method, which time does not mend, is the peer told.
+func (x *initR) failed(err *machine.CallError) {
+	f := keFailure(x.choice.Suite.KE, err)
+	if err.Kind == machine.Unsupported {
+		f.notify = wire2.NoProposalChosen
+		x.s.rejectInit(wire2.Notify{Kind: f.notify})
+	}
+	x.s.fail(f)
 }
 
 func (x *initR) respond(public []byte) {

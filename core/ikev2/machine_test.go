@@ -80,6 +80,28 @@ func wantNotify(t *testing.T, sent []datagram, want wire2.NotifyType) {
 	}
 }
 
+// RFC7296-2.6-4: the cookie comes first, and nothing else changes; not even the random hash that forces encapsulation.
+func TestACookieIsAllThatChangesInARepeatedRequest(t *testing.T) {
+	t.Parallel()
+	p := &player{newWorld(t)}
+	p.makeNodes([]string{"a.encap=yes"})
+	p.initiate("a", nil)
+	p.answerCalls()
+	p.forge(p.sa("a1"), []string{"COOKIE", "c0ffee"})
+	first, err1 := wire2.Parse(p.flight[0].Bytes)
+	second, err2 := wire2.Parse(p.flight[1].Bytes)
+	if err1 != nil || err2 != nil {
+		t.Fatal(err1, err2)
+	}
+	if n, ok := second.Payloads[0].(wire2.Notify); !ok || n.Kind != wire2.Cookie || !bytes.Equal(n.Data, []byte{0xc0, 0xff, 0xee}) {
+		t.Errorf("the first payload is %+v", second.Payloads[0])
+	}
+	got, want := wire2.AppendPayloads(nil, second.Payloads[1:]), wire2.AppendPayloads(nil, first.Payloads)
+	if !bytes.Equal(got, want) {
+		t.Errorf("got\n%x, want\n%x", got, want)
+	}
+}
+
 // RFC7296-2.12-1: what keys could be computed from is forgotten.
 func TestSecretsAreWipedWhenTheyAreNotNeededAnyMore(t *testing.T) {
 	t.Parallel()
