@@ -111,9 +111,18 @@ func (h *Host) Remove(ctx context.Context, c machine.ChildSA) (event.Traffic, er
 	return r.(machine.Removed).Traffic, nil
 }
 
+// Usage returns a child's counters.
+func (h *Host) Usage(ctx context.Context, c machine.ChildSA) (event.Traffic, error) {
+	r, err := h.perform(ctx, machine.QueryUsage{Child: c})
+	if err != nil {
+		return event.Traffic{}, err
+	}
+	return r.(machine.Usage).Traffic, nil
+}
+
 // Reconcile makes a backend hold what the daemon has: it installs what is missing and removes what is unknown. want is
 // asked after the backend was, so that a child installed meanwhile is not taken for unknown. The event is published.
-func (h *Host) Reconcile(ctx context.Context, backend string, want func() []machine.ChildSA) (event.BackendReconciled, error) {
+func (h *Host) Reconcile(ctx context.Context, backend string, want func() ([]machine.ChildSA, error)) (event.BackendReconciled, error) {
 	done := event.BackendReconciled{Backend: backend}
 	have, err := h.List(ctx, backend)
 	if err != nil {
@@ -123,8 +132,12 @@ func (h *Host) Reconcile(ctx context.Context, backend string, want func() []mach
 	for _, c := range have {
 		held[keyOf(c)] = c
 	}
+	wanted, err := want()
+	if err != nil { // an incomplete list would have children removed that are in use
+		return done, fmt.Errorf("pluginhost: reconciling SA backend %q: %w", backend, err)
+	}
 	var problems []error
-	for _, c := range want() {
+	for _, c := range wanted {
 		if _, ok := held[keyOf(c)]; ok {
 			delete(held, keyOf(c))
 			done.Kept++

@@ -43,7 +43,7 @@ func TestABackendIsReconciledAfterItsRestart(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := []machine.ChildSA{child(1), child(3), child(4)}
-	got, err := w.Reconcile(ctx, "memory", func() []machine.ChildSA { return want })
+	got, err := w.Reconcile(ctx, "memory", func() ([]machine.ChildSA, error) { return want, nil })
 	if err != nil || got != (event.BackendReconciled{Backend: "memory", Kept: 1, Reinstalled: 2, Removed: 1}) {
 		t.Errorf("got %+v, %v", got, err)
 	}
@@ -54,7 +54,7 @@ func TestABackendIsReconciledAfterItsRestart(t *testing.T) {
 	if err != nil || len(list) != len(want) {
 		t.Errorf("the backend holds %+v, %v", list, err)
 	}
-	if _, err := w.Reconcile(ctx, "nowhere", func() []machine.ChildSA { return nil }); err == nil {
+	if _, err := w.Reconcile(ctx, "nowhere", func() ([]machine.ChildSA, error) { return nil, nil }); err == nil {
 		t.Error("a backend that is not there was reconciled")
 	}
 }

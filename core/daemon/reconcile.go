@@ -1,0 +1,80 @@
+package daemon
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/parley-ike/parley/core/machine"
+)
+
+// reconcileBudget is how long one comparison may take.
+const reconcileBudget = 30 * time.Second
+
+// pluginReady is told of every service that can be called. An SA backend that was away may have lost everything, and one of
+// an earlier daemon may hold what nobody owns any more.
+func (d *daemon) pluginReady(kind, name string, restarted bool) {
+	if kind != "sa" || !d.running.Load() {
+		return
+	}
+	d.log.Info("SA backend is there", zap.String("backend", name), zap.Bool("restarted", restarted))
+	if d.chosen().Backend == "" { // it could not be started with the daemon
+		d.pickBackend(context.Background())
+		d.engine.SetPolicy(withBackend(d.config.Policy, d.chosen().Backend))
+	}
+	d.reconcile(name)
+}
+
+// reconcile makes a backend hold what the engine owns, and nothing else of ours.
+func (d *daemon) reconcile(backend string) {
+	ctx, cancel := context.WithTimeout(context.Background(), reconcileBudget)
+	defer cancel()
+	done, err := d.host.Reconcile(ctx, backend, func() ([]machine.ChildSA, error) { return d.owned(ctx, backend) })
+	if err != nil {
+		d.log.Error("an SA backend could not be reconciled; it is tried again", zap.String("backend", backend), zap.Error(err))
+		return
+	}
+	if done.Reinstalled+done.Removed > 0 {
+		d.log.Info("SA backend reconciled", zap.String("backend", backend), zap.Int("kept", done.Kept),
+			zap.Int("reinstalled", done.Reinstalled), zap.Int("removed", done.Removed))
+	}
+}
+
+// owned lists the children that are to be in a backend.
+func (d *daemon) owned(ctx context.Context, backend string) ([]machine.ChildSA, error) {
+	all, err := d.engine.Installed(ctx)
+	elsewhere := func(c machine.ChildSA) bool { return c.Backend != backend }
+	return slices.DeleteFunc(all, elsewhere), err
+}
+
+func (d *daemon) reconcileNowAndThen() {
+	stop := make(chan struct{})
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		tick := time.NewTicker(reconcileEvery)
+		defer tick.Stop()
+		for {
+			d.reconcileAll()
+			select {
+			case <-tick.C:
+			case <-stop:
+				return
+			}
+		}
+	}()
+	d.onClose(func(context.Context) { close(stop); <-done })
+}
+
+// reconcileAll begins with what an earlier daemon may have left.
+func (d *daemon) reconcileAll() {
+	ctx, cancel := context.WithTimeout(context.Background(), reconcileBudget)
+	defer cancel()
+	for name, c := range d.host.Probe(ctx) {
+		if c.Usable {
+			d.reconcile(name)
+		}
+	}
+}
