@@ -272,3 +272,16 @@ func addrPort(a netip.AddrPort) string {
 func milliseconds(d time.Duration) uint32 {
 	return uint32(min(max(d.Milliseconds(), 0), 1<<32-1))
 }
+
+// explainAttempt tells one attempt of a connection, or the last one when that is forgotten.
+func (h *History) explainAttempt(conn string, uid event.UID, snapshot *config.Snapshot) *controlv1.Explanation {
+	c, _ := connectionOf(snapshot, conn)
+	if c.covers == nil { // a reload took it away meanwhile
+		c = connection{name: conn, covers: func(netip.Addr) bool { return false }}
+	}
+	attempts, troubles := h.attempts(c)
+	if i := slices.IndexFunc(attempts, func(a *attempt) bool { return a.uid == uid }); i >= 0 {
+		return tell(conn, c, snapshot, attempts[i], troubles)
+	}
+	return explain(conn, c, snapshot, attempts, troubles)
+}

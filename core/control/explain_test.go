@@ -149,13 +149,13 @@ var stories = map[string][]story{
 		event.ProposalMismatch{Scope: "ike", By: "us", Offered: []string{"aes256-sha256-prfsha256-modp2048", "aes256gcm16-prfsha256-modp2048"},
 			Configured: []string{"aes256gcm16-prfsha256-x25519-ecp256"},
 			Verdicts: []event.TransformReport{
-				{1, 1, "ENCR", []string{"aes256"}, []string{"aes256gcm16"}, nil, false},
-				{1, 1, "INTEG", []string{"sha256"}, []string{"none"}, nil, false},
-				{1, 1, "PRF", []string{"prfsha256"}, []string{"prfsha256"}, []string{"prfsha256"}, true},
-				{1, 1, "KE", []string{"modp2048"}, []string{"x25519", "ecp256"}, nil, false},
-				{2, 1, "ENCR", []string{"aes256gcm16"}, []string{"aes256gcm16"}, []string{"aes256gcm16"}, true},
-				{2, 1, "PRF", []string{"prfsha256"}, []string{"prfsha256"}, []string{"prfsha256"}, true},
-				{2, 1, "KE", []string{"modp2048"}, []string{"x25519", "ecp256"}, nil, false},
+				report(1, 1, "ENCR", []string{"aes256"}, []string{"aes256gcm16"}, nil),
+				report(1, 1, "INTEG", []string{"sha256"}, []string{"none"}, nil),
+				report(1, 1, "PRF", []string{"prfsha256"}, []string{"prfsha256"}, []string{"prfsha256"}),
+				report(1, 1, "KE", []string{"modp2048"}, []string{"x25519", "ecp256"}, nil),
+				report(2, 1, "ENCR", []string{"aes256gcm16"}, []string{"aes256gcm16"}, []string{"aes256gcm16"}),
+				report(2, 1, "PRF", []string{"prfsha256"}, []string{"prfsha256"}, []string{"prfsha256"}),
+				report(2, 1, "KE", []string{"modp2048"}, []string{"x25519", "ecp256"}, nil),
 			},
 			Closest: "add modp2048 to our ike proposals, or ask the peer for x25519 or ecp256"},
 		failedBy("us", asked(), failSite.ike, event.CauseNoProposal, "NO_PROPOSAL_CHOSEN", "the peer's IKE proposals and ours have nothing in common: add modp2048 to our ike proposals, or ask the peer for x25519 or ecp256"),
@@ -170,9 +170,9 @@ var stories = map[string][]story{
 		event.AuthSucceeded{Method: "SHARED_KEY_MESSAGE_INTEGRITY_CODE", RemoteID: west},
 		event.ProposalMismatch{Scope: "child", By: "us", Offered: []string{"aes128-sha1"}, Configured: []string{"aes256gcm16"},
 			Verdicts: []event.TransformReport{
-				{1, 1, "ENCR", []string{"aes128"}, []string{"aes256gcm16"}, nil, false},
-				{1, 1, "INTEG", []string{"sha1"}, []string{"none"}, nil, false},
-				{1, 1, "ESN", []string{"no"}, []string{"no"}, []string{"no"}, true},
+				report(1, 1, "ENCR", []string{"aes128"}, []string{"aes256gcm16"}, nil),
+				report(1, 1, "INTEG", []string{"sha1"}, []string{"none"}, nil),
+				report(1, 1, "ESN", []string{"no"}, []string{"no"}, []string{"no"}),
 			},
 			Closest: `add the proposal "aes128-sha1" to our esp proposals (sha1 is weak: for this connection only), or ask the peer for "aes256gcm16"`},
 		event.IKEEstablished{IKE: known(asked(), west)},
@@ -293,6 +293,10 @@ var stories = map[string][]story{
 		event.ChildEstablished{Child: lan()},
 		event.IKEDeleted{IKE: known(initiated(), west), By: "operator", Reason: "maintenance"},
 	}}},
+}
+
+func report(offered, configured int, kind string, theirs, ours, common []string) event.TransformReport {
+	return event.TransformReport{OfferedProposal: offered, ConfiguredProposal: configured, Type: kind, Offered: theirs, Configured: ours, Common: common, OK: len(common) > 0}
 }
 
 func lan() event.ChildSA {
