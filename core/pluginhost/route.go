@@ -84,38 +84,44 @@ func (h *Host) route(s service) (target, *machine.CallError) {
 	r := h.routes.Load()
 	var t target
 	var ok bool
-	var what string
 	switch s.kind {
 	case "ke":
 		t, ok = r.ke[s.method]
-		what = fmt.Sprintf("key exchange method %d", s.method)
 	case "auth":
 		t, ok = r.auth[s.name]
-		what = fmt.Sprintf("authentication %q", s.name)
 	case "sa":
-		name := s.name
-		if name == "" {
-			name = h.defaultBackend()
+		if s.name == "" {
+			s.name = h.defaultBackend()
 		}
-		t, ok = r.sa[name]
-		what = fmt.Sprintf("SA backend %q", name)
+		t, ok = r.sa[s.name]
 	}
-	if ok {
-		return t, nil
+	if !ok {
+		return t, h.missing(s)
 	}
-	return t, h.missing(s.kind, what)
+	return t, nil
+}
+
+// String names what a service does.
+func (s service) String() string {
+	switch s.kind {
+	case "ke":
+		return fmt.Sprintf("key exchange method %d", s.method)
+	case "auth":
+		return fmt.Sprintf("authentication %q", s.name)
+	}
+	return fmt.Sprintf("SA backend %q", s.name)
 }
 
 // missing is final, unless a plugin that could provide it never came up.
-func (h *Host) missing(kind, what string) *machine.CallError {
+func (h *Host) missing(what service) *machine.CallError {
 	var absent []string
 	for _, s := range h.supervisors {
-		if slices.Contains(s.entry.Kinds, kind) && s.provided() == nil {
+		if slices.Contains(s.entry.Kinds, what.kind) && s.provided() == nil {
 			absent = append(absent, s.entry.Name)
 		}
 	}
 	if len(absent) > 0 {
 		return failure(machine.Unavailable, "no plugin that is up provides %s; not up: %s", what, strings.Join(absent, ", "))
 	}
-	return failure(machine.Unsupported, "no plugin provides %s; add one of kind %s to the configuration", what, kind)
+	return failure(machine.Unsupported, "no plugin provides %s; add one of kind %s to the configuration", what, what.kind)
 }

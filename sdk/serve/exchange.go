@@ -19,12 +19,12 @@ import (
 // kinds names the kind of an operation by the hundreds of its number.
 var kinds = map[uint32]string{1: "ke", 2: "auth", 3: "cred", 4: "sa"}
 
-// exchange is one flow of batches. Every request runs in a goroutine of its own: measured, one that performs a cheap
-// operation in place saves less than a microsecond, and one slow operation in place would hold up all others.
+// exchange is one flow of batches.
 type exchange struct {
-	server *Server
-	sender *link.Sender
-	ctx    context.Context // ends with the exchange
+	server  *Server
+	sender  *link.Sender
+	workers *workers
+	ctx     context.Context // ends with the exchange
 
 	mu      sync.Mutex
 	lanes   map[uint64][]*basev1.Frame // by key: requests that wait for the one that runs
@@ -41,6 +41,8 @@ func (s *Server) ServeExchange(ctx context.Context, c link.Carrier) error {
 		server: s, sender: link.NewSender(c), ctx: ctx,
 		lanes: map[uint64][]*basev1.Frame{}, asked: map[uint64]chan<- *basev1.Frame{},
 	}
+	x.workers = &workers{perform: x.performInLane}
+	defer x.workers.end()
 	go func() {
 		if x.sender.Run() != nil {
 			cancel()
@@ -67,7 +69,7 @@ func (x *exchange) accept(f *basev1.Frame) {
 	case f.GetReply():
 		x.answered(f)
 	case f.GetKey() == 0:
-		go x.perform(f)
+		x.workers.do(f)
 	default:
 		x.enqueue(f)
 	}
@@ -83,10 +85,11 @@ func (x *exchange) enqueue(f *basev1.Frame) {
 		return
 	}
 	x.lanes[f.GetKey()] = nil
-	go x.runLane(f)
+	x.workers.do(f)
 }
 
-func (x *exchange) runLane(f *basev1.Frame) {
+// performInLane performs a request and then those that waited for it.
+func (x *exchange) performInLane(f *basev1.Frame) {
 	for key := f.GetKey(); f != nil; f = x.next(key) {
 		x.perform(f)
 	}
@@ -94,6 +97,9 @@ func (x *exchange) runLane(f *basev1.Frame) {
 
 // next returns the lane's next request, or ends the lane.
 func (x *exchange) next(key uint64) *basev1.Frame {
+	if key == 0 {
+		return nil
+	}
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	waiting := x.lanes[key]
@@ -105,12 +111,16 @@ func (x *exchange) next(key uint64) *basev1.Frame {
 	return waiting[0]
 }
 
+// noBudget stands for no deadline: longer than any process lives.
+const noBudget = 100 * 365 * 24 * time.Hour
+
 func (x *exchange) perform(f *basev1.Frame) {
-	ctx, cancel := x.ctx, context.CancelFunc(func() {})
+	budget := noBudget
 	if f.GetBudgetMs() > 0 {
-		ctx, cancel = context.WithTimeout(x.ctx, time.Duration(f.GetBudgetMs())*time.Millisecond)
+		budget = time.Duration(f.GetBudgetMs()) * time.Millisecond
 	}
-	defer cancel()
+	ctx := &callContext{Context: x.ctx, deadline: time.Now().Add(budget)}
+	defer ctx.end()
 	reply := &basev1.Frame{Id: f.GetId(), Reply: true}
 	body, err := x.call(ctx, f)
 	clear(f.Body)
