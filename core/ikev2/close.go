@@ -70,7 +70,9 @@ func (s *SA) rejectResponse(n wire2.Notify, cause event.Cause, reason string) {
 	}
 }
 
+// tellFailed tells that the SA failed, in place of whatever goodbye was due: an SA ends once.
 func (s *SA) tellFailed(f failure) {
+	s.goodbye = nil
 	s.blame(f.by, f.reason)
 	s.emit(event.IKEFailed{IKE: s.describe(), Stage: s.state.stage(), Cause: f.cause, Notify: f.notifyName(), By: f.by, Reason: f.reason})
 }

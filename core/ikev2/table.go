@@ -27,7 +27,7 @@ type table []row
 // requests lists what we answer. The IKE_AUTH row does not need AUTH: a peer that leaves it out asks for EAP (RFC 7296
 // section 2.16) and deserves AUTHENTICATION_FAILED, not INVALID_SYNTAX.
 var requests = table{
-	{in: in(Idle), exch: wire2.IKESAInit, need: pSA | pKE | pNonce, may: pNotify | pVendorID, do: (*SA).answerInit},
+	{in: in(Idle), exch: wire2.IKESAInit, need: pSA | pKE | pNonce, may: pCertReq | pNotify | pVendorID, do: (*SA).answerInit},
 	{in: in(HalfOpen), exch: wire2.IKEAuth, need: pIDi | pSA | pTSi | pTSr,
 		may: pAuth | pIDr | pCert | pCertReq | pCP | pNotify | pVendorID, do: (*SA).answerAuth},
 	{in: in(Established, Deleting), exch: wire2.Informational,

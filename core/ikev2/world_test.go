@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/parley-ike/parley/bus/event"
 	"github.com/parley-ike/parley/core/machine"
 	"github.com/parley-ike/parley/core/policy"
 	"github.com/parley-ike/parley/core/suite"
@@ -84,6 +85,9 @@ type host struct {
 	make  func() *SA
 	first [sha256.Size]byte // hash of the request that made a responder
 	tap   *suite.Protection // opens what the SA sends
+
+	ends int               // events that tell of the SA's end
+	born map[event.UID]int // established and not yet deleted
 }
 
 type pending struct {
@@ -117,7 +121,7 @@ func (w *world) logf(format string, args ...any) {
 
 // newSA gives every SA a seed and an SPI of its own, that say where it comes from.
 func (n *node) newSA(initiator bool, local, remote netip.AddrPort) *host {
-	h := &host{node: n, label: fmt.Sprintf("%s%d", n.name, len(n.sas)+1)}
+	h := &host{node: n, born: map[event.UID]int{}, label: fmt.Sprintf("%s%d", n.name, len(n.sas)+1)}
 	seed := sha256.Sum256([]byte(h.label))
 	spi := binary.BigEndian.Uint64(seed[:])
 	conn, env := n.conn, n.env
@@ -184,8 +188,10 @@ func (w *world) perform(h *host, e machine.Effect) {
 		w.logf("%s cancel %d", h.label, e.Ticket)
 	case machine.Emit:
 		w.logf("%s %s", h.label, renderEvent(e))
+		h.count(e.Event)
 	case machine.Done:
 		w.logf("%s done: %s", h.label, e.Reason)
+		w.checkDone(h, e.Reason)
 	}
 }
 
@@ -194,6 +200,52 @@ func (w *world) send(h *host, e machine.Send) {
 	w.flight = append(w.flight, d)
 	w.logf("%s send %s", h.label, renderSend(h, e))
 	w.checkSame(h, e)
+	w.checkInstalled(h, e)
+}
+
+// count keeps the books of what was told about an SA.
+func (h *host) count(e event.Event) {
+	switch e := e.(type) {
+	case event.IKEFailed, event.IKEDeleted:
+		h.ends++
+	case event.ChildEstablished:
+		h.born[e.Child.UID]++
+	case event.ChildDeleted:
+		h.born[e.Child.UID]--
+	}
+}
+
+// checkDone: the end of an SA was told once, that of each of its children too, and nothing is left.
+func (w *world) checkDone(h *host, reason string) {
+	w.t.Helper()
+	silent := strings.HasPrefix(reason, "the peer starts again") || strings.HasPrefix(reason, "the first packet")
+	if h.ends != 1 && !silent {
+		w.t.Errorf("the end of %s was told %d times", h.label, h.ends)
+	}
+	for uid, n := range h.born {
+		if n != 0 {
+			w.t.Errorf("%s: child %v came %d times more than it went", h.label, uid, n)
+		}
+	}
+	if left := h.Installed(); len(left) > 0 || len(h.calls) > 0 {
+		w.t.Errorf("%s is done with %d children and %d calls", h.label, len(left), len(h.calls))
+	}
+}
+
+// checkInstalled: a child is answered for only when it is installed (design of the machine).
+func (w *world) checkInstalled(h *host, e machine.Send) {
+	w.t.Helper()
+	if h.tap == nil || h.initiator {
+		return
+	}
+	m, err := h.tap.Open(e.Bytes)
+	sa, ok := wire2.Get[wire2.SA](m.Payloads)
+	if err != nil || !ok || m.Header.Exchange != wire2.IKEAuth {
+		return
+	}
+	if _, there := h.node.backend[binary.BigEndian.Uint32(sa.Proposals[0].SPI)]; !there {
+		w.t.Errorf("%s answers for a child that is not installed", h.label)
+	}
 }
 
 // checkSame: a message sent again is the same, bit for bit (RFC7296-2.1-7). Only IKE_SA_INIT requests change, with a cookie
