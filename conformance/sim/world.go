@@ -118,6 +118,9 @@ func (w *world) fail(format string, args ...any) {
 func (w *world) run() {
 	w.plan()
 	w.clock.runUntil(w.clock.now.Add(storm))
+	if w.faults.harmless() && len(w.nodes[0].established()) == 0 {
+		w.fail("the first attempt failed although little went wrong")
+	}
 	w.faults = w.faults.calm()
 	w.clock.runUntil(w.clock.now.Add(healing))
 	w.heal()
