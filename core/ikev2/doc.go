@@ -13,8 +13,11 @@
 //   - A response, once sent, is repeated with the same octets and never built again (RFC 7296 section 2.1).
 //   - IKE_AUTH is answered only after the SA backend confirmed the child SA, or refused it.
 //   - Closing removes by key every child that might have been installed, and ends with Done.
-//   - No unauthenticated message ends an SA: error notifies in IKE_SA_INIT are remembered for the explanation while
-//     retransmission goes on for Limits.RefusalGrace (RFC 7296 section 2.21.1).
+//   - No unauthenticated error ends an SA: error notifies in IKE_SA_INIT are remembered for the explanation while
+//     retransmission goes on for Limits.RefusalGrace (RFC 7296 section 2.21.1). A whole forged answer to IKE_SA_INIT does
+//     end it; who sends one has seen our SPI (section 2.4 would permit to follow several answers).
+//   - Each SA ends in exactly one of the events IKEFailed and IKEDeleted, each child that came up in one ChildDeleted; a
+//     responder's SA whose peer must start again with another group has none.
 //   - A datagram that is not authentic costs a counter.
 //
 // Secrets. Step takes over the secrets in a Reply and wipes them after use: who records inputs does so before Step.

@@ -1,6 +1,7 @@
 package ikev2
 
 import (
+	"bytes"
 	"encoding/binary"
 	"fmt"
 
@@ -158,9 +159,10 @@ func (s *SA) explainInitRefusal(n wire2.Notify) {
 	}
 }
 
-// repeatWithCookie sends the request again with the cookie in front and all else unchanged (RFC 7296 section 2.6).
+// repeatWithCookie sends the request again with the cookie in front and all else unchanged (RFC 7296 section 2.6). The
+// cookie that we have just sent is that of a repeated answer.
 func (x *initX) repeatWithCookie(cookie []byte) {
-	if len(cookie) == 0 || len(cookie) > maxCookie || !x.mayRepeat() {
+	if len(cookie) == 0 || len(cookie) > maxCookie || bytes.Equal(cookie, x.cookie) || !x.mayRepeat() {
 		return
 	}
 	x.s.emit(event.CookieRequested{By: byPeer})

@@ -169,6 +169,18 @@ func TestOpsOwnTheirSecrets(t *testing.T) {
 	}
 }
 
+// What is being removed is not listed for reconciliation, which would install it again.
+func TestAChildUnderRemovalIsNotListed(t *testing.T) {
+	t.Parallel()
+	p := upWorld(t)
+	p.node("a").hold["RemoveChild"] = true
+	p.step(p.sa("b1"), machine.Terminate{Child: "lan"})
+	p.run()
+	if got := p.sa("a1").Installed(); len(got) != 0 || len(p.sa("a1").children) != 1 {
+		t.Errorf("%d children are listed, %d held", len(got), len(p.sa("a1").children))
+	}
+}
+
 // The same for the private value of a key exchange.
 func TestACancelledCallKeepsItsSecret(t *testing.T) {
 	t.Parallel()

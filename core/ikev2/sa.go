@@ -161,11 +161,14 @@ func (s *SA) Info() machine.Info {
 	return info
 }
 
-// Installed implements machine.Machine. The result carries copies of the keys.
+// Installed implements machine.Machine. It leaves out children whose removal is under way: a reconciliation that found one
+// missing would install it again. The result carries copies of the keys.
 func (s *SA) Installed() []machine.ChildSA {
 	var list []machine.ChildSA
 	for _, c := range s.children {
-		list = append(list, cloneChild(c.sa))
+		if !c.removing {
+			list = append(list, cloneChild(c.sa))
+		}
 	}
 	return list
 }
