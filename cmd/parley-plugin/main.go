@@ -30,6 +30,7 @@ var catalogue = []struct {
 	{"auth:psk", "authentication by pre-shared key", func() (serve.Item, error) { return serve.Auth("psk", psk.New()), nil }},
 	{"cred:file", "credentials in files", newCredFile},
 	{"sa:userspace", "ESP in a process of its own, with a TUN device", newUserspace},
+	{"sa:xfrm", "ESP in the Linux kernel", newXFRM},
 	{"sa:memory", "remembers SAs and carries no packets: for tests and load", func() (serve.Item, error) { return serve.SA("memory", memory.New(memory.Config{})), nil }},
 }
 
@@ -37,8 +38,6 @@ func newCredFile() (serve.Item, error) {
 	p, err := file.New(file.Config{})
 	return serve.Cred("file", p), err
 }
-
-func newUserspace() (serve.Item, error) { return serve.SA("userspace", &userspaceService{}), nil }
 
 func main() {
 	args := os.Args[1:]

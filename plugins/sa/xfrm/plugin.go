@@ -44,8 +44,9 @@ func Schema() json.RawMessage { return append(json.RawMessage(nil), schema...) }
 
 // Sockets are what the daemon hands over.
 type Sockets struct {
-	// Encap are UDP sockets on the daemon's port. The kernel takes ESP packets out of what they receive (RFC 3948); they must
-	// stay open as long as children use them, which the plugin sees to by duplicates.
+	// Encap are UDP sockets on the daemon's port. From the first child that needs it on, the kernel takes ESP packets out of
+	// what they receive (RFC 3948); until then another backend may use them. They must stay open as long as children use them,
+	// which the plugin sees to by duplicates.
 	Encap []*os.File
 }
 
@@ -78,24 +79,28 @@ func New(cfg Config, sockets Sockets) (*Plugin, error) {
 	return p, nil
 }
 
-// AddEncap has the kernel take ESP packets out of a UDP socket.
+// AddEncap takes one more UDP socket of the daemon over.
 func (p *Plugin) AddEncap(f *os.File) error {
 	conn, err := f.SyscallConn()
 	if err != nil {
 		return fmt.Errorf("sa/xfrm: socket for UDP encapsulation: %w", err)
 	}
+	var own int
 	var inner error
-	err = conn.Control(func(fd uintptr) {
-		if inner = unix.SetsockoptInt(int(fd), unix.SOL_UDP, unix.UDP_ENCAP, encapESPInUDP); inner != nil {
-			return
-		}
-		var own int
-		if own, inner = unix.FcntlInt(fd, unix.F_DUPFD_CLOEXEC, 3); inner == nil {
-			p.encap = append(p.encap, own)
-		}
-	})
+	err = conn.Control(func(fd uintptr) { own, inner = unix.FcntlInt(fd, unix.F_DUPFD_CLOEXEC, 3) })
 	if err = errors.Join(err, inner); err != nil {
-		return fmt.Errorf("sa/xfrm: UDP encapsulation on the daemon's socket: %w; the kernel may lack ESP (CONFIG_INET_ESP)", err)
+		return fmt.Errorf("sa/xfrm: socket for UDP encapsulation: %w", err)
+	}
+	p.encap = append(p.encap, own)
+	return nil
+}
+
+// encapsulate has the kernel take ESP packets out of the UDP sockets.
+func (p *Plugin) encapsulate() error {
+	for _, fd := range p.encap {
+		if err := unix.SetsockoptInt(fd, unix.SOL_UDP, unix.UDP_ENCAP, encapESPInUDP); err != nil {
+			return fmt.Errorf("UDP encapsulation on the daemon's socket: %w; the kernel may lack ESP (CONFIG_INET_ESP)", err)
+		}
 	}
 	return nil
 }
@@ -170,6 +175,11 @@ func (p *Plugin) install(c *sa.Child) error {
 	}
 	if err := p.ready(); err != nil {
 		return err
+	}
+	if c.Encap {
+		if err := p.encapsulate(); err != nil {
+			return err
+		}
 	}
 	e := newEntry(*c)
 	old, known := p.journal.entries[c.UID]

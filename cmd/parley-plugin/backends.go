@@ -1,0 +1,42 @@
+package main
+
+import (
+	"os"
+
+	"github.com/parley-ike/parley/plugins/sa/userspace"
+	"github.com/parley-ike/parley/plugins/sa/xfrm"
+	"github.com/parley-ike/parley/sdk/sa"
+	"github.com/parley-ike/parley/sdk/serve"
+)
+
+func newUserspace() (serve.Item, error) {
+	return serve.SA("userspace", &lateBackend[userspace.Config]{
+		name: "userspace", schema: string(userspace.Schema()),
+		place: func(c *userspace.Config, dir, owner string) { setDefaults(&c.StateDir, dir, &c.Owner, owner) },
+		make: func(c userspace.Config, encap []*os.File) (sa.Plugin, error) {
+			return userspace.New(c, userspace.Sockets{Encap: encap})
+		},
+		close: func(b sa.Plugin, remove bool) { _ = b.(*userspace.Plugin).Close(remove) },
+	}), nil
+}
+
+func newXFRM() (serve.Item, error) {
+	return serve.SA("xfrm", &lateBackend[xfrm.Config]{
+		name: "xfrm", schema: string(xfrm.Schema()),
+		place: func(c *xfrm.Config, dir, owner string) { setDefaults(&c.StateDir, dir, &c.Owner, owner) },
+		make: func(c xfrm.Config, encap []*os.File) (sa.Plugin, error) {
+			return xfrm.New(c, xfrm.Sockets{Encap: encap})
+		},
+		close: func(b sa.Plugin, _ bool) { b.(*xfrm.Plugin).Close() },
+	}), nil
+}
+
+// setDefaults fills in the folder and the owner where the configuration names none.
+func setDefaults(dir *string, defaultDir string, owner *string, defaultOwner string) {
+	if *dir == "" {
+		*dir = defaultDir
+	}
+	if *owner == "" {
+		*owner = defaultOwner
+	}
+}
