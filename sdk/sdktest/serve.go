@@ -18,8 +18,8 @@ import (
 	"github.com/parley-ike/parley/sdk"
 	"github.com/parley-ike/parley/sdk/auth"
 	"github.com/parley-ike/parley/sdk/internal/codec"
-	basev1 "github.com/parley-ike/parley/sdk/proto/parley/plugin/base/v1"
 	"github.com/parley-ike/parley/sdk/proto/link"
+	basev1 "github.com/parley-ike/parley/sdk/proto/parley/plugin/base/v1"
 	"github.com/parley-ike/parley/sdk/serve"
 )
 

@@ -1,0 +1,77 @@
+package serve
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"log/slog"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/parley-ike/parley/sdk/secret"
+)
+
+func TestLogRecordsAreHclogsAndHoldNoSecret(t *testing.T) {
+	t.Parallel()
+	var out bytes.Buffer
+	log := slog.New(newLogHandler(&out))
+	log.Warn("slot is slow", "slot", 7, "key", secret.Bytes("hunter2"), slog.Group("g", "level", "kept"))
+	var record map[string]any
+	if err := json.Unmarshal(out.Bytes(), &record); err != nil {
+		t.Fatal(err)
+	}
+	if record["@level"] != "warn" || record["@message"] != "slot is slow" || record["slot"] != 7.0 || record["@timestamp"] == nil {
+		t.Errorf("record %v", record)
+	}
+	if g, _ := record["g"].(map[string]any); g["level"] != "kept" {
+		t.Errorf("a group's attributes are the plugin's own: %v", record)
+	}
+	if strings.Contains(out.String(), "hunter2") {
+		t.Error("a secret is in the log")
+	}
+	out.Reset()
+	log.Debug("not wanted")
+	if out.Len() > 0 {
+		t.Error("debug records are written without being asked for")
+	}
+}
+
+func TestNamedFilesAreParsed(t *testing.T) {
+	t.Parallel()
+	for _, bad := range []string{"natt4", "natt4:x", "natt4:2"} {
+		if _, err := namedFiles(bad); err == nil {
+			t.Errorf("%q was accepted", bad)
+		}
+	}
+	if files, err := namedFiles(""); err != nil || len(files) != 0 {
+		t.Errorf("of nothing: %v, %v", files, err)
+	}
+}
+
+func TestACallContextEndsThreeWays(t *testing.T) {
+	t.Parallel()
+	exchange, cancel := context.WithCancel(t.Context())
+	over := &callContext{Context: exchange, deadline: time.Now().Add(time.Hour)}
+	late := &callContext{Context: exchange, deadline: time.Now().Add(-time.Second)}
+	dead := &callContext{Context: exchange, deadline: time.Now().Add(time.Hour)}
+	if over.Err() != nil || !errors.Is(late.Err(), context.DeadlineExceeded) {
+		t.Errorf("%v, %v", over.Err(), late.Err())
+	}
+	<-late.Done()
+	over.end()
+	<-over.Done()
+	if !errors.Is(over.Err(), context.Canceled) {
+		t.Errorf("a finished call: %v", over.Err())
+	}
+	waiting := dead.Done()
+	cancel()
+	<-waiting
+	if !errors.Is(dead.Err(), context.Canceled) {
+		t.Errorf("a dead exchange: %v", dead.Err())
+	}
+	for _, c := range []*callContext{late, dead} {
+		c.end()
+	}
+}
