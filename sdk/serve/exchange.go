@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"runtime/debug"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/parley-ike/parley/sdk"
@@ -44,7 +45,7 @@ func (s *Server) ServeExchange(ctx context.Context, c link.Carrier) error {
 	x.workers = &workers{perform: x.performInLane}
 	defer x.workers.end()
 	go func() {
-		if x.sender.Run() != nil {
+		if err := x.sender.Run(); err != nil && !isGone(err) { // when it is gone, the reader finds out in order
 			cancel()
 		}
 	}()
@@ -52,7 +53,7 @@ func (s *Server) ServeExchange(ctx context.Context, c link.Carrier) error {
 	defer c.Close()
 	for {
 		batch, err := c.Recv()
-		if errors.Is(err, io.EOF) {
+		if isGone(err) {
 			return nil
 		}
 		if err != nil {
@@ -62,6 +63,11 @@ func (s *Server) ServeExchange(ctx context.Context, c link.Carrier) error {
 			x.accept(f)
 		}
 	}
+}
+
+// isGone tells the end of the other side from a fault. A socket that is closed with unread octets resets.
+func isGone(err error) bool {
+	return errors.Is(err, io.EOF) || errors.Is(err, syscall.EPIPE) || errors.Is(err, syscall.ECONNRESET)
 }
 
 func (x *exchange) accept(f *basev1.Frame) {
