@@ -169,6 +169,7 @@ type request struct {
 	N      int
 	Size   int
 	Remove bool
+	Wait   time.Duration // for each probe; 0: long
 }
 
 type reply struct {
@@ -247,6 +248,15 @@ func (n *node) must(r request) reply {
 func (n *node) ping(from, to netip.Addr, count, size int) int {
 	n.t.Helper()
 	return n.must(request{Op: "ping", From: netip.AddrPortFrom(from, 0), To: netip.AddrPortFrom(to, echoPort), N: count, Size: size}).N
+}
+
+// silent sends one probe that must not come back.
+func (n *node) silent(from, to netip.Addr, size int) {
+	n.t.Helper()
+	r := request{Op: "ping", From: netip.AddrPortFrom(from, 0), To: netip.AddrPortFrom(to, echoPort), N: 1, Size: size, Wait: 300 * time.Millisecond}
+	if n.must(r).N != 0 {
+		n.t.Error("a probe came back")
+	}
 }
 
 func selector(p netip.Prefix) sa.Selector {

@@ -2,6 +2,7 @@ package userspace
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/gob"
 	"errors"
@@ -149,7 +150,7 @@ func ping(r request) (came int, err error) {
 		if _, err := c.Write(probe); err != nil {
 			continue // an ICMP error that came back
 		}
-		_ = c.SetReadDeadline(time.Now().Add(300 * time.Millisecond))
+		_ = c.SetReadDeadline(time.Now().Add(cmp.Or(r.Wait, 3*time.Second)))
 		if n, err := c.Read(buf); err == nil && bytes.Equal(buf[:n], probe) {
 			came++
 		}

@@ -171,10 +171,8 @@ func TestAnInnerPacketOutsideTheSelectorsIsDropped(t *testing.T) {
 	narrow.RemoteTS = []sa.Selector{selector(netip.MustParsePrefix("10.1.7.0/24"))}
 	l.node[0].must(request{Op: "install", Child: ends[0]})
 	l.node[1].must(request{Op: "install", Child: narrow})
-	if got := l.node[0].ping(inner4[0], inner4[1], 2, 100); got != 0 {
-		t.Error("a probe passed") // RFC 4301 section 5.2
-	}
-	l.node[1].waitStat("outside_selectors", 2)
+	l.node[0].silent(inner4[0], inner4[1], 100) // RFC 4301 section 5.2
+	l.node[1].waitStat("outside_selectors", 1)
 }
 
 func TestTheMostSpecificChildTakesAPacket(t *testing.T) {
@@ -239,13 +237,8 @@ func TestInstallReplacesAndRepeatsAndRemoveCleansUp(t *testing.T) {
 		t.Errorf("final usage %+v", u)
 	}
 	l.node[0].must(request{Op: "remove", Child: renewed[0]})
-	l.within(0, func() error {
-		routes, err := netlink.RouteListFiltered(netlink.FAMILY_ALL, &netlink.Route{Protocol: routeProtocol}, netlink.RT_FILTER_PROTOCOL)
-		if len(routes) != 0 {
-			t.Errorf("routes remain: %v", routes)
-		}
-		return err
-	})
+	l.noTrace(0)
+	l.start(0, Config{})
 	l.node[0].must(request{Op: "close", Remove: true})
 	l.within(0, func() error {
 		if _, err := netlink.LinkByName(DefaultDevice); err == nil {
@@ -274,6 +267,17 @@ func TestADefaultRouteIntoTheTunnelKeepsThePeerReachable(t *testing.T) {
 	l := newLab(t)
 	l.startBoth(Config{})
 	ends := gcm.ends(t)
+	l.within(0, func() error { // the peer is behind the default route
+		eth, err := netlink.LinkByName("eth0")
+		if err != nil {
+			return err
+		}
+		if err := netlink.RouteDel(&netlink.Route{LinkIndex: eth.Attrs().Index, Dst: ipNet(netip.MustParsePrefix("192.0.2.0/24")), Scope: netlink.SCOPE_LINK}); err != nil {
+			return err
+		}
+		_, everywhere, _ := net.ParseCIDR("0.0.0.0/0")
+		return netlink.RouteAdd(&netlink.Route{LinkIndex: eth.Attrs().Index, Dst: everywhere, Scope: netlink.SCOPE_LINK})
+	})
 	all := []sa.Selector{selector(netip.MustParsePrefix("0.0.0.0/0"))}
 	ends[0].RemoteTS, ends[1].LocalTS = all, all
 	for i := range ends {
@@ -315,6 +319,33 @@ func TestARouteOfAnotherIsNeverReplaced(t *testing.T) {
 	if names := l.node[0].must(request{Op: "list"}).Names; len(names) != 0 {
 		t.Errorf("a child that failed remains: %v", names)
 	}
+	l.noTrace(0)
+}
+
+// noTrace checks that an end keeps no route and no slot, and kills its process.
+func (l *lab) noTrace(i int) {
+	l.t.Helper()
+	l.within(i, func() error {
+		routes, err := netlink.RouteListFiltered(netlink.FAMILY_ALL, &netlink.Route{Protocol: routeProtocol}, netlink.RT_FILTER_PROTOCOL)
+		if len(routes) != 0 {
+			l.t.Errorf("routes remain: %v", routes)
+		}
+		return err
+	})
+	l.node[i].kill()
+	s, err := openState(l.dirs[i])
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	defer s.close()
+	for n := range s.used {
+		if s.slots[n].kind.Load() == slotLive {
+			l.t.Errorf("slot %d of child %x remains", n, s.slots[n].uid)
+		}
+	}
+	if s.used == 0 {
+		l.t.Error("no slot was ever used")
+	}
 }
 
 // The path shrinks: the sender of packets with DF is told, and the rest is fragmented outside.
@@ -329,7 +360,8 @@ func TestASmallerPathIsLearned(t *testing.T) {
 		}
 		return netlink.RouteAdd(&netlink.Route{LinkIndex: eth.Attrs().Index, Dst: ipNet(netip.PrefixFrom(outer4[1], 32)), MTU: 1000, Scope: netlink.SCOPE_LINK})
 	})
-	l.node[0].ping(inner4[0], inner4[1], 2, 1300) // refused by the kernel, learned, told
+	l.node[0].silent(inner4[0], inner4[1], 1300) // refused by the kernel, learned
+	l.node[0].silent(inner4[0], inner4[1], 1300) // its sender is told
 	wire := l.capture()
 	if got := l.node[0].ping(inner4[0], inner4[1], 3, 1300); got != 3 {
 		t.Errorf("%d of 3 large probes came back after the path was learned; %v", got, l.node[0].do(request{Op: "stats"}).Stats)

@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/vishvananda/netlink"
+	"github.com/vishvananda/netlink/nl"
 	"golang.org/x/sys/unix"
 
 	"github.com/parley-ike/parley/sdk/sa"
@@ -137,7 +138,6 @@ type end struct {
 	ns     int
 	dir    string
 	plugin *Plugin
-	socket *os.File
 }
 
 // do runs f on the end's thread.
@@ -270,7 +270,9 @@ func children(id byte, s suite, esn, encap, six bool) (out [2]sa.Child) {
 }
 
 // ping sends probes from a's inner address to b's and returns how many came back.
-func ping(a, b *end, from, to string, n int) (came int) {
+func ping(a, b *end, from, to string, n int) int { return probe(a, b, from, to, n, 3*time.Second) }
+
+func probe(a, b *end, from, to string, n int, wait time.Duration) (came int) {
 	a.t.Helper()
 	var server, client *net.UDPConn
 	b.do(func() (err error) {
@@ -296,7 +298,7 @@ func ping(a, b *end, from, to string, n int) (came int) {
 		if _, err := client.Write(marker); err != nil {
 			continue
 		}
-		_ = client.SetReadDeadline(time.Now().Add(500 * time.Millisecond))
+		_ = client.SetReadDeadline(time.Now().Add(wait))
 		buf := make([]byte, 2000)
 		if n, err := client.Read(buf); err == nil && bytes.Equal(buf[:n], marker) {
 			came++
@@ -407,6 +409,9 @@ func TestGuestPacketsCrossAsESPAndNeverInClear(t *testing.T) {
 						if err := e.plugin.Install(context.Background(), cs[i]); err != nil {
 							t.Fatal(err)
 						}
+					}
+					if m, ok, err := ends[0].plugin.kernel.getSA(inbound(&cs[0])); err != nil || !ok || m.Flags&nl.XFRM_STATE_ESN != 0 != esn {
+						t.Errorf("the inbound SA: %+v, %v, %v", m, ok, err)
 					}
 					stop, stopOther := ends[0].wire(), ends[1].wire()
 					if a, b := ping(ends[0], ends[1], inner4[0], inner4[1], 2), ping(ends[0], ends[1], inner6[0], inner6[1], 2); a != 2 || b != 2 {
@@ -522,7 +527,7 @@ func TestGuestPoliciesBlockWithoutSAs(t *testing.T) {
 	}
 	ends[0].do(func() error { return netlink.XfrmStateFlush(netlink.XFRM_PROTO_ESP) })
 	stop := ends[0].wire()
-	if got := ping(ends[0], ends[1], inner4[0], inner4[1], 2); got != 0 {
+	if got := probe(ends[0], ends[1], inner4[0], inner4[1], 2, 300*time.Millisecond); got != 0 {
 		t.Error("a probe came back")
 	}
 	onlyESP(t, stop(), false)

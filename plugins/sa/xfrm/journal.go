@@ -94,8 +94,3 @@ func (j *journal) put(e entry) error {
 	j.entries[e.Child.UID] = e
 	return j.save()
 }
-
-func (j *journal) drop(uid sa.UID) error {
-	delete(j.entries, uid)
-	return j.save()
-}
