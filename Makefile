@@ -3,7 +3,7 @@
 CACHE ?= $(CURDIR)/.cache
 BIN   := $(CURDIR)/bin
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
-LDFLAGS := -s -w -X github.com/parley-ike/parley/core/daemon.Version=$(VERSION)
+LDFLAGS := -s -w -X github.com/parley-ike/parley/core/daemon.Version=$(VERSION) -X main.Version=$(VERSION) -X main.version=$(VERSION)
 FUZZTIME ?= 20s
 SEED ?=
 export PARLEY_CACHE := $(CACHE)

@@ -153,7 +153,7 @@ func (d *demonstration) settle(n int) lab.Counts {
 
 func (d *demonstration) showState(ctx context.Context) error {
 	d.title("What an operator sees")
-	for _, args := range [][]string{{"status"}, {"sa", "list"}, {"plugin", "list"}} {
+	for _, args := range [][]string{{"status"}, {"sa", "list"}, {"sa", "show", "west"}, {"plugin", "list"}} {
 		out, err := d.east.Parley(ctx, args...)
 		if err != nil {
 			return fmt.Errorf("demo: parley %v: %w\n%s", args, err, out)

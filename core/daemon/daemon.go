@@ -50,6 +50,7 @@ type daemon struct {
 	running atomic.Bool // the engine is there
 	mu      sync.Mutex
 	backend event.BackendChosen
+	probed  map[string]pluginhost.Capabilities // SA backends, as they were found at the start
 
 	closers []func(ctx context.Context) // run in reverse order
 }
@@ -149,9 +150,10 @@ func (d *daemon) entries() ([]pluginhost.Entry, error) {
 
 // pickBackend looks which SA backends work here and says which one is taken, and why.
 func (d *daemon) pickBackend(ctx context.Context) {
-	b := chooseBackend(d.host.Probe(ctx))
+	probed := d.host.Probe(ctx)
+	b := chooseBackend(probed)
 	d.mu.Lock()
-	d.backend = b
+	d.backend, d.probed = b, probed
 	d.mu.Unlock()
 	d.host.SetDefaultBackend(b.Backend)
 	d.publish(b)

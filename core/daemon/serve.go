@@ -3,6 +3,7 @@ package daemon
 import (
 	"context"
 	"slices"
+	"strings"
 	"time"
 
 	"go.uber.org/zap"
@@ -65,10 +66,25 @@ func (d *daemon) plugins() []control.Plugin {
 	var all []control.Plugin
 	for _, p := range d.host.Status() {
 		all = append(all, control.Plugin{
-			Name: p.Name, Version: p.Version, Vendor: p.Vendor, Kinds: p.Kinds, Services: p.Services, Capabilities: p.Capabilities,
+			Name: p.Name, Version: p.Version, Vendor: p.Vendor, Kinds: p.Kinds, Services: p.Services, Capabilities: slices.Concat(p.Capabilities, d.usable(p.Services)),
 			State: stateWord(p.State), Detail: p.LastError, PID: p.PID, Started: p.Since, Restarts: p.Restarts,
 			Calls: p.Calls, Errors: p.Errors, InFlight: p.InFlight, P50: p.P50, P99: p.P99,
 		})
+	}
+	return all
+}
+
+// usable says of the SA backends among services whether they can be used here.
+func (d *daemon) usable(services []string) (all []string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, s := range services {
+		name, isSA := strings.CutPrefix(s, "sa:")
+		if c, known := d.probed[name]; isSA && known && c.Usable {
+			all = append(all, name)
+		} else if isSA {
+			all = append(all, "no-"+name)
+		}
 	}
 	return all
 }

@@ -11,7 +11,7 @@ import (
 type Method struct {
 	ID          uint16 // IANA "Transform Type 4 - Key Exchange Method Transform IDs" of IKEv2
 	IKEv1Group  uint16 // IANA group description of IKEv1, 0 when there is none
-	Name        string // IANA name, "CURVE25519"
+	Name        string // for people: "CURVE25519", "ECP_256"
 	PublicLen   int    // octets of the initiator's public value
 	ResponseLen int    // octets of the responder's public value (a KEM's ciphertext)
 	SecretLen   int    // octets of the shared secret

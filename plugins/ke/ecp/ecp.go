@@ -30,9 +30,9 @@ type group struct {
 }
 
 var groups = []group{
-	{P256, "256-bit random ECP group", ecdh.P256(), 32},
-	{P384, "384-bit random ECP group", ecdh.P384(), 48},
-	{P521, "521-bit random ECP group", ecdh.P521(), 66},
+	{P256, "ECP_256", ecdh.P256(), 32},
+	{P384, "ECP_384", ecdh.P384(), 48},
+	{P521, "ECP_521", ecdh.P521(), 66},
 }
 
 // Plugin implements ke.Plugin and sdk.Canary. It has no state.

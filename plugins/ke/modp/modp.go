@@ -40,7 +40,7 @@ func (*Plugin) Methods() []ke.Method {
 	var methods []ke.Method
 	for _, g := range groups {
 		methods = append(methods, ke.Method{
-			ID: g.id, IKEv1Group: g.id, Name: fmt.Sprintf("%d-bit MODP Group", g.bits),
+			ID: g.id, IKEv1Group: g.id, Name: fmt.Sprintf("MODP_%d", g.bits),
 			PublicLen: g.size(), ResponseLen: g.size(), SecretLen: g.size(),
 		})
 	}
