@@ -14,6 +14,8 @@ import (
 	"github.com/parley-ike/parley/core/engine"
 	"github.com/parley-ike/parley/core/journal"
 	"github.com/parley-ike/parley/core/machine"
+	"github.com/parley-ike/parley/core/wire"
+	"github.com/parley-ike/parley/core/wire/wire2"
 )
 
 func (a *app) replayCommand() *cobra.Command {
@@ -92,14 +94,36 @@ func (a *app) showStep(s engine.Replayed, before string, last time.Time) {
 	a.printf("   %s\n", a.paint(control.Good, "state: "+change))
 }
 
-func input(in machine.Input) string { return engine.RenderInput(in) }
+// input shows messages by their headers and all else as the engine does.
+func input(in machine.Input) string {
+	if d, ok := in.(machine.Datagram); ok {
+		return fmt.Sprintf("receive %v -> %v: %s", d.Remote, d.Local, message(d.Bytes))
+	}
+	return engine.RenderInput(in)
+}
 
-// effect shows events by their sentence and all else as the engine does.
+// effect does so, and shows events by their sentence.
 func effect(fx machine.Effect) string {
-	if e, ok := fx.(machine.Emit); ok {
-		return fmt.Sprintf("tell %s: %s", e.Event.Kind().Name, control.Sentence(e.Event))
+	switch fx := fx.(type) {
+	case machine.Emit:
+		return fmt.Sprintf("tell %s: %s", fx.Event.Kind().Name, control.Sentence(fx.Event))
+	case machine.Send:
+		return fmt.Sprintf("send %v -> %v: %s", fx.Local, fx.Remote, message(fx.Bytes))
 	}
 	return engine.RenderEffect(fx)
+}
+
+// message names an IKE message: "IKE_AUTH request 1, 240 octets".
+func message(b []byte) string {
+	h, err := wire.ParseHeader(b)
+	if err != nil {
+		return fmt.Sprintf("%d octets, no IKE message", len(b))
+	}
+	kind := "request"
+	if h.Flags&wire.FlagResponse != 0 {
+		kind = "response"
+	}
+	return fmt.Sprintf("%s %s %d, SPIs %016x %016x, %d octets", wire2.ExchangeName(h.Exchange), kind, h.MessageID, h.InitiatorSPI, h.ResponderSPI, len(b))
 }
 
 // goOn asks whether to show the next step.
