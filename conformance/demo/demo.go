@@ -114,9 +114,15 @@ func (d *demonstration) waitForTunnel(ctx context.Context) error {
 	out, err := d.east.Parley(ctx, "up", "west", "--timeout", tunnelBudget.String())
 	d.block(out)
 	if err != nil {
-		return fmt.Errorf("demo: the tunnel did not come up: %w\n%s", err, d.east.Log())
+		return fmt.Errorf("demo: the tunnel did not come up: %w\n%s\n%s", err, d.east.Log(), d.west.explain(ctx))
 	}
 	return nil
+}
+
+// explain is what a gateway says of its last attempt, and its log.
+func (g *gateway) explain(ctx context.Context) string {
+	out, _ := g.Parley(ctx, "explain", "east")
+	return out + g.Log()
 }
 
 func (d *demonstration) sendPackets(context.Context) (err error) {

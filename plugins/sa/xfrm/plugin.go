@@ -22,7 +22,8 @@ import (
 // Reqids of ours: ReqIDBase to ReqIDBase+reqIDMask.
 const (
 	ReqIDBase = 0x50a00000
-	reqIDMask = 0xfffff
+	reqIDBits = 20
+	reqIDMask = 1<<reqIDBits - 1
 )
 
 const (
@@ -124,7 +125,7 @@ func reqID(c *sa.Child) uint32 {
 		fmt.Fprintf(h, "%s\x00%s", c.Conn, c.Name)
 		id = h.Sum32()
 	}
-	return ReqIDBase | id&reqIDMask
+	return ReqIDBase | (id^id>>reqIDBits)&reqIDMask
 }
 
 func ours(reqid uint32) bool { return reqid&^reqIDMask == ReqIDBase }
@@ -243,8 +244,6 @@ func (p *Plugin) check(c *sa.Child) error {
 	switch {
 	case p.cfg.Owner != "" && c.Owner != p.cfg.Owner:
 		return fmt.Errorf("its owner is %q, this plugin serves %q: %w", c.Owner, p.cfg.Owner, sdk.ErrInvalid)
-	case c.ReqID > reqIDMask:
-		return fmt.Errorf("reqid %d above %d: %w", c.ReqID, reqIDMask, sdk.ErrInvalid)
 	case c.SPIIn < minSPI || c.SPIOut < minSPI:
 		return fmt.Errorf("an SPI below 256 (RFC 4303 section 2.1): %w", sdk.ErrInvalid)
 	case !c.Local.IsValid() || c.Local.BitLen() != c.Remote.BitLen():

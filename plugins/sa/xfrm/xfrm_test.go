@@ -165,3 +165,12 @@ func TestTheSchemaMatchesTheConfiguration(t *testing.T) {
 		t.Errorf("%v", s.Properties)
 	}
 }
+
+func TestAnyReqIDOfTheCoreBecomesOneOfOurs(t *testing.T) {
+	t.Parallel()
+	for _, id := range []uint32{0, 1, reqIDMask, reqIDMask + 1, 1<<32 - 1} {
+		if got := reqID(&sa.Child{ReqID: id}); !ours(got) {
+			t.Errorf("reqid %d becomes %#x, which is not ours", id, got)
+		}
+	}
+}
