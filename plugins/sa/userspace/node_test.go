@@ -66,6 +66,8 @@ func (s *nodeState) serve(r request) (a reply, err error) {
 		}
 		sort.Strings(a.Names)
 		return a, err
+	case "canary":
+		return a, s.plugin.Canary(ctx)
 	case "stats":
 		a.Stats = s.plugin.Stats()
 		return a, nil

@@ -54,6 +54,7 @@ func newOutbound(pl *plane) *outbound {
 }
 
 func (o *outbound) loop() {
+	defer o.pl.gone.Store(true)
 	for {
 		n, err := o.pl.dev.Read(o.bufs, o.sizes, esp.MaxHeadroom)
 		if errors.Is(err, os.ErrClosed) {

@@ -9,6 +9,8 @@ import (
 
 	"github.com/vishvananda/netlink"
 	"golang.zx2c4.com/wireguard/tun"
+
+	"github.com/parley-ike/parley/sdk"
 )
 
 // plane is the running data path: device, sockets, routes, goroutines.
@@ -20,6 +22,7 @@ type plane struct {
 	raw    [2]*socket // IPv4, IPv6; nil until a child needs them
 	wait   sync.WaitGroup
 	settle *time.Timer // cleans up what an earlier life left
+	gone   atomic.Bool // the device was taken away from under us
 }
 
 func newPlane(p *Plugin) (*plane, error) {
@@ -45,6 +48,14 @@ func newPlane(p *Plugin) (*plane, error) {
 	pl.settle = time.AfterFunc(settleTime+time.Second, p.cleanUp)
 	pl.wait.Go(newOutbound(pl).run)
 	return pl, nil
+}
+
+// alive tells whether the device is still there; when somebody deleted it, only a new life of the plugin makes another.
+func (pl *plane) alive() error {
+	if pl.gone.Load() {
+		return fmt.Errorf("TUN device %s was deleted by somebody; restart the plugin: %w", pl.p.cfg.Device, sdk.ErrUnavailable)
+	}
+	return nil
 }
 
 func (pl *plane) listen(s *socket) { pl.wait.Go(newInboundLoop(pl, s).run) }

@@ -213,7 +213,7 @@ func (p *Plugin) start() error {
 		return err
 	}
 	if p.plane != nil {
-		return nil
+		return p.plane.alive()
 	}
 	plane, err := newPlane(p)
 	if err != nil {

@@ -46,8 +46,20 @@ var canaryPacket = []byte{
 	0x5f, 0x44, 0xf9, 0x95, 0xba, 0x16, 0x2c, 0x12, 0xbe, 0x47, 0x7d, 0xa1, 0x8c, 0xfe, 0xdf, 0x92, 0x21, 0x03, 0xd2, 0xb3, 0x94, 0x92, 0x9e, 0x05,
 }
 
-// Canary proves that the cryptography works: a known packet is made and opened.
+// Canary proves that the cryptography works, a known packet being made and opened, and that the data path still runs.
 func (p *Plugin) Canary(context.Context) error {
+	p.mu.Lock()
+	plane := p.plane
+	p.mu.Unlock()
+	if plane != nil {
+		if err := plane.alive(); err != nil {
+			return fmt.Errorf("sa/userspace: canary: %w", err)
+		}
+	}
+	return knownAnswer()
+}
+
+func knownAnswer() error {
 	suite, err := esp.Lookup(esp.EncrAESGCM16, 128, esp.IntegNone)
 	if err != nil {
 		return err

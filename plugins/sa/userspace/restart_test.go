@@ -412,3 +412,48 @@ func TestDSCPAndDFAreCopiedOutwards(t *testing.T) {
 		}
 	}
 }
+
+func TestADeletedDeviceIsToldByTheCanary(t *testing.T) {
+	l := newLab(t)
+	l.startBoth(Config{})
+	ends := l.install(gcm)
+	l.node[0].must(request{Op: "canary"})
+	l.within(0, func() error {
+		link, err := netlink.LinkByName(DefaultDevice)
+		if err != nil {
+			return err
+		}
+		return netlink.LinkDel(link)
+	})
+	var text string
+	for range 100 {
+		if text = l.node[0].do(request{Op: "canary"}).Err; text != "" {
+			break
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	if !strings.Contains(text, "parley0 was deleted") {
+		t.Errorf("canary: %q", text)
+	}
+	other := gcm
+	other.id, other.seed = 5, 5
+	if got := l.node[0].do(request{Op: "install", Child: other.ends(t)[0]}); !strings.Contains(got.Err, "unavailable") {
+		t.Errorf("install: %q", got.Err)
+	}
+	l.node[0].kill() // its next life makes the device anew
+	l.start(0, Config{}, netip.MustParseAddrPort("0.0.0.0:4500"))
+	l.node[0].must(request{Op: "install", Child: ends[0]})
+	if got := l.node[0].ping(inner4[0], inner4[1], 2, 100); got != 2 {
+		t.Errorf("%d of 2", got)
+	}
+}
+
+func TestUDPEncapsulationNeedsTheDaemonsSocket(t *testing.T) {
+	l := newLab(t)
+	l.startBoth(Config{})
+	c := tunnel{id: 1, encr: 20, bits: 128, encap: true}.ends(t)[0]
+	c.LocalPort = 4501
+	if got := l.node[0].do(request{Op: "install", Child: c}); !strings.Contains(got.Err, "192.0.2.1:4501: the daemon handed no socket") {
+		t.Errorf("error %q", got.Err)
+	}
+}

@@ -384,6 +384,60 @@ func TestRunsOfEqualPacketsAreSegments(t *testing.T) {
 	}
 }
 
+// pathOf returns a plugin's data path with one child, without device or sockets.
+func pathOf(t *testing.T, c sa.Child) (*plane, *child) {
+	t.Helper()
+	n, err := newChild(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	n.slot = &slot{window: c.ReplayWindow}
+	n.in.window = n.slot.replayWindow(c.ESN)
+	n.mtu.Store(1400)
+	p := &Plugin{}
+	p.table.Store(newTable(map[sa.UID]*child{n.UID: n}))
+	return &plane{p: p}, n
+}
+
+func TestThePathAllocatesNothingPerPacket(t *testing.T) {
+	for _, s := range suites {
+		ends := tunnel{id: 1, encr: s.encr, bits: s.bits, integ: s.integ, esn: s.esn}.ends(t)
+		pl, _ := pathOf(t, ends[0])
+		o := newOutbound(pl)
+		there, c := pathOf(t, ends[1])
+		l := newInboundLoop(there, &socket{})
+		l.plain = [][]byte{make([]byte, plainSize)}
+		inner := ipv4Packet(protoUDP, 0, make([]byte, 1300))
+		if n := testing.AllocsPerRun(100, func() {
+			copy(o.bufs[0][24:], inner)
+			o.packet(o.bufs[0], len(inner))
+			l.packet(o.sealed[0], 0)
+			o.sealed, l.out = o.sealed[:0], l.out[:0]
+		}); n != 0 {
+			t.Errorf("%s: %v allocations per packet", s.name, n)
+		}
+		if got := c.slot.packetsIn.Load(); got != 101 {
+			t.Errorf("%s: %d packets came through, %v", s.name, got, there.p.stats.all())
+		}
+	}
+}
+
+func TestKeepalivesAndIKEAreNoESP(t *testing.T) {
+	t.Parallel()
+	pl, _ := pathOf(t, gcm.ends(t)[0])
+	l := newInboundLoop(pl, &socket{})
+	l.packet([]byte{0xff}, 0) // RFC 3948 section 2.3
+	if got := pl.p.stats.Malformed.Load(); got != 0 {
+		t.Error("a keepalive counts as malformed")
+	}
+	l.packet(make([]byte, 60), 0) // RFC 3948 section 2.2: the non-ESP marker
+	l.packet([]byte{1, 2, 3}, 0)
+	l.packet([]byte{9, 9, 9, 9, 0, 0, 0, 1}, 0)
+	if got := pl.p.stats.all(); got["malformed"] != 2 || got["unknown_spi"] != 1 {
+		t.Errorf("%v", got)
+	}
+}
+
 func FuzzInner(f *testing.F) {
 	f.Add(ipv4Packet(17, 0, make([]byte, 8)))
 	f.Add(ipv6Packet(0, 0, make([]byte, 24)))
