@@ -1,0 +1,15 @@
+// Package bench measures what a handshake costs: CPU per handshake and side, handshakes per second, and the memory of an
+// established IKE SA.
+//
+// A measurement runs two gateways, the initiator and the responder, which are processes of their own on two loopback
+// addresses. Each is made of what parleyd is made of (transport, engine, bus) without a log, a mirror or a journal, with
+// the limits on half-open SAs lifted, and with the plugins ke, auth, cred and sa/memory either linked into the process or
+// in four processes behind core/pluginhost. A handshake is IKE_SA_INIT and IKE_AUTH with one child SA; SAs stay.
+//
+// CPU time is that of the gateway and of its plugin processes, user and system, from the kernel's clock of each process.
+// On a shared machine it is the trustworthy figure, though neighbours that compete for caches raise it; handshakes per
+// second are a lower bound. Figures are medians of rounds in which the two placements of plugins take turns.
+//
+// Limits: one connection and one pair of addresses serve all SAs, so that lookups in large configurations are not in the
+// figures; both gateways share the machine, so that rates are those of both together. Package bench works on Linux.
+package bench

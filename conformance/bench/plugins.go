@@ -1,0 +1,86 @@
+package bench
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/parley-ike/parley/bus"
+	"github.com/parley-ike/parley/conformance/linked"
+	"github.com/parley-ike/parley/core/machine"
+	"github.com/parley-ike/parley/core/pluginhost"
+	authpsk "github.com/parley-ike/parley/plugins/auth/psk"
+	"github.com/parley-ike/parley/plugins/cred/file"
+	"github.com/parley-ike/parley/plugins/ke/curve"
+	"github.com/parley-ike/parley/plugins/ke/ecp"
+	"github.com/parley-ike/parley/plugins/ke/modp"
+	"github.com/parley-ike/parley/plugins/sa/memory"
+	"github.com/parley-ike/parley/sdk/auth"
+	"github.com/parley-ike/parley/sdk/ke"
+	"github.com/parley-ike/parley/sdk/serve"
+)
+
+// kinds are the plugin processes of a gateway, one for each kind as parleyd has them.
+var kinds = []string{"ke", "auth", "cred", "sa"}
+
+// servePlugin is a plugin process.
+func servePlugin(kind string) {
+	switch kind {
+	case "ke":
+		serve.Main(serve.KE("curve", curve.New()), serve.KE("ecp", ecp.New()), serve.KE("modp", modp.New()))
+	case "auth":
+		serve.Main(serve.Auth("psk", authpsk.New()))
+	case "cred":
+		store, err := file.New(file.Config{})
+		if err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		serve.Main(serve.Cred("file", store))
+	case "sa":
+		serve.Main(serve.SA("memory", memory.New(memory.Config{})))
+	}
+}
+
+// linkPlugins makes the same plugins for the gateway's own process.
+func (s Setup) linkPlugins() (*linked.Plugins, error) {
+	store, err := file.New(s.credentials())
+	if err != nil {
+		return nil, err
+	}
+	return linked.New([]ke.Plugin{curve.New(), ecp.New(), modp.New()}, []auth.Plugin{authpsk.New()}, store, memory.New(memory.Config{})), nil
+}
+
+// credentials is the one pre-shared key, good for any identities.
+func (s Setup) credentials() file.Config {
+	return file.Config{PSKs: []file.PSK{{File: filepath.Join(s.Dir, pskFile)}}}
+}
+
+// hostPlugins starts the plugin processes.
+func (s Setup) hostPlugins(ctx context.Context, b *bus.Bus, deliver func([]machine.Return)) (*pluginhost.Host, error) {
+	self, err := os.Executable()
+	if err != nil {
+		return nil, err
+	}
+	stored, err := json.Marshal(s.credentials())
+	if err != nil {
+		return nil, err
+	}
+	var entries []pluginhost.Entry
+	for _, kind := range kinds {
+		e := pluginhost.Entry{Name: kind, Path: self, Kinds: []string{kind}, Env: map[string]string{envPlugin: kind}}
+		if kind == "cred" {
+			e.Services = []pluginhost.ServiceConfig{{Kind: kind, Name: "file", JSON: stored}}
+		}
+		entries = append(entries, e)
+	}
+	h, err := pluginhost.New(pluginhost.Config{
+		Entries: entries, Owner: linked.Owner, Node: "bench", RuntimeDir: s.Dir, DefaultBackend: "memory", Bus: b, Sink: deliver,
+	})
+	if err != nil {
+		return nil, err
+	}
+	return h, h.Start(ctx)
+}

@@ -1,0 +1,61 @@
+package bench
+
+import (
+	"fmt"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"runtime"
+
+	"github.com/parley-ike/parley/core/policy"
+)
+
+// Setup describes a gateway to its process.
+type Setup struct {
+	Initiator    bool
+	Local, Peer  netip.Addr
+	PeerPort     uint16 // where an initiator calls the responder
+	Proposal     string // of the IKE SA
+	OutOfProcess bool
+	Dir          string // the gateway's own
+	Profile      string // a folder for CPU profiles; "" for none
+}
+
+const (
+	connName  = "peer"
+	childName = "net"
+	espWords  = "aes128gcm16"
+	pskFile   = "psk"
+)
+
+// psk is as long as people make them.
+const psk = "a pre-shared key of forty octets, or more\n"
+
+// writePSK puts the key where the credential store looks for it.
+func (s Setup) writePSK() error {
+	return os.WriteFile(filepath.Join(s.Dir, pskFile), []byte(psk), 0o600)
+}
+
+// policy allows one connection.
+func (s Setup) policy() (*policy.Snapshot, error) {
+	ike, err := policy.ParseProposal(policy.ScopeIKE, s.Proposal)
+	if err != nil {
+		return nil, err
+	}
+	esp, err := policy.ParseProposal(policy.ScopeESP, espWords)
+	if err != nil {
+		return nil, err
+	}
+	c := &policy.Connection{
+		Name: connName, Local: policy.Endpoint{Addr: s.Local}, Remote: policy.Endpoint{Addr: s.Peer},
+		IKE: []policy.Proposal{ike}, Children: []*policy.Child{{Name: childName, ESP: []policy.Proposal{esp}}},
+	}
+	c.ApplyDefaults()
+	c.Liveness = 0 // idle SAs shall be idle
+	return &policy.Snapshot{Connections: []*policy.Connection{c}}, nil
+}
+
+// Machine names the class of machine that figures are from.
+func Machine() string {
+	return fmt.Sprintf("%d CPUs, %s/%s, %s", runtime.NumCPU(), runtime.GOOS, runtime.GOARCH, runtime.Version())
+}
