@@ -43,8 +43,9 @@ func newExternal(c *Config) (*external, error) {
 	return &external{c}, nil
 }
 
-func (e *external) ensure() error { return nil }
-func (e *external) stop()         {}
+func (e *external) ensure(bool) error       { return nil }
+func (e *external) explain(err error) error { return err }
+func (e *external) stop()                   {}
 
 // connect reads the files anew, so that renewed ones are used.
 func (e *external) connect(options ...nats.Option) (*nats.Conn, error) {

@@ -2,6 +2,7 @@ package mirror
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net"
@@ -97,7 +98,7 @@ func (n *natsServer) start(t testing.TB) {
 	if port == 0 {
 		port = server.RANDOM_PORT
 	}
-	s, err := server.NewServer(&server.Options{Host: "127.0.0.1", Port: port, NoSigs: true, NoLog: true, JetStream: true, StoreDir: n.dir, SyncAlways: true})
+	s, err := server.NewServer(&server.Options{Host: "127.0.0.1", Port: port, NoSigs: true, NoLog: true, JetStream: true, StoreDir: n.dir})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -124,7 +125,7 @@ func newServer(t testing.TB) *natsServer {
 }
 
 // stored returns the ids and subjects of all messages of the only stream that nc sees.
-func stored(t testing.TB, nc *nats.Conn) (ids []string, messages []jetstream.RawStreamMsg) {
+func stored(t testing.TB, nc *nats.Conn) (ids []string, messages []jetstream.Msg) {
 	t.Helper()
 	js, err := jetstream.New(nc)
 	if err != nil {
@@ -138,14 +139,28 @@ func stored(t testing.TB, nc *nats.Conn) (ids []string, messages []jetstream.Raw
 		if err != nil {
 			t.Fatal(err)
 		}
-		state := stream.CachedInfo().State
-		for seq := state.FirstSeq; seq <= state.LastSeq && state.Msgs > 0; seq++ {
-			m, err := stream.GetMsg(ctx, seq)
-			if err != nil {
-				t.Fatal(err)
+		n := int(stream.CachedInfo().State.Msgs)
+		if n == 0 {
+			continue
+		}
+		consumer, err := stream.OrderedConsumer(ctx, jetstream.OrderedConsumerConfig{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		batch, err := consumer.Fetch(n, jetstream.FetchMaxWait(10*time.Second))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for m := range batch.Messages() {
+			ids = append(ids, m.Headers().Get("Nats-Msg-Id"))
+			messages = append(messages, m)
+			var envelope struct{ ID string }
+			if err := json.Unmarshal(m.Data(), &envelope); err != nil || envelope.ID != ids[len(ids)-1] {
+				t.Fatalf("the payload of %s is of %q: %v", ids[len(ids)-1], envelope.ID, err)
 			}
-			ids = append(ids, m.Header.Get("Nats-Msg-Id"))
-			messages = append(messages, *m)
+		}
+		if err := batch.Error(); err != nil || len(ids) < n {
+			t.Fatalf("read %d of %d messages: %v", len(ids), n, err)
 		}
 	}
 	if err := names.Err(); err != nil && !errors.Is(err, context.Canceled) {

@@ -9,8 +9,6 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
-
-	"github.com/parley-ike/parley/bus"
 )
 
 // ErrOff is returned by Conn when there is no mirror.
@@ -94,8 +92,8 @@ func (m *Mirror) assemble() (err error) {
 }
 
 func (m *Mirror) launch() {
-	m.writer.sub = m.config.Bus.Subscribe("mirror", bus.DropOldest(RingSize), nil)
-	_ = m.link.ensure() // so that Conn works at once; the publisher tries again and tells of a failure
+	m.writer.subscribe(m.config.Bus)
+	_ = m.link.ensure(false) // so that Conn works at once; the publisher tries again and tells of a failure
 	ctx, cancel := context.WithCancel(context.Background())
 	m.cancel = cancel
 	m.everything.Go(func() { defer close(m.wrote); m.writer.run(ctx) })
@@ -118,12 +116,12 @@ func (m *Mirror) State() State {
 		return s
 	}
 	s.URL = m.config.address()
-	depth, dropped := m.writer.sub.Stats()
+	waiting, dropped := m.writer.waiting()
 	s.Dropped = dropped + m.writer.refused.Load()
 	p := m.publisher
 	p.mu.Lock()
 	s.Connected, s.Published = p.connected, p.published
-	s.Pending = m.box.after(p.acked) + uint64(depth)
+	s.Pending = m.box.after(p.acked) + waiting
 	p.mu.Unlock()
 	s.LastError, _ = p.outage.reason()
 	if reason, down := m.writer.outage.reason(); down || s.LastError == "" {

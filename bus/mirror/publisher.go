@@ -31,7 +31,8 @@ const (
 
 // link is where the stream is.
 type link interface {
-	ensure() error // makes it run, if that is ours to do
+	ensure(failed bool) error // makes it run, if that is ours to do, anew if the last session failed
+	explain(error) error      // adds what is known of the cause
 	connect(options ...nats.Option) (*nats.Conn, error)
 	stop()
 }
@@ -54,14 +55,14 @@ type publisher struct {
 // run keeps sessions going until ctx ends.
 func (p *publisher) run(ctx context.Context) {
 	backoff := firstBackoff
-	for ctx.Err() == nil {
+	for failed := false; ctx.Err() == nil; failed = true {
 		before := p.sent()
-		err := p.session(ctx)
+		err := p.session(ctx, failed)
 		p.setConnected(false)
 		if ctx.Err() != nil {
 			return
 		}
-		p.outage.begin(err)
+		p.outage.begin(p.link.explain(err))
 		if p.sent() != before {
 			backoff = firstBackoff
 		}
@@ -74,8 +75,8 @@ func (p *publisher) run(ctx context.Context) {
 }
 
 // session connects, finds out where the stream ends, and sends what follows. It ends with an error or with ctx.
-func (p *publisher) session(ctx context.Context) error {
-	if err := p.link.ensure(); err != nil {
+func (p *publisher) session(ctx context.Context, failed bool) error {
+	if err := p.link.ensure(failed); err != nil {
 		return err
 	}
 	closed := make(chan struct{})
@@ -349,7 +350,8 @@ func (s *session) read() (message, bool, error) {
 	}
 }
 
-// prepare fills s.msg. The header map and its values are reused: PublishMsg copies them.
+// prepare fills s.msg. The header map, its values and the payload's space are reused, since PublishMsg copies them; the payload
+// is copied from the reader, whose next read may overwrite it.
 func (s *session) prepare(m message) {
 	source := "/parley/" + m.id[:strings.IndexByte(m.id, '/')]
 	s.values = [...]string{m.id, s.last, "application/cloudevents+json", m.id, m.kind, source, m.about, m.time}
@@ -359,7 +361,8 @@ func (s *session) prepare(m message) {
 	if s.last == "" {
 		delete(s.msg.Header, jetstream.ExpectedLastMsgIDHeader)
 	}
-	s.msg.Subject, s.msg.Reply, s.msg.Data = m.subject, "", m.payload
+	s.msg.Subject, s.msg.Reply = m.subject, ""
+	s.msg.Data = append(s.msg.Data[:0], m.payload...)
 	s.last = m.id
 }
 

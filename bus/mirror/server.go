@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
@@ -36,6 +37,8 @@ type embedded struct {
 
 	mu     sync.Mutex
 	server *server.Server
+
+	complaint atomic.Pointer[string] // the server's last error since its start
 }
 
 func newEmbedded(c *Config) (*embedded, error) {
@@ -58,14 +61,16 @@ func newEmbedded(c *Config) (*embedded, error) {
 	return e, err
 }
 
-// ensure starts the server unless it runs in good health.
-func (e *embedded) ensure() error {
+// ensure starts the server, or starts it again after a failure: its store remembers a failed write for ever, even when the
+// disk has room again, and JetStream may have turned itself off.
+func (e *embedded) ensure(failed bool) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if e.server != nil && e.server.Running() && e.server.JetStreamEnabled() {
+	if e.server != nil && !failed {
 		return nil
 	}
 	e.shutdown()
+	e.complaint.Store(nil)
 	o, err := e.options()
 	if err != nil {
 		return err
@@ -74,7 +79,7 @@ func (e *embedded) ensure() error {
 	if err != nil {
 		return fmt.Errorf("mirror: embedded server: %w", err)
 	}
-	s.SetLoggerV2(natsLog{e.config.Log.Named("nats").Sugar()}, false, false, false)
+	s.SetLoggerV2(natsLog{e.config.Log.Named("nats").Sugar(), &e.complaint}, false, false, false)
 	s.Start()
 	e.server = s
 	if !s.ReadyForConnections(readyTimeout) || !s.JetStreamEnabled() {
@@ -168,6 +173,14 @@ func (e *embedded) connect(options ...nats.Option) (*nats.Conn, error) {
 	return nats.Connect("", options...)
 }
 
+// explain adds what the server complained of: its clients hear nothing of a full disk.
+func (e *embedded) explain(err error) error {
+	if c := e.complaint.Load(); c != nil {
+		return fmt.Errorf("%w; the server says: %s", err, *c)
+	}
+	return err
+}
+
 func (e *embedded) stop() {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -183,12 +196,19 @@ func (e *embedded) shutdown() {
 	}
 }
 
-// natsLog hands the server's warnings and errors on.
-type natsLog struct{ log *zap.SugaredLogger }
+// natsLog hands the server's warnings and errors on, and keeps the last error.
+type natsLog struct {
+	log  *zap.SugaredLogger
+	last *atomic.Pointer[string]
+}
 
 func (l natsLog) Noticef(format string, v ...any) { l.log.Debugf(format, v...) }
 func (l natsLog) Warnf(format string, v ...any)   { l.log.Warnf(format, v...) }
-func (l natsLog) Fatalf(format string, v ...any)  { l.log.Errorf(format, v...) }
-func (l natsLog) Errorf(format string, v ...any)  { l.log.Errorf(format, v...) }
+func (l natsLog) Fatalf(format string, v ...any)  { l.Errorf(format, v...) }
 func (l natsLog) Debugf(string, ...any)           {}
 func (l natsLog) Tracef(string, ...any)           {}
+func (l natsLog) Errorf(format string, v ...any) {
+	text := fmt.Sprintf(format, v...)
+	l.last.Store(&text)
+	l.log.Error(text)
+}

@@ -17,6 +17,9 @@ const (
 	retryInterval  = 500 * time.Millisecond
 )
 
+// ringName is what gaps call the mirror's subscription.
+const ringName = "mirror"
+
 // writer moves records from the bus to the outbox. It is the only code between the two, and owns no lock.
 type writer struct {
 	sub      *bus.Subscription
@@ -25,6 +28,24 @@ type writer struct {
 	outage   *outage
 	stopping <-chan struct{}
 	refused  atomic.Uint64 // events that could not be rendered
+
+	offered   atomic.Uint64 // by the bus
+	committed atomic.Uint64 // of those
+}
+
+// subscribe uses the filter to count: what the writer has in hand is in no queue.
+func (w *writer) subscribe(b *bus.Bus) {
+	w.sub = b.Subscribe(ringName, bus.DropOldest(RingSize), func(event.Record) bool {
+		w.offered.Add(1)
+		return true
+	})
+}
+
+// waiting returns how many records are on their way to the outbox, and how many were lost before it.
+func (w *writer) waiting() (waiting, dropped uint64) {
+	committed := w.committed.Load() // first, so that the difference is never negative
+	_, dropped = w.sub.Stats()
+	return w.offered.Load() - committed - dropped, dropped
 }
 
 // run ends when the subscription does, after committing all of it, or with ctx.
@@ -36,15 +57,27 @@ func (w *writer) run(ctx context.Context) {
 		if err != nil {
 			return
 		}
+		own := uint64(n) - gaps(batch[:n])
 		frames = w.frames(frames[:0], batch[:n])
 		clear(batch[:n])
 		if !w.commit(ctx, frames, n) {
 			return
 		}
+		w.committed.Add(own)
 		if n < len(batch) {
 			w.pause(ctx, CommitInterval)
 		}
 	}
+}
+
+// gaps counts the records that our own ring put in: the bus did not offer them.
+func gaps(batch []event.Record) (n uint64) {
+	for _, r := range batch {
+		if g, ok := r.Event.(event.StreamGap); ok && g.Subscriber == ringName {
+			n++
+		}
+	}
+	return n
 }
 
 func (w *writer) frames(dst []byte, batch []event.Record) []byte {
@@ -52,7 +85,7 @@ func (w *writer) frames(dst []byte, batch []event.Record) []byte {
 		longer, err := w.render.appendFrame(dst, r)
 		if err != nil {
 			w.refused.Add(1)
-			r.Event = event.StreamGap{Subscriber: "mirror", First: r.Sequence, Last: r.Sequence, Count: 1}
+			r.Event = event.StreamGap{Subscriber: ringName, First: r.Sequence, Last: r.Sequence, Count: 1}
 			longer, _ = w.render.appendFrame(dst, r)
 		}
 		dst = longer
