@@ -51,7 +51,7 @@ type demonstration struct {
 	bin, dir   string
 	east, west *gateway
 	nets       []*lab.Namespace
-	capture    *lab.Capture
+	captures   []*lab.Capture // of the wire, at both ends
 	pinger     *lab.Pinger
 }
 
@@ -77,9 +77,29 @@ func (d *demonstration) makeNetwork(context.Context) error {
 			return err
 		}
 	}
+	if err := errors.Join(east.DefaultVia(d.west.wan), west.DefaultVia(d.east.wan)); err != nil {
+		return err
+	}
 	d.print("  10.1.0.0/16 -- east 192.0.2.1 ======= veth ======= 192.0.2.2 west -- 10.2.0.0/16\n")
-	d.capture, err = east.NewCapture("wan")
-	return err
+	return d.startCaptures()
+}
+
+func (d *demonstration) startCaptures() error {
+	for _, g := range d.gateways() {
+		c, err := g.NS.NewCapture("wan")
+		if err != nil {
+			return err
+		}
+		d.captures = append(d.captures, c)
+	}
+	return nil
+}
+
+// seen is what crossed the wire: the ESP that east saw in both directions, and what either end sent in clear.
+func (d *demonstration) seen() lab.Counts {
+	east, west := d.captures[0].Counts(), d.captures[1].Counts()
+	east.ClearICMP += west.ClearICMP
+	return east
 }
 
 func (d *demonstration) gateway(ns *lab.Namespace, wan, lan string) *gateway {
@@ -131,7 +151,9 @@ func (d *demonstration) sendPackets(context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	d.capture.Reset()
+	for _, c := range d.captures {
+		c.Reset()
+	}
 	for range pings {
 		if _, err := d.pinger.Ping(1000, 3*time.Second); err != nil {
 			return fmt.Errorf("demo: %s to %s: %w", d.east.lan, d.west.lan, err)
@@ -149,12 +171,12 @@ func (d *demonstration) sendPackets(context.Context) (err error) {
 // settle waits until the capture, which runs on its own, has seen n packets.
 func (d *demonstration) settle(n int) lab.Counts {
 	for range 50 {
-		if seen := d.capture.Counts(); seen.Protected() >= n {
+		if seen := d.seen(); seen.Protected() >= n {
 			return seen
 		}
 		time.Sleep(10 * time.Millisecond)
 	}
-	return d.capture.Counts()
+	return d.seen()
 }
 
 func (d *demonstration) showState(ctx context.Context) error {
@@ -250,8 +272,8 @@ func (d *demonstration) close(failure error) error {
 	if d.pinger != nil {
 		d.pinger.Close()
 	}
-	if d.capture != nil {
-		d.capture.Close()
+	for _, c := range d.captures {
+		c.Close()
 	}
 	var err error
 	for _, g := range d.gateways() {

@@ -8,7 +8,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Counts says what crossed a link. Both directions count.
+// Counts says what crossed a link. Both directions count, but for ClearICMP and Other, which count where they leave: a
+// kernel shows what it has taken out of ESP as if it had arrived so. Capture at both ends to see all.
 type Counts struct {
 	ESP       int // IP protocol 50
 	ESPinUDP  int // UDP 4500 with a non-zero SPI (RFC 3948 section 2.1)
@@ -65,11 +66,14 @@ func (c *Capture) run() {
 			return
 		default:
 		}
-		if n, _, err := unix.Recvfrom(c.fd, buf, 0); err == nil {
-			c.mu.Lock()
-			c.counts.add(buf[:n])
-			c.mu.Unlock()
+		n, from, err := unix.Recvfrom(c.fd, buf, 0)
+		if err != nil {
+			continue
 		}
+		link, _ := from.(*unix.SockaddrLinklayer)
+		c.mu.Lock()
+		c.counts.add(buf[:n], link != nil && link.Pkttype == unix.PACKET_OUTGOING)
+		c.mu.Unlock()
 	}
 }
 
@@ -90,12 +94,20 @@ func (c *Capture) Reset() {
 // Close ends the capture.
 func (c *Capture) Close() { close(c.done) }
 
-func (c *Counts) add(ip []byte) {
-	switch protocol, payload := transport(ip); protocol {
-	case unix.IPPROTO_ESP:
+func (c *Counts) add(ip []byte, leaves bool) {
+	switch protocol, payload := transport(ip); {
+	case protocol == unix.IPPROTO_ESP:
 		c.ESP++
-	case unix.IPPROTO_UDP:
+	case protocol == unix.IPPROTO_UDP:
 		c.addUDP(payload)
+	case !leaves:
+	default:
+		c.addClear(protocol, payload)
+	}
+}
+
+func (c *Counts) addClear(protocol int, payload []byte) {
+	switch protocol {
 	case unix.IPPROTO_ICMP:
 		c.addEcho(payload, 0, 8)
 	case unix.IPPROTO_ICMPV6:

@@ -55,9 +55,20 @@ func TestPingsCrossAndAreCountedAsClear(t *testing.T) {
 			t.Errorf("%s to %s: %v", ends[0], ends[1], err)
 		}
 	}
-	if got := capture.Counts(); got.ClearICMP < 4 || got.Protected() != 0 {
-		t.Errorf("got %+v, want at least 4 clear ICMP packets and no ESP", got)
+	if got := settled(capture, func(c lab.Counts) bool { return c.ClearICMP >= 2 }); got.ClearICMP < 2 || got.Protected() != 0 {
+		t.Errorf("got %+v, want at least 2 clear ICMP packets that left and no ESP", got)
 	}
+}
+
+// settled waits a while for the capture, which runs on its own, to see enough.
+func settled(c *lab.Capture, enough func(lab.Counts) bool) lab.Counts {
+	for range 100 {
+		if enough(c.Counts()) {
+			break
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	return c.Counts()
 }
 
 const selfConf = `connections {
@@ -120,7 +131,7 @@ func TestStrongSwanCarriesPacketsToItself(t *testing.T) {
 	if _, err := p.Ping(56, 3*time.Second); err != nil {
 		t.Fatal(err)
 	}
-	if got := capture.Counts(); got.Protected() < 2 || got.ClearICMP != 0 {
+	if got := settled(capture, func(c lab.Counts) bool { return c.Protected() >= 2 }); got.Protected() < 2 || got.ClearICMP != 0 {
 		t.Errorf("got %+v, want ESP both ways and no clear ICMP", got)
 	}
 }
