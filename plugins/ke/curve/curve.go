@@ -3,11 +3,13 @@ package curve
 import (
 	"bytes"
 	"context"
-	"crypto/ecdh"
 	"crypto/rand"
+	"crypto/subtle"
 	"encoding/hex"
 	"errors"
 	"fmt"
+
+	"github.com/cloudflare/circl/dh/x25519"
 
 	"github.com/parley-ike/parley/sdk"
 	"github.com/parley-ike/parley/sdk/ke"
@@ -39,11 +41,8 @@ func (*Plugin) Initiate(ctx context.Context, method uint16) (secret.Bytes, []byt
 	if err := check(ctx, method); err != nil {
 		return nil, nil, err
 	}
-	private, err := generate()
-	if err != nil {
-		return nil, nil, err
-	}
-	return private.Bytes(), private.PublicKey().Bytes(), nil
+	private, public := generate()
+	return private[:], public[:], nil
 }
 
 // Respond implements ke.Plugin.
@@ -51,15 +50,13 @@ func (*Plugin) Respond(ctx context.Context, method uint16, peer []byte) ([]byte,
 	if err := check(ctx, method); err != nil {
 		return nil, nil, err
 	}
-	private, err := generate()
-	if err != nil {
-		return nil, nil, err
-	}
+	private, public := generate()
+	defer clear(private[:])
 	shared, err := agree(private, peer)
 	if err != nil {
 		return nil, nil, err
 	}
-	return private.PublicKey().Bytes(), shared, nil
+	return public[:], shared, nil
 }
 
 // Finish implements ke.Plugin.
@@ -67,11 +64,12 @@ func (*Plugin) Finish(ctx context.Context, method uint16, state secret.Bytes, pe
 	if err := check(ctx, method); err != nil {
 		return nil, err
 	}
-	private, err := ecdh.X25519().NewPrivateKey(state)
-	if err != nil {
+	if len(state) != size {
 		return nil, fmt.Errorf("curve: the state has %d octets and is none of Initiate, which gives %d", len(state), size)
 	}
-	return agree(private, peer)
+	private := x25519.Key(state)
+	defer clear(private[:])
+	return agree(&private, peer)
 }
 
 // Canary implements sdk.Canary with the example of RFC 7748 section 6.1.
@@ -94,26 +92,27 @@ func check(ctx context.Context, method uint16) error {
 	return ctx.Err()
 }
 
-func generate() (*ecdh.PrivateKey, error) {
-	private, err := ecdh.X25519().GenerateKey(rand.Reader)
-	if err != nil {
-		return nil, fmt.Errorf("curve: make a private value: %w", err)
-	}
-	return private, nil
+// generate draws a private value: 32 random octets, whose fixed bits are set where it is used (RFC 7748 section 5).
+func generate() (private, public *x25519.Key) {
+	private, public = new(x25519.Key), new(x25519.Key)
+	_, _ = rand.Read(private[:]) // never fails
+	x25519.KeyGen(public, private)
+	return private, public
 }
 
-// agree masks the top bit and accepts non-canonical values (RFC 8031 section 3.2), both as the standard library does.
-func agree(private *ecdh.PrivateKey, peer []byte) (secret.Bytes, error) {
-	public, err := ecdh.X25519().NewPublicKey(peer)
-	if err != nil {
+// agree masks the top bit and accepts non-canonical values, as RFC 8031 section 3.2 demands.
+func agree(private *x25519.Key, peer []byte) (secret.Bytes, error) {
+	if len(peer) != size {
 		return nil, fmt.Errorf("curve: the peer's public value has %d octets instead of %d: %w", len(peer), size, sdk.ErrInvalid)
 	}
-	shared, err := private.ECDH(public)
-	if err != nil {
-		// A point of low order (RFC 7748 sections 6.1 and 7): the secret would be known to everybody.
+	public, shared := x25519.Key(peer), new(x25519.Key)
+	fine := x25519.Shared(shared, private, &public)
+	// A point of low order (RFC 7748 sections 6.1 and 7): the secret would be known to everybody. The library looks at the
+	// point; the result, which the RFC names, is the better witness.
+	if zero := new(x25519.Key); !fine || subtle.ConstantTimeCompare(shared[:], zero[:]) == 1 {
 		return nil, fmt.Errorf("curve: the peer's public value gives the all-zero secret: %w", sdk.ErrInvalid)
 	}
-	return shared, nil
+	return shared[:], nil
 }
 
 // unhex decodes the constants of this file.

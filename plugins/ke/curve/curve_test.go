@@ -1,6 +1,8 @@
 package curve_test
 
 import (
+	"crypto/ecdh"
+	"crypto/rand"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
@@ -91,6 +93,57 @@ func TestCurvePassesWycheproof(t *testing.T) {
 	}
 	if len(file.Tests) < 50 || zero < 20 {
 		t.Errorf("only %d tests, %d of them of low order: the selection is incomplete", len(file.Tests), zero)
+	}
+}
+
+// The standard library is the reference, in both directions and with what Initiate and Respond draw themselves.
+func TestCurveAgreesWithTheStandardLibrary(t *testing.T) {
+	t.Parallel()
+	p := curve.New()
+	for range 100 {
+		theirs, err := ecdh.X25519().GenerateKey(rand.Reader)
+		if err != nil {
+			t.Fatal(err)
+		}
+		state, public, err := p.Initiate(t.Context(), curve.Curve25519)
+		if err != nil {
+			t.Fatal(err)
+		}
+		finished, err := p.Finish(t.Context(), curve.Curve25519, state, theirs.PublicKey().Bytes())
+		if err != nil || !finished.Equal(agreed(t, theirs, public)) {
+			t.Fatalf("private value %x: got another secret, error %v", []byte(state), err)
+		}
+		public, responded, err := p.Respond(t.Context(), curve.Curve25519, theirs.PublicKey().Bytes())
+		if err != nil || !responded.Equal(agreed(t, theirs, public)) {
+			t.Fatalf("responding to %x: got another secret, error %v", theirs.PublicKey().Bytes(), err)
+		}
+	}
+}
+
+func agreed(t *testing.T, private *ecdh.PrivateKey, public []byte) []byte {
+	t.Helper()
+	peer, err := ecdh.X25519().NewPublicKey(public)
+	if err != nil {
+		t.Fatal(err)
+	}
+	shared, err := private.ECDH(peer)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return shared
+}
+
+func TestCurveRefusesValuesOfAnotherSize(t *testing.T) {
+	t.Parallel()
+	p, good := curve.New(), make([]byte, 32)
+	good[0] = 9
+	for _, n := range []int{0, 31, 33} {
+		if _, err := p.Finish(t.Context(), curve.Curve25519, good, make([]byte, n)); !errors.Is(err, sdk.ErrInvalid) {
+			t.Errorf("a public value of %d octets gave %v", n, err)
+		}
+		if _, err := p.Finish(t.Context(), curve.Curve25519, make([]byte, n), good); err == nil {
+			t.Errorf("a state of %d octets was accepted", n)
+		}
 	}
 }
 
