@@ -2,18 +2,13 @@ package xfrm
 
 import (
 	"bytes"
-	"compress/gzip"
 	"context"
 	"fmt"
-	"io"
 	"net"
 	"net/netip"
 	"os"
-	"os/exec"
-	"path/filepath"
 	"runtime"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -21,91 +16,22 @@ import (
 	"github.com/vishvananda/netlink/nl"
 	"golang.org/x/sys/unix"
 
+	"github.com/parley-ike/parley/conformance/kit/guest"
 	"github.com/parley-ike/parley/sdk/sa"
 )
 
-// The guest tests run in a User Mode Linux kernel, whose first process is this test binary on the machine's own files.
-
-const (
-	guestEnv     = "PARLEY_XFRM_GUEST" // set in the guest: the file for the exit status
-	guestTimeout = 60 * time.Second
-)
-
-func TestMain(m *testing.M) {
-	if os.Getenv(guestEnv) == "" || os.Getpid() != 1 {
-		os.Exit(m.Run())
-	}
-	for _, at := range [][2]string{{"proc", "/proc"}, {"sysfs", "/sys"}, {"tmpfs", "/run"}} {
-		_ = unix.Mount(at[0], at[1], at[0], 0, "")
-	}
-	code := m.Run()
-	_ = os.WriteFile(os.Getenv(guestEnv), []byte(fmt.Sprint(code)), 0o600)
-	unix.Sync()
-	_ = unix.Reboot(unix.LINUX_REBOOT_CMD_POWER_OFF)
-	select {}
-}
-
-// guestKernel finds the kernel to boot.
-func guestKernel(t *testing.T) string {
-	t.Helper()
-	for _, path := range []string{os.Getenv("PARLEY_LAB_KERNEL"), "../../../../shared/lab/kernel/linux-uml-6.12.gz", "/usr/bin/linux.uml", "/usr/bin/linux"} {
-		if info, err := os.Stat(path); err != nil || path == "" || info.IsDir() {
-			continue
-		}
-		if strings.HasSuffix(path, ".gz") {
-			return unzip(t, path)
-		}
-		return path
-	}
-	t.Skip("SKIPPED, no kernel ESP was tried: no guest kernel; set PARLEY_LAB_KERNEL to a User Mode Linux kernel with XFRM and ESP, or install Debian's user-mode-linux")
-	return ""
-}
-
-func unzip(t *testing.T, path string) string {
-	t.Helper()
-	in, err := os.Open(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer in.Close()
-	z, err := gzip.NewReader(in)
-	if err != nil {
-		t.Fatal(err)
-	}
-	out, err := os.OpenFile(filepath.Join(t.TempDir(), "kernel"), os.O_CREATE|os.O_WRONLY, 0o700)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err = io.Copy(out, z); err != nil {
-		t.Fatal(err)
-	}
-	if err := out.Close(); err != nil {
-		t.Fatal(err)
-	}
-	return out.Name()
-}
-
+// TestInAGuestKernelWithESP runs the guest tests, which are in this same binary, in a kernel with ESP.
 func TestInAGuestKernelWithESP(t *testing.T) {
-	if os.Getenv(guestEnv) != "" {
+	if guest.Inside() {
 		t.Skip("this is the guest")
 	}
-	kernel, dir := guestKernel(t), t.TempDir()
 	self, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
 	}
-	status := filepath.Join(dir, "status")
-	ctx, cancel := context.WithTimeout(context.Background(), guestTimeout)
-	defer cancel()
-	cmd := exec.CommandContext(ctx, kernel, "mem=256M", "rootfstype=hostfs", "rootflags=/", "rw", "init="+self, "quiet",
-		"con=null", "con0=null,fd:1", "ssl=null", "uml_dir="+dir, guestEnv+"="+status, "TMPDIR=/run", "PATH=/usr/sbin:/usr/bin:/sbin:/bin",
-		"--", "-test.run=^TestGuest", "-test.v")
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
-	out, err := cmd.CombinedOutput()
-	text := strings.ReplaceAll(string(out), "\r", "")
-	if code, _ := os.ReadFile(status); string(code) != "0" || !strings.Contains(text, "--- PASS: TestGuest") {
-		t.Fatalf("exit status %q in the guest, %v:\n%s", code, err, text)
+	text := guest.Run(t, time.Minute, self, "-test.run=^TestGuest", "-test.v")
+	if !strings.Contains(text, "--- PASS: TestGuest") {
+		t.Fatalf("no test ran in the guest:\n%s", text)
 	}
 	for line := range strings.Lines(text) {
 		if strings.Contains(line, "---") || strings.Contains(line, "SKIPPED") {
@@ -116,7 +42,7 @@ func TestInAGuestKernelWithESP(t *testing.T) {
 
 func needGuest(t *testing.T) {
 	t.Helper()
-	if os.Getenv(guestEnv) == "" {
+	if !guest.Inside() {
 		t.Skip("runs within TestInAGuestKernelWithESP")
 	}
 }
