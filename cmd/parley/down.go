@@ -61,11 +61,15 @@ func (a *app) tellDown(req *controlv1.DownRequest, out *controlv1.DownResponse) 
 	if a.json() {
 		return a.writeJSON(out)
 	}
+	of := ""
+	if req.Connection != "" {
+		of = req.Connection + ": "
+	}
 	for _, uid := range out.Ended {
-		a.printf("%s is down\n", uid)
+		a.printf("%s%s is down\n", of, uid)
 	}
 	for _, uid := range out.Pending {
-		a.printf("%s is going down\n", uid)
+		a.printf("%s%s is going down\n", of, uid)
 	}
 	if len(out.Ended)+len(out.Pending) == 0 {
 		a.printf("%s was not up\n", orDash(req.Connection+req.Child))

@@ -121,6 +121,19 @@ var stories = map[string][]story{
 		event.AuthFailed{Side: "local", LocalID: "fqdn:east.example.net", RemoteID: west, Cause: event.CauseAuthentication, Reason: "the peer refused to authenticate us as fqdn:east.example.net: compare the pre-shared key and the identities on both sides; the peer's log knows which"},
 		failedBy("peer", known(initiated(), west), failSite.auth, event.CauseAuthentication, "AUTHENTICATION_FAILED", "the peer refused to authenticate us as fqdn:east.example.net: compare the pre-shared key and the identities on both sides; the peer's log knows which"),
 	}}},
+	"auth_refused responder": {{uid1, "west", []event.Event{
+		event.IKEInitiated{IKE: asked()},
+		event.AuthSucceeded{Method: "SHARED_KEY_MESSAGE_INTEGRITY_CODE", RemoteID: west},
+		event.IKEEstablished{IKE: known(asked(), west)},
+		event.ChildEstablished{Child: lan()},
+		event.NotifyReceived{Exchange: "INFORMATIONAL", Notify: "AUTHENTICATION_FAILED"},
+		event.AuthFailed{Side: "local", LocalID: "fqdn:east.example.net", RemoteID: west, Cause: event.CauseAuthentication, Reason: "the peer refused to authenticate us as fqdn:east.example.net"},
+		failedBy("peer", known(asked(), west), "INFORMATIONAL", event.CauseAuthentication, "AUTHENTICATION_FAILED", "the peer refused to authenticate us as fqdn:east.example.net"),
+	}}},
+	"plugin unsupported": {{uid1, "west", []event.Event{
+		event.IKEInitiated{IKE: initiated()},
+		failedBy("us", initiated(), failSite.ike, event.CausePlugin, "", "the key exchange plugin could not make a value of MODP_1024: unsupported: no plugin provides key exchange method 2"),
+	}}},
 	"unknown_identity responder": {{uid1, "west", []event.Event{
 		event.IKEInitiated{IKE: asked()},
 		event.SuiteChosen{Scope: "ike", Suite: suite},

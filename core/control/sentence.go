@@ -121,7 +121,7 @@ func natSentence(e event.NATDetected) string {
 func livenessSentence(e event.Event) string {
 	switch e := e.(type) {
 	case event.Retransmitted:
-		return fmt.Sprintf("no answer to %s: sent again, %s", e.Exchange, times(e.Attempt))
+		return fmt.Sprintf("%s sent again, %s", e.Exchange, times(e.Attempt))
 	case event.RetransmitTimedOut:
 		return fmt.Sprintf("gave up %s: %v did not answer %s in %s", e.Exchange, e.Remote, count(e.Sent, "packet"), e.For)
 	case event.LivenessTimedOut:

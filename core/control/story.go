@@ -191,7 +191,7 @@ func (s *stories) limitConn(a *attempt) {
 // limitStrangers forgets what strangers tried: beyond one that is over for each address, and the oldest beyond the bounds.
 // It is done now and then, because most find their connection soon.
 func (s *stories) limitStrangers() {
-	if len(s.strangers) <= keptOpen+keptStrangers {
+	if len(s.strangers) <= 2*(keptOpen+keptStrangers) {
 		return
 	}
 	var kept []*attempt

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/parley-ike/parley/bus/event"
+	"github.com/parley-ike/parley/core/machine"
 )
 
 // judge finds the verdict of an attempt.
@@ -83,13 +84,7 @@ func (t *tale) childFailed(e event.ChildFailed, ended bool, end event.IKEDeleted
 // section 2.21.2).
 func (t *tale) authentication(e event.IKEFailed) {
 	if e.By == "peer" {
-		t.verdict("auth_refused", "the peer refused to authenticate us: %s, or it does not know one of the identities that we sent", t.credentialsDiffer())
-		t.sameKey()
-		t.remedy(t.setting("local.identity"), "have the peer expect us as %s, which we sent, or change our local identity", orDash(t.a.ike.LocalID))
-		if id := t.conn.remoteID; id != "" && id != "any" {
-			t.remedy(t.setting("remote.identity"), "have the peer call itself %s, which we asked for, or change the remote identity", id)
-		}
-		t.note("AUTHENTICATION_FAILED answers a wrong key and an unknown identity alike, on purpose (RFC 7296 section 2.21.2); the peer's log knows which it was")
+		t.refusedByPeer()
 		return
 	}
 	t.verdict("wrong_key", "the peer's proof is wrong: its key for %s and ours differ", orDash(t.claimed()))
@@ -98,6 +93,25 @@ func (t *tale) authentication(e event.IKEFailed) {
 	}
 	t.sameKey()
 	t.note("both identities were understood; the key is all that differs")
+}
+
+// refusedByPeer names all that it can be, the likeliest first: a peer that has proved itself with a pre-shared key has ours.
+func (t *tale) refusedByPeer() {
+	_, proved := last[event.AuthSucceeded](t.a)
+	if proved && t.psk() {
+		t.verdict("auth_refused", "the peer refused to authenticate us, though its own proof is right: likely it does not know us as %s", orDash(t.a.ike.LocalID))
+	} else {
+		t.verdict("auth_refused", "the peer refused to authenticate us: %s, or it does not know one of the identities that we sent", t.credentialsDiffer())
+		t.sameKey()
+	}
+	t.remedy(t.setting("local.identity"), "have the peer expect us as %s, which we sent, or change our local identity", orDash(t.a.ike.LocalID))
+	if id := t.conn.remoteID; t.a.initiator() && id != "" && id != "any" {
+		t.remedy(t.setting("remote.identity"), "have the peer call itself %s, which we asked for, or change the remote identity", id)
+	}
+	if proved && t.psk() {
+		t.sameKey()
+	}
+	t.note("AUTHENTICATION_FAILED answers a wrong key and an unknown identity alike, on purpose (RFC 7296 section 2.21.2); the peer's log knows which it was")
 }
 
 func (t *tale) psk() bool { return t.conn.auth == "" || t.conn.auth == "psk" }
@@ -172,6 +186,7 @@ func (t *tale) noProposal(e event.IKEFailed) {
 		t.offerMore("", "IKE")
 		t.remedy(t.setting("local.address"), "or see that the peer has a connection for %s, from where we ask", t.a.ike.Local.Addr())
 		t.silentRefusal("ike")
+		t.note("the refusal is not protected: anyone could have sent it, so that we went on asking for a while (RFC 7296 section 2.21.1)")
 	default:
 		t.verdict("proposal_mismatch", "the peer's IKE proposals and ours have nothing in common: they differ in %s", differing(mismatch))
 		t.remedy(t.proposals(""), "%s", mismatch.Closest)
@@ -273,6 +288,9 @@ func (t *tale) halfOpen(e event.IKEFailed) {
 
 func (t *tale) plugin(reason string) {
 	t.verdict("plugin", "a plugin failed: %s", reason)
+	if strings.Contains(reason, machine.Unsupported.String()+":") {
+		t.remedy(t.proposals(""), "take out of our proposals what no plugin provides (`parley plugin list` shows what they do), or add a plugin that does")
+	}
 	for _, r := range t.troubles {
 		p, _ := troubled(r.Event)
 		t.note("%s (%s)", Sentence(r.Event), r.Time.UTC().Format("15:04:05"))
@@ -291,6 +309,7 @@ func (t *tale) install(child, reason string) {
 	}
 	if name == "" {
 		t.verdict("install", "%s failed: %s", backend, reason)
+		name = append(t.conn.children, "NAME")[0]
 	} else {
 		t.verdict("install", "%s did not install child %q: %s", backend, name, reason)
 	}
@@ -325,7 +344,7 @@ func (t *tale) other(cause event.Cause, by, reason string) {
 func (t *tale) deleted(e event.IKEDeleted) {
 	switch e.By {
 	case "operator":
-		t.verdict("stopped", "it was up and was taken down by the operator: %s", e.Reason)
+		t.verdict("stopped", "it was up and the operator took it down: %s", e.Reason)
 		t.remedy("", "`parley up %s` brings it up again", orDash(t.conn.name))
 	case "peer":
 		t.verdict("deleted_by_peer", "it was up and the peer deleted it")
