@@ -2,6 +2,7 @@ package interop
 
 import (
 	"context"
+	"flag"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -12,51 +13,115 @@ import (
 	"github.com/parley-ike/parley/conformance/interop/lab"
 )
 
-// Addresses of every site: east is ours, west the peer's.
-const (
-	eastWAN, westWAN = "192.0.2.1", "192.0.2.2"
-	eastLAN, westLAN = "10.1.0.1", "10.2.0.1"
-	secretKey        = "a key for tests only"
+// inParallel is how many tests run at once, more than there are processors: they mostly wait for processes and clocks.
+const inParallel = "4"
+
+func TestMain(m *testing.M) {
+	flag.Parse()
+	given := false
+	flag.Visit(func(f *flag.Flag) { given = given || f.Name == "test.parallel" })
+	if !given {
+		_ = flag.Set("test.parallel", inParallel)
+	}
+	os.Exit(m.Run())
+}
+
+// network is the addresses of a site: of the wire between the gateways, and of the protected networks behind them.
+type network struct{ eastWAN, westWAN, eastLAN, westLAN string }
+
+var (
+	v4in4 = network{"192.0.2.1", "192.0.2.2", "10.1.0.1", "10.2.0.1"}
+	v6in4 = network{"192.0.2.1", "192.0.2.2", "fd01::1", "fd02::1"}
+	v4in6 = network{"2001:db8::1", "2001:db8::2", "10.1.0.1", "10.2.0.1"}
+	v6in6 = network{"2001:db8::1", "2001:db8::2", "fd01::1", "fd02::1"}
 )
+
+const secretKey = "a key for tests only"
 
 // site is two namespaces on one wire, with a capture on it.
 type site struct {
+	network
 	east, west *lab.Namespace
 	capture    *lab.Capture
-	dir        string
-	bin        string
+	dir, bin   string
 }
 
-func newSite(t *testing.T) *site {
+// newSite makes a site whose gateways are on one link.
+func newSite(t *testing.T, n network) *site {
 	t.Helper()
+	s := newNamespaces(t, n)
+	must(t, lab.Join(s.east, s.west, "wan"))
+	s.address(t)
+	return s
+}
+
+// newNamespaces makes the namespaces of a site without a wire.
+func newNamespaces(t *testing.T, n network) *site {
+	t.Helper()
+	t.Parallel()
 	if err := lab.Possible(); err != nil {
 		t.Skipf("SKIPPED, not proven here: %v", err)
 	}
-	s := &site{dir: t.TempDir()}
+	s := &site{network: n}
 	var err error
-	if s.bin, err = lab.BinDir(); err != nil {
-		t.Fatal(err)
-	}
+	s.bin, err = lab.BinDir()
+	must(t, err)
 	if _, err := os.Stat(filepath.Join(s.bin, "parleyd")); err != nil {
 		t.Fatalf("%v: run make build", err)
 	}
+	s.dir, err = os.MkdirTemp("", "parley-") // t.TempDir is too long for unix sockets
+	must(t, err)
+	t.Cleanup(func() { _ = os.RemoveAll(s.dir) })
 	s.east, s.west = s.namespace(t, "east"), s.namespace(t, "west")
-	must(t, lab.Join(s.east, s.west, "wan"))
-	must(t, s.east.Addr("wan", eastWAN+"/24"))
-	must(t, s.west.Addr("wan", westWAN+"/24"))
-	must(t, s.east.Addr("lan", eastLAN+"/16"))
-	must(t, s.west.Addr("lan", westLAN+"/16"))
+	return s
+}
+
+// address gives the links their addresses and begins to capture.
+func (s *site) address(t *testing.T) {
+	t.Helper()
+	must(t, s.east.Addr("wan", host(s.eastWAN)))
+	must(t, s.west.Addr("wan", host(s.westWAN)))
+	must(t, s.east.Addr("lan", host(s.eastLAN)))
+	must(t, s.west.Addr("lan", host(s.westLAN)))
+	must(t, s.east.DefaultVia(s.gatewayOf(s.westWAN)))
+	must(t, s.west.DefaultVia(s.gatewayOf(s.eastWAN)))
+	var err error
 	s.capture, err = s.east.NewCapture("wan")
 	must(t, err)
 	t.Cleanup(s.capture.Close)
-	return s
 }
+
+// gatewayOf is where packets for elsewhere go: the peer, on a common link.
+func (s *site) gatewayOf(peer string) string { return peer }
+
+// host is an address with the prefix length of its link: 24 on the wire, 16 behind a gateway, 64 for IPv6.
+func host(addr string) string {
+	switch {
+	case strings.Contains(addr, ":"):
+		return addr + "/64"
+	case strings.HasPrefix(addr, "10."):
+		return addr + "/16"
+	}
+	return addr + "/24"
+}
+
+// net is the network of an address.
+func net(addr string) string { return netip.MustParsePrefix(host(addr)).Masked().String() }
 
 func (s *site) namespace(t *testing.T, name string) *lab.Namespace {
 	t.Helper()
 	ns, err := lab.NewNamespace(name)
 	must(t, err)
-	t.Cleanup(ns.Close)
+	t.Cleanup(func() {
+		defer ns.Close()
+		left, err := ns.Processes()
+		for begin := time.Now(); err == nil && len(left) > 0 && time.Since(begin) < 5*time.Second; time.Sleep(10 * time.Millisecond) {
+			left, err = ns.Processes() // the kernel ends the plugins of a daemon that was killed
+		}
+		if err != nil || len(left) > 0 {
+			t.Errorf("processes that are left in %s: %v %v", name, left, err)
+		}
+	})
 	return ns
 }
 
@@ -67,45 +132,120 @@ func must(t *testing.T, err error) {
 	}
 }
 
-// short returns a context for one step of a test.
+// step bounds one step of a test, far above what it takes on a busy machine.
+const step = 40 * time.Second
+
 func short(t *testing.T) context.Context {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 40*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), step)
 	t.Cleanup(cancel)
 	return ctx
 }
 
-// gateway starts a parleyd in a namespace, with a key for its peer. The configuration's %NAME% are filled in.
-func (s *site) gateway(t *testing.T, ns *lab.Namespace, config string, values ...string) *lab.Gateway {
+// gatewayConfig is a whole configuration. What is optional has lines of its own, so that all else stays where it is:
+// explanations name lines.
+const gatewayConfig = `connection "%PEER%" {
+  local  { identity = "%ID%"  auth = "psk" }
+  remote { address = "%PEERWAN%"  identity = "%PEERID%"  auth = "psk" }
+  %CONNECTION%
+  child "lan" {
+    local_ts = ["%NET%"]
+    remote_ts = ["%PEERNET%"]
+    %CHILD%
+  }
+}
+credentials {
+  psk "%PSKID%" { file = "peer.psk" }
+}
+%MORE%
+`
+
+// settings are what a test changes in gatewayConfig: names and values in turn.
+type settings []string
+
+func (s *site) values(ns *lab.Namespace, own settings) settings {
+	values := map[string]string{
+		"PEER": "west", "ID": "east.example.net", "PEERID": "west.example.net", "PEERWAN": s.westWAN,
+		"NET": net(s.eastLAN), "PEERNET": net(s.westLAN), "CONNECTION": "", "CHILD": "", "MORE": "",
+	}
+	if ns == s.west {
+		values["PEER"], values["PEERWAN"] = "east", s.eastWAN
+		values["ID"], values["PEERID"] = values["PEERID"], values["ID"]
+		values["NET"], values["PEERNET"] = values["PEERNET"], values["NET"]
+	}
+	for i := 0; i < len(own); i += 2 {
+		values[own[i]] = own[i+1]
+	}
+	if values["PSKID"] == "" {
+		values["PSKID"] = values["PEERID"]
+	}
+	var all settings
+	for name, value := range values {
+		all = append(all, name, value)
+	}
+	return all
+}
+
+// newGateway writes the files of a gateway and starts nothing.
+func (s *site) newGateway(t *testing.T, ns *lab.Namespace, own ...string) *lab.Gateway {
 	t.Helper()
 	g := &lab.Gateway{Name: ns.Name, NS: ns, Dir: filepath.Join(s.dir, ns.Name), Bin: s.bin}
-	must(t, g.Write("parley.hcl", lab.Fill(config, values...)))
+	must(t, g.Write("parley.hcl", lab.Fill(gatewayConfig, s.values(ns, own)...)))
 	must(t, g.Write("peer.psk", secretKey+"\n"))
-	must(t, g.Start(t.Context()))
-	t.Cleanup(func() {
-		if err := g.Stop(); err != nil {
-			t.Errorf("%s: %v\n%s", g.Name, err, g.Log())
-		}
-		if t.Failed() {
-			t.Log(g.Log())
-		}
-	})
-	must(t, g.WaitReady(short(t)))
 	return g
 }
 
-// pings demands that n pings cross between the protected networks, as ESP and nothing in clear.
-func (s *site) pings(t *testing.T, n int) {
+// gateway starts a parleyd in a namespace, with a key for its peer.
+func (s *site) gateway(t *testing.T, ns *lab.Namespace, own ...string) *lab.Gateway {
 	t.Helper()
-	p, err := s.east.NewPinger(netip.MustParseAddr(eastLAN), netip.MustParseAddr(westLAN))
-	must(t, err)
-	defer p.Close()
-	if _, err := p.Ping(56, 5*time.Second); err != nil {
-		t.Fatalf("the first ping: %v", err)
+	g := s.newGateway(t, ns, own...)
+	start(t, g)
+	return g
+}
+
+// start starts a gateway, and takes it down after the test.
+func start(t *testing.T, g *lab.Gateway, args ...string) {
+	t.Helper()
+	must(t, g.Start(context.Background(), args...))
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Log(g.Log())
+		}
+		if err := g.Stop(); err != nil {
+			t.Errorf("%s: %v\n%s", g.Name, err, g.Log())
+			_ = g.Kill()
+		}
+	})
+	must(t, g.WaitReady(short(t)))
+}
+
+// parley runs the command line tool and demands success.
+func parley(t *testing.T, g *lab.Gateway, args ...string) string {
+	t.Helper()
+	out, err := g.Parley(short(t), args...)
+	if err != nil {
+		t.Fatalf("%s: parley %s: %v\n%s", g.Name, strings.Join(args, " "), err, out)
 	}
+	return out
+}
+
+// pinger sends from the protected network of east to that of west.
+func (s *site) pinger(t *testing.T) *lab.Pinger {
+	t.Helper()
+	p, err := s.east.NewPinger(netip.MustParseAddr(s.eastLAN), netip.MustParseAddr(s.westLAN))
+	must(t, err)
+	t.Cleanup(p.Close)
+	return p
+}
+
+// pings demands that n pings cross between the protected networks, as ESP and nothing in clear.
+func (s *site) pings(t *testing.T, n int) lab.Counts {
+	t.Helper()
+	p := s.pinger(t)
+	eventually(t, "a ping crosses", func() bool { _, err := p.Ping(56, time.Second); return err == nil })
 	s.capture.Reset()
 	for range n {
-		if _, err := p.Ping(500, 3*time.Second); err != nil {
+		if _, err := p.Ping(500, 5*time.Second); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -117,23 +257,22 @@ func (s *site) pings(t *testing.T, n int) {
 	if seen.ClearICMP != 0 {
 		t.Errorf("%d ICMP packets crossed in clear", seen.ClearICMP)
 	}
+	return seen
 }
 
 // silent demands that no ping crosses any more.
 func (s *site) silent(t *testing.T) {
 	t.Helper()
-	p, err := s.east.NewPinger(netip.MustParseAddr(eastLAN), netip.MustParseAddr(westLAN))
-	must(t, err)
-	defer p.Close()
-	if _, err := p.Ping(56, 300*time.Millisecond); err == nil {
-		t.Error("a ping crossed without a tunnel")
+	s.capture.Reset()
+	if _, err := s.pinger(t).Ping(56, 300*time.Millisecond); err == nil && s.capture.Counts().Protected() > 0 {
+		t.Error("a ping crossed as ESP without a tunnel")
 	}
 }
 
 func eventually(t *testing.T, what string, ok func() bool) {
 	t.Helper()
 	for begin := time.Now(); !ok(); time.Sleep(20 * time.Millisecond) {
-		if time.Since(begin) > 20*time.Second {
+		if time.Since(begin) > step {
 			t.Fatalf("never: %s", what)
 		}
 	}
@@ -142,9 +281,16 @@ func eventually(t *testing.T, what string, ok func() bool) {
 // sas returns what `parley sa list` prints, without its heading.
 func sas(t *testing.T, g *lab.Gateway) string {
 	t.Helper()
-	out, err := g.Parley(short(t), "sa", "list", "--no-headers")
-	if err != nil {
-		t.Fatalf("%v\n%s", err, out)
+	return strings.TrimSpace(parley(t, g, "sa", "list", "--no-headers", "-o", "wide"))
+}
+
+// contains demands that text holds every one of parts, line breaks apart.
+func contains(t *testing.T, text string, parts ...string) {
+	t.Helper()
+	joined := strings.Join(strings.Fields(text), " ")
+	for _, part := range parts {
+		if !strings.Contains(joined, strings.Join(strings.Fields(part), " ")) {
+			t.Errorf("%q is missing in:\n%s", part, text)
+		}
 	}
-	return strings.TrimSpace(out)
 }

@@ -9,36 +9,26 @@ import (
 	"github.com/parley-ike/parley/conformance/interop/lab"
 )
 
-const ourConfig = `connection "west" {
-  local  { identity = "east.example.net"  auth = "psk" }
-  remote { address = "192.0.2.2"  identity = "west.example.net"  auth = "psk" }
-  child "lan" { local_ts = ["10.1.0.0/16"]  remote_ts = ["10.2.0.0/16"] }
-}
-credentials {
-  psk "west.example.net" { file = "peer.psk" }
-}
-`
-
 const theirConfig = `connections {
   east {
     version = 2
-    local_addrs = 192.0.2.2
-    remote_addrs = 192.0.2.1
+    local_addrs = %WAN%
+    remote_addrs = %PEERWAN%
     proposals = %IKE%
     mobike = no
-    dpd_delay = 0
+    dpd_delay = %DPD%
     local {
       auth = psk
-      id = west.example.net
+      id = %ID%
     }
     remote {
       auth = psk
-      id = east.example.net
+      id = %PEERID%
     }
     children {
       lan {
-        local_ts = 10.2.0.0/16
-        remote_ts = 10.1.0.0/16
+        local_ts = %NET%
+        remote_ts = %PEERNET%
         esp_proposals = %ESP%
       }
     }
@@ -46,19 +36,21 @@ const theirConfig = `connections {
 }
 secrets {
   ike-east {
-    secret = "` + secretKey + `"
+    secret = "%SECRET%"
   }
 }
 `
 
-// strongSwan starts a charon as the peer of ourConfig.
-func (s *site) strongSwan(t *testing.T, ike, esp string) *lab.StrongSwan {
+// strongSwan starts a charon in west, the peer of east's gateway.
+func (s *site) strongSwan(t *testing.T, own ...string) *lab.StrongSwan {
 	t.Helper()
 	root, err := lab.Unpack("strongswan", lab.StrongSwanPackages, os.Stderr)
 	if err != nil {
 		t.Skipf("SKIPPED, not proven here: no strongSwan: %v", err)
 	}
-	peer, err := lab.StartStrongSwan(short(t), s.west, root, filepath.Join(s.dir, "charon"), lab.Fill(theirConfig, "IKE", ike, "ESP", esp))
+	base := settings{"WAN", s.westWAN, "IKE", "default", "ESP", "default", "DPD", "0", "SECRET", secretKey}
+	conf := lab.Fill(theirConfig, s.values(s.west, append(base, own...))...)
+	peer, err := lab.StartStrongSwan(t.Context(), s.west, root, filepath.Join(s.dir, "charon"), conf)
 	must(t, err)
 	t.Cleanup(func() {
 		peer.Stop()
@@ -80,19 +72,16 @@ var suites = []struct{ name, ike, esp, want string }{
 
 // TestWeInitiateToStrongSwan: the tunnel carries packets, and the peer honours our delete.
 func TestWeInitiateToStrongSwan(t *testing.T) {
+	t.Parallel()
 	for _, c := range suites {
 		t.Run(c.name, func(t *testing.T) {
-			s := newSite(t)
-			peer := s.strongSwan(t, c.ike, c.esp)
-			g := s.gateway(t, s.east, ourConfig)
-			if out, err := g.Parley(short(t), "up", "west"); err != nil {
-				t.Fatalf("%v\n%s", err, out)
-			}
-			checkSuite(t, g, c.want)
+			s := newSite(t, v4in4)
+			peer := s.strongSwan(t, "IKE", c.ike, "ESP", c.esp)
+			g := s.gateway(t, s.east)
+			parley(t, g, "up", "west")
+			contains(t, sas(t, g), c.want)
 			s.pings(t, 5)
-			if out, err := g.Parley(short(t), "down", "west"); err != nil {
-				t.Fatalf("%v\n%s", err, out)
-			}
+			parley(t, g, "down", "west")
 			must(t, peer.WaitLog(short(t), "received DELETE for IKE_SA"))
 			eventually(t, "the peer has no SA", func() bool { return !strings.Contains(listSAs(t, peer), "ESTABLISHED") })
 			s.silent(t)
@@ -102,24 +91,20 @@ func TestWeInitiateToStrongSwan(t *testing.T) {
 
 // TestStrongSwanInitiatesToUs: the tunnel carries packets, and we honour the peer's deletes, of the child and of the IKE SA.
 func TestStrongSwanInitiatesToUs(t *testing.T) {
+	t.Parallel()
 	for _, c := range suites {
 		t.Run(c.name, func(t *testing.T) {
-			s := newSite(t)
-			g := s.gateway(t, s.east, ourConfig)
-			peer := s.strongSwan(t, c.ike, c.esp)
-			if out, err := peer.Swanctl(short(t), "--initiate", "--child", "lan"); err != nil {
-				t.Fatalf("%v\n%s", err, out)
-			}
-			checkSuite(t, g, c.want)
+			s := newSite(t, v4in4)
+			g := s.gateway(t, s.east)
+			peer := s.strongSwan(t, "IKE", c.ike, "ESP", c.esp)
+			swanctl(t, peer, "--initiate", "--child", "lan")
+			contains(t, sas(t, g), c.want)
 			s.pings(t, 5)
-			if out, err := peer.Swanctl(short(t), "--terminate", "--child", "lan"); err != nil {
-				t.Fatalf("%v\n%s", err, out)
-			}
-			eventually(t, "we have no child", func() bool { return !strings.Contains(sas(t, g), "10.2.0.0/16") })
+			swanctl(t, peer, "--terminate", "--child", "lan")
+			eventually(t, "we have no child", func() bool { return !strings.Contains(sas(t, g), "lan") })
+			contains(t, sas(t, g), "established")
 			s.silent(t)
-			if out, err := peer.Swanctl(short(t), "--terminate", "--ike", "east"); err != nil {
-				t.Fatalf("%v\n%s", err, out)
-			}
+			swanctl(t, peer, "--terminate", "--ike", "east")
 			eventually(t, "we have no SA", func() bool { return sas(t, g) == "" })
 		})
 	}
@@ -127,16 +112,12 @@ func TestStrongSwanInitiatesToUs(t *testing.T) {
 
 // TestWeDeleteAChildAtStrongSwan: the peer honours it, and the IKE SA stays.
 func TestWeDeleteAChildAtStrongSwan(t *testing.T) {
-	s := newSite(t)
-	peer := s.strongSwan(t, "default", "default")
-	g := s.gateway(t, s.east, ourConfig)
-	if out, err := g.Parley(short(t), "up", "west"); err != nil {
-		t.Fatalf("%v\n%s", err, out)
-	}
+	s := newSite(t, v4in4)
+	peer := s.strongSwan(t)
+	g := s.gateway(t, s.east)
+	parley(t, g, "up", "west")
 	s.pings(t, 1)
-	if out, err := g.Parley(short(t), "down", "west", "--child", "lan"); err != nil {
-		t.Fatalf("%v\n%s", err, out)
-	}
+	parley(t, g, "down", "west", "--child", "lan")
 	must(t, peer.WaitLog(short(t), "received DELETE for ESP CHILD_SA"))
 	if list := listSAs(t, peer); !strings.Contains(list, "ESTABLISHED") || strings.Contains(list, "INSTALLED") {
 		t.Errorf("the peer should keep the IKE SA and have no child:\n%s", list)
@@ -144,19 +125,30 @@ func TestWeDeleteAChildAtStrongSwan(t *testing.T) {
 	s.silent(t)
 }
 
-func checkSuite(t *testing.T, g *lab.Gateway, want string) {
-	t.Helper()
-	out, err := g.Parley(short(t), "sa", "list", "-o", "wide")
-	if err != nil || !strings.Contains(out, want) {
-		t.Fatalf("%v: the suite should be %s:\n%s", err, want, out)
+// TestStrongSwanWithOtherFamilies: packets of both families cross in packets of both.
+func TestStrongSwanWithOtherFamilies(t *testing.T) {
+	t.Parallel()
+	for _, c := range families {
+		t.Run(c.name, func(t *testing.T) {
+			s := newSite(t, c.network)
+			s.strongSwan(t)
+			g := s.gateway(t, s.east)
+			parley(t, g, "up", "west")
+			s.pings(t, 3)
+		})
 	}
+}
+
+func swanctl(t *testing.T, peer *lab.StrongSwan, args ...string) string {
+	t.Helper()
+	out, err := peer.Swanctl(short(t), args...)
+	if err != nil {
+		t.Fatalf("swanctl %s: %v\n%s", strings.Join(args, " "), err, out)
+	}
+	return out
 }
 
 func listSAs(t *testing.T, peer *lab.StrongSwan) string {
 	t.Helper()
-	out, err := peer.Swanctl(short(t), "--list-sas")
-	if err != nil {
-		t.Fatalf("%v\n%s", err, out)
-	}
-	return out
+	return swanctl(t, peer, "--list-sas")
 }

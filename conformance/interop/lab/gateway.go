@@ -28,6 +28,7 @@ type Gateway struct {
 	Dir    string
 	Bin    string // folder with parleyd and parley
 	NS     *Namespace
+	Wrap   []string // a command that executes parleyd, which it is given as further arguments; nil: none
 	daemon *exec.Cmd
 	ended  chan error
 }
@@ -65,9 +66,9 @@ func (g *Gateway) Start(ctx context.Context, args ...string) error {
 		return err
 	}
 	defer log.Close()
-	all := append([]string{"--config", g.Path("parley.hcl"), "--name", g.Name, "--socket", g.Path("control.sock"),
-		"--state-dir", g.Path("state"), "--runtime-dir", g.Path("run")}, args...)
-	g.daemon = exec.CommandContext(ctx, filepath.Join(g.Bin, "parleyd"), all...)
+	all := slices.Concat(g.Wrap, []string{filepath.Join(g.Bin, "parleyd"), "--config", g.Path("parley.hcl"), "--name", g.Name,
+		"--socket", g.Path("control.sock"), "--state-dir", g.Path("state"), "--runtime-dir", g.Path("run")}, args)
+	g.daemon = exec.CommandContext(ctx, all[0], all[1:]...)
 	g.daemon.Stdout, g.daemon.Stderr = log, log
 	g.daemon.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // Ctrl-C reaches us alone; we take down in order
 	if err := g.NS.Start(g.daemon); err != nil {
@@ -128,6 +129,17 @@ func (g *Gateway) Stop() error {
 		return err
 	case <-time.After(stopBudget):
 		return fmt.Errorf("lab: parleyd of %s did not end within %v", g.Name, stopBudget)
+	}
+}
+
+// WaitEnd waits until the daemon ended by itself.
+func (g *Gateway) WaitEnd(ctx context.Context) error {
+	select {
+	case err := <-g.ended:
+		g.daemon = nil
+		return err
+	case <-ctx.Done():
+		return fmt.Errorf("lab: parleyd of %s still runs: %w", g.Name, ctx.Err())
 	}
 }
 

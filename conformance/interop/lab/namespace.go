@@ -4,10 +4,14 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"runtime"
+	"strconv"
+	"strings"
 
 	"github.com/vishvananda/netlink"
 	"github.com/vishvananda/netns"
+	"golang.org/x/sys/unix"
 )
 
 // Namespace is a network namespace without a name in the file system: it lives as long as somebody holds it.
@@ -76,6 +80,29 @@ func (ns *Namespace) Run(cmd *exec.Cmd) error {
 		return err
 	}
 	return cmd.Wait()
+}
+
+// Processes lists the processes whose main thread is in the namespace.
+func (ns *Namespace) Processes() ([]int, error) {
+	var own unix.Stat_t
+	if err := unix.Fstat(int(ns.handle), &own); err != nil {
+		return nil, err
+	}
+	links, err := filepath.Glob("/proc/[0-9]*/ns/net")
+	if err != nil {
+		return nil, err
+	}
+	var pids []int
+	for _, link := range links {
+		var other unix.Stat_t
+		if unix.Stat(link, &other) != nil || other.Ino != own.Ino || other.Dev != own.Dev { // or it has just ended
+			continue
+		}
+		if pid, err := strconv.Atoi(strings.Split(link, "/")[2]); err == nil {
+			pids = append(pids, pid)
+		}
+	}
+	return pids, nil
 }
 
 // Close lets go of the namespace; the kernel removes it with the last process in it.
