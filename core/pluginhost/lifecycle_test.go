@@ -373,7 +373,7 @@ func TestAPluginGetsNothingThatItIsNotGiven(t *testing.T) {
 	e.Env, e.Files = map[string]string{"GIVEN": "yes"}, map[string]*os.File{"natt4": given}
 	w := started(t, quick, e)
 	secret := string(w.do(doReport).Result.(machine.KEResponded).Secret)
-	for _, want := range []string{"GIVEN=yes", "PARLEY_FILES=natt4:", "NoNewPrivs:\t1", "CapEff:\t0000000000000000", "CapPrm:\t0000000000000000", "CapBnd:\t0000000000000000"} {
+	for _, want := range []string{"GIVEN=yes", "PARLEY_FILES=natt4:", "NoNewPrivs:\t1", "Dumpable: 0", "CapEff:\t0000000000000000", "CapPrm:\t0000000000000000", "CapBnd:\t0000000000000000"} {
 		if !strings.Contains(secret, want) && !(os.Getuid() != 0 && strings.HasPrefix(want, "CapBnd")) {
 			t.Errorf("the plugin's report lacks %q:\n%s", want, secret)
 		}
@@ -381,13 +381,28 @@ func TestAPluginGetsNothingThatItIsNotGiven(t *testing.T) {
 	if strings.Contains(secret, "PLUGINHOST_TEST_SECRET") {
 		t.Error("the plugin has the daemon's environment")
 	}
+	if status, err := os.ReadFile("/proc/self/status"); err != nil || bytes.Contains(status, []byte("NoNewPrivs:\t1")) {
+		t.Errorf("the daemon gave up its own privileges: %v", err)
+	}
+}
+
+// Without the SDK, which turns core dumps off itself.
+func TestCoreDumpsAreOffForEveryPlugin(t *testing.T) {
+	t.Parallel()
+	w := started(t, quick, fixture(t, "raw", []string{"ke"}, "raw"))
 	var core unix.Rlimit
 	if err := unix.Prlimit(w.Status()[0].PID, unix.RLIMIT_CORE, nil, &core); err != nil || core.Cur != 0 || core.Max != 0 {
 		t.Errorf("core limit %+v, %v", core, err)
 	}
-	if status, err := os.ReadFile("/proc/self/status"); err != nil || bytes.Contains(status, []byte("NoNewPrivs:\t1")) {
-		t.Errorf("the daemon gave up its own privileges: %v", err)
+}
+
+func TestPrintsDoNotBreakTheHandshake(t *testing.T) {
+	t.Parallel()
+	w := started(t, quick, fixture(t, "ke", []string{"ke"}, "noisy"))
+	if r := w.do(doEcho); r.Err != nil {
+		t.Error(r.Err)
 	}
+	w.await("the print in the log", func() bool { return w.logs.FilterMessage("a print before Main").Len() == 1 })
 }
 
 func TestOnlySABackendsKeepNetworkPrivileges(t *testing.T) {

@@ -18,6 +18,7 @@ import (
 	"go.uber.org/goleak"
 	"go.uber.org/zap"
 	"go.uber.org/zap/zaptest/observer"
+	"golang.org/x/sys/unix"
 
 	"github.com/parley-ike/parley/bus"
 	"github.com/parley-ike/parley/bus/event"
@@ -60,6 +61,14 @@ func pluginMain(mode string, args []string) {
 		serve.Main(info, serve.Cred("empty", store{}))
 	case "auth2":
 		serve.Main(info, serve.Auth("other", authenticator{name: "other"}))
+	case "noisy":
+		fmt.Println("a print before Main")
+		go func() {
+			for range 100 {
+				fmt.Println("a print of a goroutine")
+			}
+		}()
+		serve.Main(info, serve.KE("echo", &echo{}))
 	case "liar":
 		serve.Main(info, serve.KE("liar", &echo{liar: true}), serve.SA("liar", &backend{liar: true}))
 	default:
@@ -150,7 +159,8 @@ func (e *echo) Canary(context.Context) error {
 // report tells how the process was confined.
 func report() secret.Bytes {
 	status, _ := os.ReadFile("/proc/thread-self/status")
-	return secret.Bytes(strings.Join(os.Environ(), "\n") + "\n" + string(status))
+	dumpable, _ := unix.PrctlRetInt(unix.PR_GET_DUMPABLE, 0, 0, 0, 0)
+	return secret.Bytes(strings.Join(os.Environ(), "\n") + "\n" + string(status) + fmt.Sprintln("Dumpable:", dumpable))
 }
 
 type authenticator struct{ name string }

@@ -20,6 +20,7 @@ type rawPlugin struct {
 	plugin.NetRPCUnsupportedPlugin
 	basev1.UnimplementedPluginServer
 	mode string
+	owed *basev1.Frame
 }
 
 func raw(mode string) {
@@ -84,7 +85,10 @@ func (p *rawPlugin) exchange(conn net.Conn) {
 			os.Exit(0)
 		}
 		for _, f := range batch.GetFrames() {
-			if f.GetReply() {
+			if f.GetReply() { // to our own request of "raw-asks": only a refusal makes us answer
+				if f.GetId() == 5 && f.GetError().GetKind() == basev1.Error_REFUSED {
+					_ = carrier.Send(&basev1.Batch{Frames: []*basev1.Frame{p.owed}})
+				}
 				continue
 			}
 			p.answer(conn, carrier, f)
@@ -108,7 +112,8 @@ func (p *rawPlugin) answer(conn net.Conn, carrier link.Carrier, f *basev1.Frame)
 		_, _ = conn.Write([]byte{0, 0, 0, 3, 255, 255, 255})
 	case "raw-mute":
 	case "raw-asks": // a key exchange has no business with credentials
-		send(&basev1.Frame{Id: 5, Op: uint32(basev1.Op_OP_CRED_MAC), Body: []byte("x")}, ok)
+		p.owed = ok
+		send(&basev1.Frame{Id: 5, Op: uint32(basev1.Op_OP_CRED_MAC), Body: []byte("x")})
 	default:
 		send(ok)
 	}

@@ -1,6 +1,8 @@
 package serve
 
 import (
+	"bufio"
+	"bytes"
 	"context"
 	"fmt"
 	"io"
@@ -78,27 +80,33 @@ func (s *Server) process() int {
 		return exitFail
 	}
 	s.files = inherited.files
-	s.ended = func(err error) { exit(err) }
+	s.ended = s.exit
 	if inherited.exchange != nil {
 		s.features = append(s.features, link.FeatureFramed)
-		go func() { exit(s.ServeExchange(context.Background(), link.NewFramed(inherited.exchange))) }()
+		go func() { s.exit(s.ServeExchange(context.Background(), link.NewFramed(inherited.exchange))) }()
 	}
 	serveBase(s)
 	return exitOK
 }
 
 // exit ends the process with its exchange: without the daemon there is nobody to serve.
-func exit(err error) {
-	if err != nil {
+func (s *Server) exit(err error) {
+	if err != nil && !s.drained.Load() {
 		slog.Error("plugin: ending", "error", err.Error())
 		os.Exit(exitFail)
 	}
 	os.Exit(exitOK)
 }
 
-// serveBase performs go-plugin's handshake on the real standard output and serves gRPC until the daemon says stop.
+// serveBase performs go-plugin's handshake and serves gRPC until the daemon says stop. go-plugin prints the handshake to
+// os.Stdout, where the plugin's own goroutines may print at the same time: only the handshake passes.
 func serveBase(s *Server) {
-	os.Stdout = stdoutFile
+	if r, w, err := os.Pipe(); err == nil {
+		os.Stdout = w
+		go passHandshake(r, stdoutFile, stderrFile)
+	} else {
+		os.Stdout = stdoutFile
+	}
 	plugin.Serve(&plugin.ServeConfig{
 		HandshakeConfig: plugin.HandshakeConfig{
 			ProtocolVersion: link.ProtocolVersion, MagicCookieKey: link.CookieKey, MagicCookieValue: link.CookieValue,
@@ -110,6 +118,25 @@ func serveBase(s *Server) {
 		},
 	})
 }
+
+// passHandshake copies go-plugin's handshake line to handshake and every other line to others.
+func passHandshake(r io.Reader, handshake, others io.Writer) {
+	lines := bufio.NewReader(r)
+	for {
+		line, err := lines.ReadBytes('\n')
+		to := others
+		if bytes.HasPrefix(line, handshakePrefix) && bytes.HasSuffix(line, []byte("|grpc|\n")) {
+			to = handshake
+		}
+		_, _ = to.Write(line)
+		if err != nil {
+			return
+		}
+	}
+}
+
+// handshakePrefix begins the handshake line: go-plugin's core protocol and our version.
+var handshakePrefix = fmt.Appendf(nil, "%d|%d|", plugin.CoreProtocolVersion, link.ProtocolVersion)
 
 // goPlugin lets go-plugin register the base service.
 type goPlugin struct {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"sync/atomic"
 	"time"
 
 	"google.golang.org/grpc"
@@ -22,6 +23,7 @@ type Server struct {
 	files    map[string]*os.File
 	features []string
 	ended    func(error) // called when an exchange over gRPC ended; nil: nothing
+	drained  atomic.Bool
 }
 
 type service struct {
@@ -181,6 +183,7 @@ func (v *service) health(ctx context.Context) *basev1.ServiceHealth {
 
 // Drain implements the base service.
 func (s *Server) Drain(ctx context.Context, r *basev1.DrainRequest) (*basev1.DrainResponse, error) {
+	s.drained.Store(true)
 	for _, v := range s.services {
 		if d, ok := v.impl.(Drainer); ok {
 			d.Drain(ctx, r.GetRemove())
