@@ -63,10 +63,13 @@ func inUserNamespace(ctx context.Context) error {
 	}
 	err = cmd.Run()
 	var exit *exec.ExitError
-	if err != nil && !errors.As(err, &exit) {
+	if errors.As(err, &exit) {
+		os.Exit(exit.ExitCode()) // it has said why
+	}
+	if err != nil {
 		return fmt.Errorf("the demonstration makes network namespaces; run it as root, or allow user namespaces (sysctl kernel.unprivileged_userns_clone=1, user.max_user_namespaces > 0): %w", err)
 	}
-	return err
+	return nil
 }
 
 func onTerminal() bool {

@@ -28,6 +28,9 @@ const (
 
 // Run performs the demonstration.
 func Run(ctx context.Context, c Config) (err error) {
+	if err := lab.Possible(); err != nil {
+		return err
+	}
 	dir, err := os.MkdirTemp("", "parley-demo-")
 	if err != nil {
 		return err

@@ -171,15 +171,16 @@ func Join(a, b *Namespace, link string) error {
 	return nil
 }
 
-// Possible reports why network namespaces cannot be made here, nil when they can.
+// Possible reports why namespaces with tunnels cannot be made here, nil when they can.
 func Possible() error {
 	ns, err := NewNamespace("probe")
 	if err != nil {
 		return err
 	}
 	ns.Close()
-	if _, err := os.Stat("/dev/net/tun"); err != nil {
-		return fmt.Errorf("lab: no TUN device: %w (load the kernel's tun module)", err)
+	tun, err := os.OpenFile("/dev/net/tun", os.O_RDWR, 0)
+	if err != nil {
+		return fmt.Errorf("lab: no TUN device: %w (load the kernel's tun module; without root, /dev/net/tun must be open to all)", err)
 	}
-	return nil
+	return tun.Close()
 }
