@@ -75,3 +75,13 @@ func TestACallContextEndsThreeWays(t *testing.T) {
 		c.end()
 	}
 }
+
+func TestOnlyTheHandshakePasses(t *testing.T) {
+	t.Parallel()
+	var handshake, others bytes.Buffer
+	in := "hello\n1|1|unix|/s/plugin1|grpc|\n1|2|x\nbye"
+	passHandshake(strings.NewReader(in), &handshake, &others)
+	if handshake.String() != "1|1|unix|/s/plugin1|grpc|\n" || others.String() != "hello\n1|2|x\nbye" {
+		t.Errorf("handshake %q, others %q", handshake.String(), others.String())
+	}
+}

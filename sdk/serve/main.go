@@ -125,7 +125,7 @@ func passHandshake(r io.Reader, handshake, others io.Writer) {
 	for {
 		line, err := lines.ReadBytes('\n')
 		to := others
-		if bytes.HasPrefix(line, handshakePrefix) && bytes.HasSuffix(line, []byte("|grpc|\n")) {
+		if bytes.HasPrefix(line, handshakePrefix) && bytes.Contains(line, []byte("|grpc|")) {
 			to = handshake
 		}
 		_, _ = to.Write(line)
