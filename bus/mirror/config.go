@@ -55,6 +55,8 @@ type Config struct {
 
 	Bus *bus.Bus
 	Log *zap.Logger // nil: none
+
+	ring int // tests make it small
 }
 
 // TLS names PEM files for a connection to an external server. All empty: what the URL's scheme says, with the system's roots.
@@ -94,6 +96,7 @@ func (c *Config) complete() error {
 	c.MaxBytes = orDefault(c.MaxBytes, DefaultMaxBytes)
 	c.MaxAge = orDefault(c.MaxAge, DefaultMaxAge)
 	c.Outbox = orDefault(c.Outbox, DefaultOutbox)
+	c.ring = orDefault(c.ring, RingSize)
 	switch c.Mode {
 	case Embedded:
 		c.Stream = orDefault(c.Stream, defaultEmbedded)

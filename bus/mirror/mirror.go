@@ -92,7 +92,7 @@ func (m *Mirror) assemble() (err error) {
 }
 
 func (m *Mirror) launch() {
-	m.writer.subscribe(m.config.Bus)
+	m.writer.subscribe(m.config.Bus, m.config.ring)
 	_ = m.link.ensure(false) // so that Conn works at once; the publisher tries again and tells of a failure
 	ctx, cancel := context.WithCancel(context.Background())
 	m.cancel = cancel

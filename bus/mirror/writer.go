@@ -34,8 +34,8 @@ type writer struct {
 }
 
 // subscribe uses the filter to count: what the writer has in hand is in no queue.
-func (w *writer) subscribe(b *bus.Bus) {
-	w.sub = b.Subscribe(ringName, bus.DropOldest(RingSize), func(event.Record) bool {
+func (w *writer) subscribe(b *bus.Bus, ring int) {
+	w.sub = b.Subscribe(ringName, bus.DropOldest(ring), func(event.Record) bool {
 		w.offered.Add(1)
 		return true
 	})
