@@ -25,6 +25,7 @@ import (
 const (
 	envGateway = "PARLEY_BENCH_GATEWAY" // a Setup in JSON
 	envPlugin  = "PARLEY_BENCH_PLUGIN"  // the kind to serve
+	envProfile = "PARLEY_BENCH_PROFILE" // where a plugin writes its CPU profile
 )
 
 // Main serves as a gateway or a plugin when the process was started for that, and then does not return. Call it first.

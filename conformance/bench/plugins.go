@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime/pprof"
+	"time"
 
 	"github.com/parley-ike/parley/bus"
 	"github.com/parley-ike/parley/conformance/linked"
@@ -27,6 +29,11 @@ var kinds = []string{"ke", "auth", "cred", "sa"}
 
 // servePlugin is a plugin process.
 func servePlugin(kind string) {
+	if path := os.Getenv(envProfile); path != "" {
+		if err := profileFor(path, pluginProfile); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+		}
+	}
 	switch kind {
 	case "ke":
 		serve.Main(serve.KE("curve", curve.New()), serve.KE("ecp", ecp.New()), serve.KE("modp", modp.New()))
@@ -42,6 +49,19 @@ func servePlugin(kind string) {
 	case "sa":
 		serve.Main(serve.SA("memory", memory.New(memory.Config{})))
 	}
+}
+
+// pluginProfile is how long a plugin is profiled, from its start: it does not learn of the end of a measurement.
+const pluginProfile = 12 * time.Second
+
+// profileFor writes a CPU profile of our process.
+func profileFor(path string, d time.Duration) error {
+	f, err := os.Create(path)
+	if err != nil {
+		return err
+	}
+	time.AfterFunc(d, func() { pprof.StopCPUProfile(); _ = f.Close() })
+	return pprof.StartCPUProfile(f)
 }
 
 // linkPlugins makes the same plugins for the gateway's own process.
@@ -71,6 +91,9 @@ func (s Setup) hostPlugins(ctx context.Context, b *bus.Bus, deliver func([]machi
 	var entries []pluginhost.Entry
 	for _, kind := range kinds {
 		e := pluginhost.Entry{Name: kind, Path: self, Kinds: []string{kind}, Env: map[string]string{envPlugin: kind}}
+		if s.Profile != "" {
+			e.Env[envProfile] = filepath.Join(s.Profile, filepath.Base(s.Dir)+"-"+kind+".pprof")
+		}
 		if kind == "cred" {
 			e.Services = []pluginhost.ServiceConfig{{Kind: kind, Name: "file", JSON: stored}}
 		}
