@@ -60,7 +60,7 @@ func (s *Shard) Return(now time.Time, r machine.Return) {
 	e := s.sas[r.Owner]
 	if e == nil {
 		s.c.Counters.DroppedReplies.Add(1)
-		wipe(r.Reply.Result)
+		machine.Wipe(r.Reply.Result)
 		return
 	}
 	s.c.Counters.Replies.Add(1)
@@ -169,16 +169,4 @@ func (s *Shard) remove(e *sa) {
 	}
 	e.track.End()
 	s.c.Counters.SAs.Add(-1)
-}
-
-// wipe overwrites the secrets of an answer that nobody takes.
-func wipe(r machine.Result) {
-	switch r := r.(type) {
-	case machine.KEInitiated:
-		r.State.Wipe()
-	case machine.KEResponded:
-		r.Secret.Wipe()
-	case machine.KEFinished:
-		r.Secret.Wipe()
-	}
 }

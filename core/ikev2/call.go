@@ -55,7 +55,7 @@ func (s *SA) resume(r machine.Reply) {
 	i := slices.IndexFunc(s.calls, func(c *call) bool { return r.Ticket != 0 && c.ticket == r.Ticket })
 	if i < 0 {
 		s.stale++
-		wipeResult(r.Result)
+		machine.Wipe(r.Result)
 		return
 	}
 	s.settleCall(s.calls[i], r.Result, r.Err)
@@ -116,16 +116,4 @@ func cloneOp(op machine.Op) machine.Op {
 		return op
 	}
 	return op
-}
-
-// wipeResult wipes the secrets of a reply that came too late.
-func wipeResult(r machine.Result) {
-	switch r := r.(type) {
-	case machine.KEInitiated:
-		r.State.Wipe()
-	case machine.KEResponded:
-		r.Secret.Wipe()
-	case machine.KEFinished:
-		r.Secret.Wipe()
-	}
 }

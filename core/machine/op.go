@@ -182,3 +182,15 @@ func (AllocatedSPI) result()  {}
 func (Installed) result()     {}
 func (Removed) result()       {}
 func (Usage) result()         {}
+
+// Wipe overwrites the secrets of an answer that nobody takes.
+func Wipe(r Result) {
+	switch r := r.(type) {
+	case KEInitiated:
+		r.State.Wipe()
+	case KEResponded:
+		r.Secret.Wipe()
+	case KEFinished:
+		r.Secret.Wipe()
+	}
+}

@@ -260,7 +260,7 @@ func (n *node) silent(from, to netip.Addr, size int) {
 }
 
 func selector(p netip.Prefix) sa.Selector {
-	return sa.Selector{EndPort: 65535, Start: p.Masked().Addr(), End: last(p)}
+	return sa.Selector{EndPort: 65535, Start: p.Masked().Addr(), End: sa.LastOf(p)}
 }
 
 // tunnel describes one child for both ends.

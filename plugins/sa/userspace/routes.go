@@ -25,36 +25,6 @@ const (
 	fallbackMTU = 1500
 )
 
-// prefixes splits a range of addresses into its fewest prefixes: one for a subnet, at most 254 (IPv6).
-func prefixes(from, to netip.Addr) (out []netip.Prefix) {
-	for {
-		n := from.BitLen()
-		for n > 0 {
-			p := netip.PrefixFrom(from, n-1)
-			if p.Masked().Addr() != from || to.Less(last(p)) {
-				break
-			}
-			n--
-		}
-		p := netip.PrefixFrom(from, n)
-		out = append(out, p)
-		end := last(p)
-		if from = end.Next(); end == to || !from.IsValid() {
-			return out
-		}
-	}
-}
-
-// last returns the last address of a prefix.
-func last(p netip.Prefix) netip.Addr {
-	b := p.Addr().AsSlice()
-	for i := p.Bits(); i < len(b)*8; i++ {
-		b[i/8] |= 0x80 >> (i % 8)
-	}
-	a, _ := netip.AddrFromSlice(b)
-	return a
-}
-
 // halves replaces a default route by its two halves, which win over the machine's own without touching it.
 func halves(p netip.Prefix) []netip.Prefix {
 	if p.Bits() > 0 {
@@ -137,7 +107,7 @@ func (r *router) wanted(children []*child) (peers, inner map[netip.Prefix]netlin
 	for _, c := range children {
 		remotes[c.Remote] = true
 		for i := range c.RemoteTS {
-			for _, p := range prefixes(c.RemoteTS[i].Start, c.RemoteTS[i].End) {
+			for _, p := range c.RemoteTS[i].Prefixes() {
 				for _, h := range halves(p) {
 					inner[h] = r.inner(h, c, own)
 				}

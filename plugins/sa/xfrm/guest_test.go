@@ -163,7 +163,7 @@ func (e *end) start() {
 
 func subnet(text string) sa.Selector {
 	p := netip.MustParsePrefix(text)
-	return sa.Selector{EndPort: 65535, Start: p.Addr(), End: last(p)}
+	return sa.Selector{EndPort: 65535, Start: p.Addr(), End: sa.LastOf(p)}
 }
 
 type suite struct{ encr, bits, integ uint16 }

@@ -48,8 +48,8 @@ func policies(c *sa.Child) ([]traffic, error) {
 			if err != nil {
 				return nil, err
 			}
-			for _, lx := range prefixes(l.Start, l.End) {
-				for _, rx := range prefixes(r.Start, r.End) {
+			for _, lx := range l.Prefixes() {
+				for _, rx := range r.Prefixes() {
 					out = append(out, traffic{lx, rx, max(l.Protocol, r.Protocol), lp, rp})
 				}
 			}
@@ -73,34 +73,6 @@ func port(s *sa.Selector) (uint16, error) {
 		return s.StartPort, nil
 	}
 	return 0, fmt.Errorf("ports %d to %d of protocol %d in one policy; one port or all: %w", s.StartPort, s.EndPort, s.Protocol, sdk.ErrUnsupported)
-}
-
-// prefixes splits a range of addresses into its fewest prefixes.
-func prefixes(from, to netip.Addr) (out []netip.Prefix) {
-	for {
-		n := from.BitLen()
-		for n > 0 {
-			if p := netip.PrefixFrom(from, n-1); p.Masked().Addr() != from || to.Less(last(p)) {
-				break
-			}
-			n--
-		}
-		p := netip.PrefixFrom(from, n)
-		out = append(out, p)
-		end := last(p)
-		if from = end.Next(); end == to || !from.IsValid() {
-			return out
-		}
-	}
-}
-
-func last(p netip.Prefix) netip.Addr {
-	b := p.Addr().AsSlice()
-	for i := p.Bits(); i < len(b)*8; i++ {
-		b[i/8] |= 0x80 >> (i % 8)
-	}
-	a, _ := netip.AddrFromSlice(b)
-	return a
 }
 
 // priority puts narrow policies before wide ones.
