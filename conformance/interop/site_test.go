@@ -294,3 +294,14 @@ func contains(t *testing.T, text string, parts ...string) {
 		}
 	}
 }
+
+// ended reports whether a list of SAs holds none but such as are over and only repeat their last answer for a while (RFC
+// 7296 section 2.1).
+func ended(list string) bool {
+	for line := range strings.Lines(list) {
+		if strings.TrimSpace(line) != "" && !strings.Contains(line, " closing ") {
+			return false
+		}
+	}
+	return true
+}

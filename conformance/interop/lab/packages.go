@@ -1,6 +1,7 @@
 package lab
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -8,6 +9,8 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
+	"time"
 )
 
 // StrongSwanPackages are Debian's packages of charon with its userspace ESP.
@@ -76,6 +79,19 @@ func (r Root) mergeUsr() error {
 		}
 	}
 	return os.MkdirAll(filepath.Join(string(r), "etc"), 0o755)
+}
+
+// Command runs a program of the unpacked packages: in a mount namespace of its own, with them laid over /usr and /etc.
+func (r Root) Command(ctx context.Context, program string, args ...string) *exec.Cmd {
+	script := `set -e
+mount --make-rprivate /
+for d in usr etc; do mount -t overlay overlay -o lowerdir="$0/$d:/$d" /$d; done
+mount -t tmpfs tmpfs /run
+exec "$@"`
+	cmd := exec.CommandContext(ctx, "unshare", append([]string{"-m", "sh", "-c", script, string(r), program}, args...)...)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	cmd.WaitDelay = time.Second
+	return cmd
 }
 
 func download(dir string, packages []string) ([]string, error) {

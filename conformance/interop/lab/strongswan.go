@@ -51,13 +51,13 @@ swanctl { load = random nonce openssl pem pkcs1 pkcs8 x509 pubkey }
 var swanctlFolders = []string{"x509", "x509ca", "x509ocsp", "x509aa", "x509ac", "x509crl", "pubkey", "private", "rsa", "ecdsa", "pkcs8", "pkcs12", "bliss"}
 
 // StartStrongSwan starts charon in ns with the connections of swanctlConf. dir is its folder, empty and below /tmp or
-// another place outside /usr and /etc.
+// another place outside /usr and /etc. ctx bounds the start; charon runs until Stop.
 func StartStrongSwan(ctx context.Context, ns *Namespace, root Root, dir, swanctlConf string) (*StrongSwan, error) {
 	s := &StrongSwan{Dir: dir, root: root, ended: make(chan error, 1)}
 	if err := s.write(swanctlConf); err != nil {
 		return nil, err
 	}
-	s.daemon = s.command(ctx, "/usr/sbin/charon-systemd")
+	s.daemon = s.command(context.WithoutCancel(ctx), "/usr/sbin/charon-systemd")
 	if err := ns.Start(s.daemon); err != nil {
 		return nil, fmt.Errorf("lab: start charon: %w", err)
 	}
@@ -86,17 +86,9 @@ func (s *StrongSwan) write(swanctlConf string) error {
 	return os.WriteFile(filepath.Join(s.Dir, "swanctl.conf"), []byte(swanctlConf), 0o600)
 }
 
-// command runs a program of the unpacked packages: in a mount namespace of its own, with them laid over /usr and /etc.
 func (s *StrongSwan) command(ctx context.Context, program string, args ...string) *exec.Cmd {
-	script := `set -e
-mount --make-rprivate /
-for d in usr etc; do mount -t overlay overlay -o lowerdir="$0/$d:/$d" /$d; done
-mount -t tmpfs tmpfs /run
-exec "$@"`
-	cmd := exec.CommandContext(ctx, "unshare", append([]string{"-m", "sh", "-c", script, string(s.root), program}, args...)...)
+	cmd := s.root.Command(ctx, program, args...)
 	cmd.Env = append(os.Environ(), "STRONGSWAN_CONF="+filepath.Join(s.Dir, "strongswan.conf"), "SWANCTL_DIR="+s.Dir)
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	cmd.WaitDelay = time.Second
 	return cmd
 }
 
