@@ -41,9 +41,11 @@ const secretKey = "a key for tests only"
 // site is two namespaces on one wire, with a capture on it.
 type site struct {
 	network
-	east, west *lab.Namespace
-	capture    *lab.Capture
-	dir, bin   string
+	east, west       *lab.Namespace
+	eastHop, westHop string      // next hops of the default routes
+	middle           *lab.Middle // nil when the two are on one link
+	capture          *lab.Capture
+	dir, bin         string
 }
 
 // newSite makes a site whose gateways are on one link.
@@ -51,6 +53,30 @@ func newSite(t *testing.T, n network) *site {
 	t.Helper()
 	s := newNamespaces(t, n)
 	must(t, lab.Join(s.east, s.west, "wan"))
+	s.eastHop, s.westHop = s.westWAN, s.eastWAN
+	s.address(t)
+	return s
+}
+
+// routed is the network of a site with a router between the gateways.
+var routed = network{"192.0.2.1", "203.0.113.2", "10.1.0.1", "10.2.0.1"}
+
+// publicAddr is how west sees an east behind a NAT.
+const publicAddr = "203.0.113.1"
+
+// newRoutedSite makes a site with a router between the gateways; with nat it hides east behind publicAddr.
+func newRoutedSite(t *testing.T, nat bool) *site {
+	t.Helper()
+	s := newNamespaces(t, routed)
+	s.eastHop, s.westHop = "192.0.2.254", "203.0.113.254"
+	var public netip.Addr
+	if nat {
+		public, s.westHop = netip.MustParseAddr(publicAddr), publicAddr
+	}
+	var err error
+	s.middle, err = lab.NewMiddle(s.east, s.west, "wan", netip.MustParseAddr(s.eastHop), netip.MustParseAddr(s.westHop), public)
+	must(t, err)
+	t.Cleanup(s.middle.Close)
 	s.address(t)
 	return s
 }
@@ -83,16 +109,13 @@ func (s *site) address(t *testing.T) {
 	must(t, s.west.Addr("wan", host(s.westWAN)))
 	must(t, s.east.Addr("lan", host(s.eastLAN)))
 	must(t, s.west.Addr("lan", host(s.westLAN)))
-	must(t, s.east.DefaultVia(s.gatewayOf(s.westWAN)))
-	must(t, s.west.DefaultVia(s.gatewayOf(s.eastWAN)))
+	must(t, s.east.DefaultVia(s.eastHop))
+	must(t, s.west.DefaultVia(s.westHop))
 	var err error
 	s.capture, err = s.east.NewCapture("wan")
 	must(t, err)
 	t.Cleanup(s.capture.Close)
 }
-
-// gatewayOf is where packets for elsewhere go: the peer, on a common link.
-func (s *site) gatewayOf(peer string) string { return peer }
 
 // host is an address with the prefix length of its link: 24 on the wire, 16 behind a gateway, 64 for IPv6.
 func host(addr string) string {

@@ -2,7 +2,9 @@ package lab
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
+	"io"
 	"sync"
 
 	"golang.org/x/sys/unix"
@@ -28,6 +30,8 @@ type Capture struct {
 	done   chan struct{}
 	mu     sync.Mutex
 	counts Counts
+	record io.Writer // nil: packets are only counted
+	err    error     // of the record
 }
 
 // NewCapture starts to count on a link of the namespace.
@@ -38,15 +42,8 @@ func (ns *Namespace) NewCapture(link string) (*Capture, error) {
 	}
 	c := &Capture{done: make(chan struct{})}
 	err = ns.Do(func() (err error) {
-		all := htons(unix.ETH_P_ALL)
-		if c.fd, err = unix.Socket(unix.AF_PACKET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, int(all)); err != nil {
-			return err
-		}
-		timeout := unix.Timeval{Usec: 100_000} // so that Close is noticed
-		if err := unix.SetsockoptTimeval(c.fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &timeout); err != nil {
-			return err
-		}
-		return unix.Bind(c.fd, &unix.SockaddrLinklayer{Protocol: all, Ifindex: l.Attrs().Index})
+		c.fd, err = packetSocket(unix.ETH_P_ALL, l.Attrs().Index)
+		return err
 	})
 	if err != nil {
 		return nil, fmt.Errorf("lab: capture on %s: %w", link, err)
@@ -73,6 +70,9 @@ func (c *Capture) run() {
 		link, _ := from.(*unix.SockaddrLinklayer)
 		c.mu.Lock()
 		c.counts.add(buf[:n], link != nil && link.Pkttype == unix.PACKET_OUTGOING)
+		if c.record != nil {
+			c.err = errors.Join(c.err, writePacket(c.record, buf[:n]))
+		}
 		c.mu.Unlock()
 	}
 }
@@ -89,6 +89,22 @@ func (c *Capture) Reset() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.counts = Counts{}
+}
+
+// Record writes the packets from now on to w, as a file for tcpdump and tshark.
+func (c *Capture) Record(w io.Writer) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.record = w
+	return writeFileHeader(w)
+}
+
+// StopRecord ends the record and returns what went wrong with it.
+func (c *Capture) StopRecord() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.record = nil
+	return c.err
 }
 
 // Close ends the capture.

@@ -1,6 +1,7 @@
 package lab
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -158,17 +159,15 @@ func (ns *Namespace) stub(name string) (netlink.Link, error) {
 }
 
 // Join connects two namespaces by a veth pair whose ends are named alike on both sides.
-func Join(a, b *Namespace, link string) error {
-	veth := &netlink.Veth{LinkAttrs: netlink.LinkAttrs{Name: link}, PeerName: link, PeerNamespace: netlink.NsFd(int(b.handle))}
+func Join(a, b *Namespace, link string) error { return JoinAs(a, link, b, link) }
+
+// JoinAs connects two namespaces by a veth pair.
+func JoinAs(a *Namespace, linkA string, b *Namespace, linkB string) error {
+	veth := &netlink.Veth{LinkAttrs: netlink.LinkAttrs{Name: linkA}, PeerName: linkB, PeerNamespace: netlink.NsFd(int(b.handle))}
 	if err := a.Links.LinkAdd(veth); err != nil {
 		return fmt.Errorf("lab: join %s and %s: %w", a.Name, b.Name, err)
 	}
-	for _, ns := range []*Namespace{a, b} {
-		if err := ns.up(link); err != nil {
-			return err
-		}
-	}
-	return nil
+	return errors.Join(a.up(linkA), b.up(linkB))
 }
 
 // Possible reports why namespaces with tunnels cannot be made here, nil when they can.
