@@ -38,36 +38,36 @@ type Traffic struct {
 	PacketsOut uint64 `json:"packets_out"`
 }
 
-// IKEInitiated: we sent, or received, the first IKE_SA_INIT of a new IKE SA.
+// IKEInitiated says: we sent, or received, the first IKE_SA_INIT of a new IKE SA.
 type IKEInitiated struct {
 	IKE IKESA `json:"ike"`
 }
 
-// IKEStateChanged: the machine entered another state.
+// IKEStateChanged says: the machine entered another state.
 type IKEStateChanged struct {
 	From string `json:"from"`
 	To   string `json:"to"`
 }
 
-// IKEHalfOpenTimedOut: the SA was not established within the half-open timeout.
+// IKEHalfOpenTimedOut says: the SA was not established within the half-open timeout.
 type IKEHalfOpenTimedOut struct {
 	IKE   IKESA  `json:"ike"`
 	State string `json:"state"` // what it was waiting for
 }
 
-// IKEEstablished: both sides are authenticated.
+// IKEEstablished says: both sides are authenticated.
 type IKEEstablished struct {
 	IKE IKESA `json:"ike"`
 }
 
-// IKEDeleted: an established IKE SA ended in order.
+// IKEDeleted says: an established IKE SA ended in order.
 type IKEDeleted struct {
 	IKE    IKESA  `json:"ike"`
 	By     string `json:"by"`     // "peer", "operator", "liveness", "error"
 	Reason string `json:"reason"` // a sentence
 }
 
-// IKEFailed: an IKE SA ended before it was established, or by an error.
+// IKEFailed says: an IKE SA ended before it was established, or by an error.
 type IKEFailed struct {
 	IKE    IKESA  `json:"ike"`
 	Stage  string `json:"stage"`            // exchange: "IKE_SA_INIT", "IKE_AUTH", ...
@@ -100,12 +100,12 @@ const (
 	CauseReplaced        Cause = "replaced"         // another SA took its place
 )
 
-// ChildEstablished: a child SA is installed at our side and answered for.
+// ChildEstablished says: a child SA is installed at our side and answered for.
 type ChildEstablished struct {
 	Child ChildSA `json:"child"`
 }
 
-// ChildDeleted: a child SA was removed.
+// ChildDeleted says: a child SA was removed.
 type ChildDeleted struct {
 	Child   ChildSA `json:"child"`
 	By      string  `json:"by"`
@@ -113,7 +113,7 @@ type ChildDeleted struct {
 	Traffic Traffic `json:"traffic"`
 }
 
-// ChildFailed: a child SA could not be made; KeptIKE says whether its IKE SA stays (RFC 7296 section 2.21.2).
+// ChildFailed says: a child SA could not be made; KeptIKE says whether its IKE SA stays (RFC 7296 section 2.21.2).
 type ChildFailed struct {
 	Name    string `json:"name"`
 	Cause   Cause  `json:"cause"`
@@ -123,7 +123,7 @@ type ChildFailed struct {
 	KeptIKE bool   `json:"kept_ike"`
 }
 
-// ChildTSMismatch: the traffic selectors had nothing in common.
+// ChildTSMismatch says: the traffic selectors had nothing in common.
 type ChildTSMismatch struct {
 	Name          string   `json:"name"`
 	OurLocal      []string `json:"our_local"`
@@ -132,27 +132,27 @@ type ChildTSMismatch struct {
 	OfferedRemote []string `json:"offered_remote"`
 }
 
-// ChildTSNarrowed: the selectors in use are fewer than were offered (RFC 7296 section 2.9).
+// ChildTSNarrowed says: the selectors in use are fewer than were offered (RFC 7296 section 2.9).
 type ChildTSNarrowed struct {
 	Name     string   `json:"name"`
 	LocalTS  []string `json:"local_ts"`
 	RemoteTS []string `json:"remote_ts"`
 }
 
-// ChildInstallFailed: the SA backend refused or did not answer.
+// ChildInstallFailed says: the SA backend refused or did not answer.
 type ChildInstallFailed struct {
 	Name    string `json:"name"`
 	Backend string `json:"backend"`
 	Reason  string `json:"reason"`
 }
 
-// AuthSucceeded: the peer proved its identity.
+// AuthSucceeded says: the peer proved its identity.
 type AuthSucceeded struct {
 	Method   string `json:"method"` // IANA name
 	RemoteID string `json:"remote_id"`
 }
 
-// AuthFailed: a proof was refused, by us or by the peer.
+// AuthFailed says: a proof was refused, by us or by the peer.
 type AuthFailed struct {
 	Side     string `json:"side"` // whose proof: "local" (the peer refused ours) or "remote"
 	Method   string `json:"method"`
@@ -162,7 +162,7 @@ type AuthFailed struct {
 	Reason   string `json:"reason"`
 }
 
-// ProposalMismatch: no proposal of the peer is acceptable, or the peer accepted none of ours.
+// ProposalMismatch says: no proposal of the peer is acceptable, or the peer accepted none of ours.
 type ProposalMismatch struct {
 	Scope      string            `json:"scope"` // "ike" or "child"
 	By         string            `json:"by"`    // "us": we refused; "peer": the peer refused
@@ -183,38 +183,38 @@ type TransformReport struct {
 	OK                 bool     `json:"ok"`
 }
 
-// SuiteChosen: a proposal was agreed.
+// SuiteChosen says: a proposal was agreed.
 type SuiteChosen struct {
 	Scope string `json:"scope"` // "ike" or "child"
 	Suite string `json:"suite"`
 }
 
-// InvalidKE: the group of the KE payload was not the chosen one; the initiator starts again (RFC 7296 section 1.2).
+// InvalidKE says: the group of the KE payload was not the chosen one; the initiator starts again (RFC 7296 section 1.2).
 type InvalidKE struct {
 	Sent   string `json:"sent"`
 	Wanted string `json:"wanted"`
 	By     string `json:"by"`
 }
 
-// UnsupportedCritical: an unknown payload was marked critical (RFC 7296 section 2.5).
+// UnsupportedCritical says: an unknown payload was marked critical (RFC 7296 section 2.5).
 type UnsupportedCritical struct {
 	Payload uint8 `json:"payload"`
 }
 
-// LivenessTimedOut: an established peer stopped answering.
+// LivenessTimedOut says: an established peer stopped answering.
 type LivenessTimedOut struct {
 	Sent int    `json:"sent"` // packets without an answer
 	For  string `json:"for"`  // duration
 }
 
-// Retransmitted: a request was sent again.
+// Retransmitted says: a request was sent again.
 type Retransmitted struct {
 	Exchange  string `json:"exchange"`
 	MessageID uint32 `json:"message_id"`
 	Attempt   int    `json:"attempt"` // 1: the first repetition
 }
 
-// RetransmitTimedOut: a request was given up.
+// RetransmitTimedOut says: a request was given up.
 type RetransmitTimedOut struct {
 	Exchange  string         `json:"exchange"`
 	MessageID uint32         `json:"message_id"`
@@ -224,50 +224,50 @@ type RetransmitTimedOut struct {
 	Heard     bool           `json:"heard"` // whether the peer ever answered on this SA
 }
 
-// NATDetected: an address was translated on the way (RFC 7296 section 2.23).
+// NATDetected says: an address was translated on the way (RFC 7296 section 2.23).
 type NATDetected struct {
 	Local  bool `json:"local"`  // we are behind a NAT
 	Remote bool `json:"remote"` // the peer is
 }
 
-// NATMappingChanged: an authenticated packet came from another address of a peer behind a NAT.
+// NATMappingChanged says: an authenticated packet came from another address of a peer behind a NAT.
 type NATMappingChanged struct {
 	Old netip.AddrPort `json:"old"`
 	New netip.AddrPort `json:"new"`
 }
 
-// CookieRequested: a peer, or we, asked for a cookie before spending state (RFC 7296 section 2.6).
+// CookieRequested says: a peer, or we, asked for a cookie before spending state (RFC 7296 section 2.6).
 type CookieRequested struct {
 	By string `json:"by"`
 }
 
-// CookieThreshold: the count of half-open SAs crossed the cookie threshold.
+// CookieThreshold says: the count of half-open SAs crossed the cookie threshold.
 type CookieThreshold struct {
 	On       bool `json:"on"`
 	HalfOpen int  `json:"half_open"`
 }
 
-// RateLimited: first packets were dropped before they cost anything; Count since the last such event.
+// RateLimited says: first packets were dropped before they cost anything; Count since the last such event.
 type RateLimited struct {
 	Prefix netip.Prefix `json:"prefix"`
 	Count  uint64       `json:"count"`
 	Reason string       `json:"reason"`
 }
 
-// ParseErrors: malformed datagrams arrived; Count since the last such event of this source prefix.
+// ParseErrors says: malformed datagrams arrived; Count since the last such event of this source prefix.
 type ParseErrors struct {
 	Prefix netip.Prefix `json:"prefix"`
 	Count  uint64       `json:"count"`
 	Reason string       `json:"reason"` // of the last one
 }
 
-// IntegrityFailed: a protected message did not verify; Count since the last such event of the SA.
+// IntegrityFailed says: a protected message did not verify; Count since the last such event of the SA.
 type IntegrityFailed struct {
 	Remote netip.AddrPort `json:"remote"`
 	Count  uint64         `json:"count"`
 }
 
-// NotifyReceived: the peer sent a notify that has no event of its own.
+// NotifyReceived says: the peer sent a notify that has no event of its own.
 type NotifyReceived struct {
 	Exchange string `json:"exchange"`
 	Notify   string `json:"notify"`

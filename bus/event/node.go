@@ -8,56 +8,56 @@ type PluginRef struct {
 	PID     int      `json:"pid,omitempty"`
 }
 
-// PluginStarted: a plugin process passed its handshake and is in use.
+// PluginStarted says: a plugin process passed its handshake and is in use.
 type PluginStarted struct {
 	Plugin PluginRef `json:"plugin"`
 }
 
-// PluginStopped: a plugin process was ended in order.
+// PluginStopped says: a plugin process was ended in order.
 type PluginStopped struct {
 	Plugin PluginRef `json:"plugin"`
 }
 
-// PluginCrashed: a plugin process ended by itself.
+// PluginCrashed says: a plugin process ended by itself.
 type PluginCrashed struct {
 	Plugin   PluginRef `json:"plugin"`
 	Reason   string    `json:"reason"`
 	InFlight int       `json:"in_flight"` // calls that failed with it
 }
 
-// PluginRestarted: a plugin is back after a crash.
+// PluginRestarted says: a plugin is back after a crash.
 type PluginRestarted struct {
 	Plugin   PluginRef `json:"plugin"`
 	Restarts int       `json:"restarts"`
 	After    string    `json:"after"` // duration of the outage
 }
 
-// PluginUnhealthy: a health canary failed or was late.
+// PluginUnhealthy says: a health canary failed or was late.
 type PluginUnhealthy struct {
 	Plugin PluginRef `json:"plugin"`
 	Reason string    `json:"reason"`
 }
 
-// PluginDegraded: a plugin used up its restart budget; it is tried again at long intervals.
+// PluginDegraded says: a plugin used up its restart budget; it is tried again at long intervals.
 type PluginDegraded struct {
 	Plugin PluginRef `json:"plugin"`
 	Reason string    `json:"reason"`
 }
 
-// PluginRejected: a plugin was not started: wrong checksum, wrong version, unreadable, bad configuration.
+// PluginRejected says: a plugin was not started: wrong checksum, wrong version, unreadable, bad configuration.
 type PluginRejected struct {
 	Plugin PluginRef `json:"plugin"`
 	Reason string    `json:"reason"`
 	Remedy string    `json:"remedy"`
 }
 
-// BackendChosen: the SA backend of this daemon, and why it and no other.
+// BackendChosen says: the SA backend of this daemon, and why it and no other.
 type BackendChosen struct {
 	Backend string `json:"backend"`
 	Reason  string `json:"reason"`
 }
 
-// BackendReconciled: the SAs in an SA backend were compared with those the daemon owns.
+// BackendReconciled says: the SAs in an SA backend were compared with those the daemon owns.
 type BackendReconciled struct {
 	Backend     string `json:"backend"`
 	Kept        int    `json:"kept"`
@@ -66,29 +66,29 @@ type BackendReconciled struct {
 	Failed      int    `json:"failed"`
 }
 
-// DaemonStarted: the daemon began to run.
+// DaemonStarted says: the daemon began to run.
 type DaemonStarted struct {
 	Version string `json:"version"`
 	Config  string `json:"config"` // SHA-256 of the configuration
 }
 
-// DaemonReady: sockets are bound and plugins are up.
+// DaemonReady says: sockets are bound and plugins are up.
 type DaemonReady struct {
 	Listen []string `json:"listen"`
 }
 
-// DaemonStopping: the daemon was told to stop.
+// DaemonStopping says: the daemon was told to stop.
 type DaemonStopping struct {
 	Reason string `json:"reason"`
 }
 
-// ConfigRejected: a configuration was refused and nothing changed.
+// ConfigRejected says: a configuration was refused and nothing changed.
 type ConfigRejected struct {
 	Source string `json:"source"`
 	Reason string `json:"reason"`
 }
 
-// ControlRequested: somebody used the control API.
+// ControlRequested says: somebody used the control API.
 type ControlRequested struct {
 	UID    uint32 `json:"uid"`
 	PID    int32  `json:"pid"`
@@ -97,7 +97,7 @@ type ControlRequested struct {
 	Result string `json:"result"`
 }
 
-// StreamGap: events were lost on the way to a subscriber.
+// StreamGap says: events were lost on the way to a subscriber.
 type StreamGap struct {
 	Subscriber string `json:"subscriber"`
 	First      uint64 `json:"first"`
@@ -105,13 +105,13 @@ type StreamGap struct {
 	Count      uint64 `json:"count"`
 }
 
-// MirrorDown: NATS is not reachable; events wait in the outbox.
+// MirrorDown says: NATS is not reachable; events wait in the outbox.
 type MirrorDown struct {
 	URL    string `json:"url"`
 	Reason string `json:"reason"`
 }
 
-// MirrorUp: NATS is reachable again.
+// MirrorUp says: NATS is reachable again.
 type MirrorUp struct {
 	URL string `json:"url"`
 }

@@ -53,7 +53,7 @@ type Child struct {
 // Mode is the IPsec mode (RFC 4301 section 3.2).
 type Mode uint8
 
-// Modes.
+// Tunnel is the only mode yet.
 const Tunnel Mode = 0
 
 // String returns the mode's word in the configuration.
