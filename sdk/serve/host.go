@@ -3,6 +3,7 @@ package serve
 import (
 	"context"
 	"fmt"
+	"math"
 	"time"
 
 	"google.golang.org/protobuf/proto"
@@ -60,13 +61,13 @@ func (h *host) ask(ctx context.Context, op basev1.Op, m proto.Message) ([]byte, 
 	}
 }
 
-// budget is what is left until the context's deadline, 0 for no deadline.
+// budget is what is left until the context's deadline in milliseconds, 0 for no deadline.
 func budget(ctx context.Context) uint32 {
 	deadline, ok := ctx.Deadline()
 	if !ok {
 		return 0
 	}
-	return uint32(max(1, time.Until(deadline).Milliseconds()))
+	return uint32(min(max(1, time.Until(deadline).Milliseconds()), math.MaxUint32))
 }
 
 func (h *host) register(answer chan<- *basev1.Frame) uint64 {

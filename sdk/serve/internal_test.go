@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"log/slog"
+	"math"
 	"strings"
 	"testing"
 	"time"
@@ -83,5 +84,14 @@ func TestOnlyTheHandshakePasses(t *testing.T) {
 	passHandshake(strings.NewReader(in), &handshake, &others)
 	if handshake.String() != "1|1|unix|/s/plugin1|grpc|\n" || others.String() != "hello\n1|2|x\nbye" {
 		t.Errorf("handshake %q, others %q", handshake.String(), others.String())
+	}
+}
+
+func TestABudgetFitsItsField(t *testing.T) {
+	t.Parallel()
+	ctx := &callContext{Context: t.Context(), deadline: time.Now().Add(noBudget)}
+	defer ctx.end()
+	if got := budget(ctx); got != math.MaxUint32 {
+		t.Errorf("a call without a deadline leaves its own calls %d ms", got)
 	}
 }

@@ -169,6 +169,21 @@ func TestTheSenderRefusesWhatItMustNotTake(t *testing.T) {
 	}
 }
 
+func TestFramesWithoutABodyFillTheBacklogToo(t *testing.T) {
+	t.Parallel()
+	a, _ := pipe(t)
+	s := NewSender(a)
+	refusal := &basev1.Frame{Reply: true, Error: &basev1.Error{Text: "no"}}
+	for range MaxBacklog/frameCost + 1 {
+		if err := s.Push(refusal); errors.Is(err, ErrBacklog) {
+			return
+		} else if err != nil {
+			t.Fatal(err)
+		}
+	}
+	t.Error("refusals that nobody reads are queued without a bound")
+}
+
 func TestTheSenderEndsWithItsCarrier(t *testing.T) {
 	t.Parallel()
 	a, _ := pipe(t)

@@ -18,7 +18,7 @@ type Sender struct {
 
 	mu     sync.Mutex
 	queue  []*basev1.Frame
-	bytes  int // of bodies, in queue
+	bytes  int // that the frames in queue cost
 	closed bool
 }
 
@@ -32,7 +32,7 @@ func (s *Sender) Push(frames ...*basev1.Frame) error {
 		if len(f.GetBody()) > MaxBody {
 			return fmt.Errorf("%w: body of %d octets, limit %d", ErrTooLarge, len(f.GetBody()), MaxBody)
 		}
-		size += len(f.GetBody())
+		size += cost(f)
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -46,6 +46,12 @@ func (s *Sender) Push(frames ...*basev1.Frame) error {
 	s.signal()
 	return nil
 }
+
+// frameCost is what a frame without a body costs. Refusals have none: without it, a plugin that asks for what it is refused
+// and reads no answer would fill the daemon's memory.
+const frameCost = 256
+
+func cost(f *basev1.Frame) int { return frameCost + len(f.GetBody()) + len(f.GetError().GetText()) }
 
 func (s *Sender) signal() {
 	select {
