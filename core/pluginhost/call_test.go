@@ -12,6 +12,7 @@ import (
 
 	"github.com/parley-ike/parley/bus/event"
 	"github.com/parley-ike/parley/core/machine"
+	basev1 "github.com/parley-ike/parley/sdk/proto/parley/plugin/base/v1"
 )
 
 // carriers runs a test over both carriers.
@@ -283,5 +284,23 @@ func TestACallWhoseDeadlinePassedIsNotMade(t *testing.T) {
 	w.Submit([]machine.Request{r})
 	if got := w.reply(1); got.Err == nil || got.Err.Kind != machine.Unavailable {
 		t.Errorf("got %+v", got)
+	}
+}
+
+// A store that answers late must not keep its asker's place for ever.
+func TestALateReplyToACallOfOurOwnEndsItOnce(t *testing.T) {
+	t.Parallel()
+	s := newSession("cred", 4, nil)
+	var answers []*machine.CallError
+	s.pending[1] = &call{by: time.Now().Add(-time.Millisecond), done: func(f *basev1.Frame, err *machine.CallError) {
+		if f != nil {
+			t.Error("the late reply was delivered")
+		}
+		answers = append(answers, err)
+	}}
+	s.receive([]*basev1.Frame{{Id: 1, Reply: true, Body: []byte("late")}, {Id: 1, Reply: true}})
+	s.sweep()
+	if len(answers) != 1 || answers[0] == nil || answers[0].Kind != machine.Unavailable {
+		t.Errorf("answers %v", answers)
 	}
 }

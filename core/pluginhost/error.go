@@ -24,16 +24,21 @@ const maxText = 512 // of a plugin, in errors, events and status
 
 // clean bounds text that a plugin chose and keeps it on one line.
 func clean(text string) string {
-	text = strings.Map(func(r rune) rune {
+	text = oneLine(text)
+	if len(text) > maxText {
+		text = strings.ToValidUTF8(text[:maxText], "") + "..."
+	}
+	return text
+}
+
+// oneLine replaces what could forge a line of a log or control a terminal.
+func oneLine(text string) string {
+	return strings.Map(func(r rune) rune {
 		if unicode.IsControl(r) || r == unicode.ReplacementChar {
 			return ' '
 		}
 		return r
 	}, text)
-	if len(text) > maxText {
-		text = strings.ToValidUTF8(text[:maxText], "") + "..."
-	}
-	return text
 }
 
 var errorKinds = map[basev1.Error_Kind]machine.ErrorKind{

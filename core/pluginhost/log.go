@@ -85,10 +85,10 @@ func (l *logPump) record(line []byte) bool {
 	var fields []zap.Field
 	for key, value := range values {
 		if !strings.HasPrefix(key, "@") && len(fields) < maxLogFields {
-			fields = append(fields, zap.Any(key, value))
+			fields = append(fields, zap.Any(oneLine(key), value))
 		}
 	}
-	l.log.Log(zapLevel(level), message, fields...)
+	l.log.Log(zapLevel(level), oneLine(message), fields...)
 	return true
 }
 
@@ -115,7 +115,7 @@ func (l *logPump) plain(line string, cut bool) {
 	if crashing {
 		level = zap.ErrorLevel
 	}
-	l.log.Log(level, line, zap.String("from", "standard error"), zap.Bool("cut", cut))
+	l.log.Log(level, oneLine(line), zap.String("from", "standard error"), zap.Bool("cut", cut))
 }
 
 // lastWords is the first line of a crash of the Go runtime, "" when there was none.

@@ -24,11 +24,13 @@ func TestLogLinesKeepLevelAndFieldsAndAreBounded(t *testing.T) {
 	fmt.Fprintln(w, `{"no":"message"}`)
 	fmt.Fprintln(w, strings.Repeat("x", 3*maxLogLine))
 	fmt.Fprintln(w, "after the long line")
+	fmt.Fprintln(w, `{"@level":"info","@message":"one\nERROR forged \u001b[2J"}`)
+	fmt.Fprintln(w, "bell \a and \x1b[31m")
 	fmt.Fprint(w, "panic: no end of line")
 	_ = w.Close()
 	<-pump.done
 	all := logs.All()
-	if len(all) != 5 {
+	if len(all) != 7 {
 		t.Fatalf("%d entries: %+v", len(all), all)
 	}
 	if all[0].Level != zap.WarnLevel || all[0].Message != "slot is slow" || all[0].ContextMap()["slot"] != 7.0 {
@@ -40,8 +42,11 @@ func TestLogLinesKeepLevelAndFieldsAndAreBounded(t *testing.T) {
 	if len(all[2].Message) != maxLogLine || all[2].ContextMap()["cut"] != true || all[3].Message != "after the long line" {
 		t.Errorf("long line: %d octets, cut %v, then %q", len(all[2].Message), all[2].ContextMap()["cut"], all[3].Message)
 	}
-	if all[4].Level != zap.ErrorLevel || pump.lastWords() != "panic: no end of line" {
-		t.Errorf("panic %+v, last words %q", all[4], pump.lastWords())
+	if all[4].Message != "one ERROR forged  [2J" || all[5].Message != "bell   and  [31m" {
+		t.Errorf("control characters reach the log: %q, %q", all[4].Message, all[5].Message)
+	}
+	if all[6].Level != zap.ErrorLevel || pump.lastWords() != "panic: no end of line" {
+		t.Errorf("panic %+v, last words %q", all[6], pump.lastWords())
 	}
 }
 

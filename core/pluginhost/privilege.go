@@ -39,23 +39,17 @@ func (e *Entry) capabilities() ([]uintptr, error) {
 	return out, nil
 }
 
-// confine takes from the calling thread, for good, what a child of it could inherit beyond keep. A daemon that may not
-// shrink its bounding set has nothing in it to gain from, because no_new_privs is set first.
-func confine(keep []uintptr) error {
+// confine takes from the calling thread, for good, what a child of it could inherit beyond keep. With change, the child is
+// to be another user, which the thread must stay able to do; the kernel takes what is left when the user changes.
+//
+// A daemon without CAP_SETPCAP cannot shrink its bounding set. Its child gains nothing from that set, because no_new_privs
+// is set first, and has no more than the thread, whose own capabilities are taken away as well.
+func confine(keep []uintptr, change bool) error {
 	if err := unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); err != nil {
 		return fmt.Errorf("no_new_privs: %w", err)
 	}
-	for c := uintptr(0); c <= unix.CAP_LAST_CAP; c++ {
-		if slices.Contains(keep, c) {
-			continue
-		}
-		err := unix.Prctl(unix.PR_CAPBSET_DROP, c, 0, 0, 0)
-		if errors.Is(err, unix.EPERM) {
-			break
-		}
-		if err != nil && !errors.Is(err, unix.EINVAL) { // EINVAL: the kernel does not know this one
-			return fmt.Errorf("dropping capability %d: %w", c, err)
-		}
+	if err := shrinkBoundingSet(keep); err != nil {
+		return err
 	}
 	if err := unix.Prctl(unix.PR_CAP_AMBIENT, unix.PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0); err != nil {
 		return fmt.Errorf("clearing ambient capabilities: %w", err)
@@ -64,8 +58,39 @@ func confine(keep []uintptr) error {
 	if err != nil {
 		return err
 	}
-	data[0].Inheritable, data[1].Inheritable = 0, 0
+	allowed := capabilitySets(keep)
+	for i := range data {
+		data[i].Inheritable = 0
+		if !change {
+			data[i].Permitted &= allowed[i]
+			data[i].Effective &= allowed[i]
+		}
+	}
 	return unix.Capset(&header, &data[0])
+}
+
+func shrinkBoundingSet(keep []uintptr) error {
+	for c := uintptr(0); c <= unix.CAP_LAST_CAP; c++ {
+		if slices.Contains(keep, c) {
+			continue
+		}
+		err := unix.Prctl(unix.PR_CAPBSET_DROP, c, 0, 0, 0)
+		if errors.Is(err, unix.EPERM) {
+			return nil
+		}
+		if err != nil && !errors.Is(err, unix.EINVAL) { // EINVAL: the kernel does not know this one
+			return fmt.Errorf("dropping capability %d: %w", c, err)
+		}
+	}
+	return nil
+}
+
+// capabilitySets has a bit for each capability, as in the words of CapUserData.
+func capabilitySets(list []uintptr) (words [2]uint32) {
+	for _, c := range list {
+		words[c/32] |= 1 << (c % 32)
+	}
+	return words
 }
 
 func threadCapabilities() (unix.CapUserHeader, [2]unix.CapUserData, error) {

@@ -90,7 +90,7 @@ func onOwnThread(f func()) {
 // run starts the child from the calling thread, which gives up its own privileges first and waits as long as the child
 // lives: the child's death signal is tied to the thread that forked it.
 func (p *process) run(started chan<- error) {
-	err := confine(p.keep)
+	err := confine(p.keep, p.cmd.SysProcAttr != nil && p.cmd.SysProcAttr.Credential != nil)
 	if err == nil {
 		err = p.cmd.Start()
 	}
@@ -98,12 +98,20 @@ func (p *process) run(started chan<- error) {
 		started <- err
 		return
 	}
-	// The limits of a process are no thread's, so this one can only be set from outside.
-	_ = unix.Prlimit(p.cmd.Process.Pid, unix.RLIMIT_CORE, &unix.Rlimit{}, nil)
+	noCore(p.cmd.Process.Pid)
 	p.began(p.cmd.Process.Pid)
 	started <- nil
 	p.waitErr = p.cmd.Wait()
 	close(p.exited)
+}
+
+// noCore turns core dumps of a process off, from outside, since the limits of a process are no thread's. A program that the
+// kernel pipes cores to gets them with a limit of 0 as well, but not with 1, which is below the smallest file, too
+// (core(5) and the kernel's vfs_coredump); 1 cannot be had where the limit is 0 already.
+func noCore(pid int) {
+	if unix.Prlimit(pid, unix.RLIMIT_CORE, &unix.Rlimit{Cur: 1, Max: 1}, nil) != nil {
+		_ = unix.Prlimit(pid, unix.RLIMIT_CORE, &unix.Rlimit{}, nil)
+	}
 }
 
 // maxHandshake bounds the first line: go-plugin's has some 60 octets, with a certificate 2000.

@@ -141,6 +141,9 @@ func (s *session) receive(frames []*basev1.Frame) {
 		case c == nil || now.After(c.by):
 			s.stats.late.Add(1) // cancelled, too late, twice, or never asked
 			clear(f.Body)
+			if c != nil {
+				s.unanswered(c)
+			}
 		case c.done != nil:
 			s.completed(c, f.GetError() != nil, now)
 			c.done(f, nil)
@@ -257,11 +260,16 @@ func (s *session) sweep() {
 	}
 	s.mu.Unlock()
 	for _, c := range silent {
-		s.stats.unanswered.Add(1)
-		s.stats.errors.Add(1)
-		if c.done != nil {
-			c.done(nil, failure(machine.Unavailable, "plugin %s did not answer in time", s.name))
-		}
+		s.unanswered(c)
+	}
+}
+
+// unanswered ends a call whose deadline has passed. Our own are told; machines find out themselves.
+func (s *session) unanswered(c *call) {
+	s.stats.unanswered.Add(1)
+	s.stats.errors.Add(1)
+	if c.done != nil {
+		c.done(nil, failure(machine.Unavailable, "plugin %s did not answer in time", s.name))
 	}
 }
 
