@@ -10,7 +10,8 @@ type Limits struct {
 	// SourceCookieThreshold is the same for the half-open SAs of one source. 20: a lone peer needs one, a NAT with many
 	// behind it some.
 	SourceCookieThreshold int
-	// MaxHalfOpen is the number of half-open SAs above which even a good cookie does not help. 10 000: about 50 MB.
+	// MaxHalfOpen is the number of half-open SAs above which even a good cookie does not help. 10 000: about 50 MB, and
+	// 80 MB more when each first message is as long as ikev2 takes them.
 	MaxHalfOpen int
 	// SourceMaxHalfOpen is the same for one source. 500: a large NAT after a power failure. Only sources that answer at
 	// their address can get beyond SourceCookieThreshold, so that nobody can use up what belongs to another.

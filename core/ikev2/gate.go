@@ -17,6 +17,9 @@ import (
 const (
 	// maxCookie is the longest cookie in octets (RFC 7296 section 2.6).
 	maxCookie = 64
+	// maxInit bounds the first message in octets, because a half-open SA keeps it for AUTH. RFC 7296 section 2 wants 3000;
+	// the largest key exchange value that peers send here, ML-KEM-1024, has 1568.
+	maxInit = 8192
 	// maxInitPayloads bounds how far InspectInit walks: a first request has SA, KE, Ni, a cookie, and some dozens of
 	// notifies and vendor IDs at most.
 	maxInitPayloads = 64
@@ -36,7 +39,7 @@ type Init struct {
 // over, so that a packet that passes may still be malformed. It allocates nothing and its errors wrap ErrNotInit.
 func InspectInit(packet []byte) (Init, error) {
 	h, err := wire.ParseHeader(packet)
-	if err != nil || !beginsSA(h) || uint64(h.Length) != uint64(len(packet)) {
+	if err != nil || !beginsSA(h) || uint64(h.Length) != uint64(len(packet)) || len(packet) > maxInit {
 		return Init{}, ErrNotInit
 	}
 	in := Init{InitiatorSPI: h.InitiatorSPI}
@@ -84,11 +87,12 @@ func cookieOf(notify []byte) []byte {
 }
 
 // cookie returns <version> | MAC(Ni | IPi | SPIi) with the secret as key, as RFC 7296 section 2.6 suggests. The port is
-// left out, because a NAT may change it between two packets.
+// left out, because a NAT may change it between two packets. An address takes 16 octets, so that no nonce and address
+// look like another nonce and another address.
 func cookie(key secret.Bytes, version uint8, in Init, remote netip.Addr) []byte {
-	mac := hmac.New(sha256.New, key)
+	mac, ip := hmac.New(sha256.New, key), remote.As16()
 	mac.Write(in.Nonce)
-	mac.Write(remote.Unmap().AsSlice())
+	mac.Write(ip[:])
 	mac.Write(binary.BigEndian.AppendUint64(nil, in.InitiatorSPI))
 	return mac.Sum([]byte{version})
 }

@@ -78,6 +78,35 @@ func TestACookieIsGoodForItsRequestAddressAndSecretOnly(t *testing.T) {
 	}
 }
 
+// An attacker who may choose the end of his IPv6 address gets no cookie for an IPv4 address that is not his.
+func TestACookieForOneAddressFamilyIsNoneForTheOther(t *testing.T) {
+	t.Parallel()
+	key := secret.Bytes("key of today")
+	six := netip.MustParseAddrPort("[2001:db8::192.0.2.1]:500")
+	nonce := bytes.Repeat([]byte{9}, 32)
+	c := cookieOfReply(t, CookieReply(key, 3, Init{InitiatorSPI: 5, Nonce: nonce}, six))
+	prefix := six.Addr().As16()
+	forged := Init{InitiatorSPI: 5, Nonce: append(nonce, prefix[:12]...), Cookie: c}
+	if VerifyCookie(key, 3, forged, gatePeer) {
+		t.Error("it is good for 192.0.2.1 as well")
+	}
+}
+
+// RFC7296-2-1, -2: messages of 3000 octets and more are taken; what a half-open SA keeps is bounded all the same.
+func TestFirstRequestsOfAllUsualSizesAreTaken(t *testing.T) {
+	t.Parallel()
+	empty := len(firstRequest(wire2.VendorID{}))
+	for _, tt := range []struct {
+		octets int
+		taken  bool
+	}{{1280, true}, {3000, true}, {maxInit, true}, {maxInit + 1, false}} {
+		b := firstRequest(wire2.VendorID{Data: make([]byte, tt.octets-empty)})
+		if _, err := InspectInit(b); len(b) != tt.octets || (err == nil) != tt.taken {
+			t.Errorf("%d octets: %v", len(b), err)
+		}
+	}
+}
+
 func TestInspectInitTakesFirstRequestsOnly(t *testing.T) {
 	t.Parallel()
 	good := firstRequest()

@@ -63,6 +63,49 @@ func TestAResponderThatMeetsGarbageEndsAtOnce(t *testing.T) {
 }
 
 // wantNotify checks that one unprotected notify was sent, or nothing.
+// Whoever sees the SPIs of an SA can send IKE_SA_INIT messages for it. After the first none of them is due (RFC 7296
+// section 1.2), whatever its message ID: nothing changes, and nothing is answered.
+func TestMessagesInClearChangeNothingAfterTheFirst(t *testing.T) {
+	t.Parallel()
+	for _, to := range []string{"a1", "b1", "half-open b1"} {
+		p := &player{newWorld(t)}
+		p.makeNodes(nil)
+		p.initiate("a", nil)
+		if label, half := strings.CutPrefix(to, "half-open "); half {
+			for p.answerCalls() {
+			}
+			p.deliver(0)
+			p.answerCalls()
+			p.clearText(label, HalfOpen)
+			continue
+		}
+		p.run()
+		p.clearText(to, Established)
+	}
+}
+
+// clearText sends an SA unprotected messages of all kinds that could be for it.
+func (p *player) clearText(label string, want State) {
+	p.t.Helper()
+	h, sent := p.sa(label), len(p.flight)
+	head := wire.Header{InitiatorSPI: h.spii, Major: 2, Exchange: wire2.IKESAInit}
+	if !h.initiator {
+		head.Flags = wire.FlagInitiator
+	}
+	for head.MessageID = range uint32(4) {
+		for _, head.ResponderSPI = range []uint64{0, h.spir} {
+			for range 2 { // request and response
+				head.Flags ^= wire.FlagResponse
+				b := wire2.Message{Header: head, Payloads: []wire2.Payload{wire2.Notify{Kind: wire2.InvalidSyntax}}}.Append(nil)
+				p.step(h, machine.Datagram{Local: h.local, Remote: h.remote, Bytes: b})
+			}
+		}
+	}
+	if h.State() != want || len(p.flight) != sent {
+		p.t.Errorf("%s is %v, want %v; %d answers", label, h.State(), want, len(p.flight)-sent)
+	}
+}
+
 func wantNotify(t *testing.T, sent []datagram, want wire2.NotifyType) {
 	t.Helper()
 	if want == 0 {

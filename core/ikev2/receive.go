@@ -46,8 +46,8 @@ func (s *SA) concerns(h wire.Header) bool {
 		return false
 	case first && s.initiator: // a response before we know the responder's SPI
 		return s.spir == 0
-	case first:
-		return h.ResponderSPI == 0
+	case first: // never a request that is due, which would be opened in clear: at most the first one once more
+		return h.ResponderSPI == 0 && h.MessageID == 0
 	}
 	return h.ResponderSPI == s.spir
 }
