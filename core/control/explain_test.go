@@ -290,6 +290,16 @@ var stories = map[string][]story{
 			event.IKEEstablished{IKE: known(initiated(), west)},
 			event.ChildEstablished{Child: lan()},
 		}}},
+	"up though a later attempt failed": {
+		{uid1, "west", []event.Event{
+			event.IKEInitiated{IKE: initiated()},
+			event.IKEEstablished{IKE: known(initiated(), west)},
+			event.ChildEstablished{Child: lan()},
+		}},
+		{uid2, "west", []event.Event{
+			event.IKEInitiated{IKE: asked()},
+			failedBy("peer", asked(), failSite.auth, event.CauseHalfOpen, "", "192.0.2.2:500 began, but did not go on to IKE_AUTH"),
+		}}},
 	"under_way initiator": {{uid1, "west", []event.Event{
 		event.IKEInitiated{IKE: initiated()},
 		event.IKEStateChanged{From: "preparing", To: "init sent"},

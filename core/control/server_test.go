@@ -17,6 +17,7 @@ import (
 	"go.uber.org/goleak"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/parley-ike/parley/bus"
 	"github.com/parley-ike/parley/bus/event"
@@ -132,9 +133,14 @@ func newWorld(t *testing.T, change func(*control.Config)) *world {
 	return w
 }
 
+// patience ends tests that would wait for ever.
+const patience = 20 * time.Second
+
 func (w *world) up(t *testing.T, req *controlv1.UpRequest) (names []string, v *controlv1.Verdict, err error) {
 	t.Helper()
-	stream, err := w.Up(context.Background(), req)
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	stream, err := w.Up(ctx, req)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -156,7 +162,7 @@ func (w *world) up(t *testing.T, req *controlv1.UpRequest) (names []string, v *c
 // requested waits for the next audit event and returns it in one line.
 func (w *world) requested(t *testing.T) string {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	r, err := w.audit.Next(ctx)
 	if err != nil {
@@ -375,34 +381,44 @@ func TestShowSAFindsByConnectionAndByUID(t *testing.T) {
 func TestEventsJoinPastAndPresentWithoutHoleOrRepetition(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, nil)
-	const total = 600
-	stop := make(chan struct{})
-	go func() {
-		defer close(stop)
-		for i := range total {
-			w.bus.Publish(event.Record{Event: event.PluginStarted{Plugin: event.PluginRef{Name: fmt.Sprint(i)}}})
-			if i%50 == 0 {
-				time.Sleep(time.Millisecond)
-			}
-		}
-	}()
-	time.Sleep(3 * time.Millisecond) // so that some are past and some are not
-	ctx, cancel := context.WithCancel(context.Background())
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
-	stream, err := w.Events(ctx, &controlv1.EventsRequest{Names: []string{"plugin.*"}, Backlog: 2000})
+	var publisher sync.WaitGroup
+	publisher.Go(func() { // all the time, so that some events come between subscribing and looking back
+		for i := 0; ctx.Err() == nil; i++ {
+			w.bus.Publish(event.Record{Event: event.PluginStarted{Plugin: event.PluginRef{Name: fmt.Sprint(i)}}})
+			time.Sleep(20 * time.Microsecond)
+		}
+	})
+	for range 30 {
+		checkJoin(t, w)
+	}
+	cancel()
+	publisher.Wait()
+}
+
+// checkJoin reads some past and some new events and wants their numbers in order.
+func checkJoin(t *testing.T, w *world) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	const past = 20
+	stream, err := w.Events(ctx, &controlv1.EventsRequest{Names: []string{"plugin.*"}, Backlog: past})
 	if err != nil {
 		t.Fatal(err)
 	}
-	for i := range total {
+	before := -1
+	for range 3 * past {
 		e, err := stream.Recv()
 		if err != nil {
 			t.Fatal(err)
 		}
-		if want := fmt.Sprintf("plugin %d runs", i); e.Text != want {
-			t.Fatalf("event %d: got %q, want %q", i, e.Text, want)
+		var n int
+		if _, err := fmt.Sscanf(e.Text, "plugin %d runs", &n); err != nil || before >= 0 && n != before+1 {
+			t.Fatalf("after %d: %q, %v", before, e.Text, err)
 		}
+		before = n
 	}
-	<-stop
 }
 
 func TestEventsAreFiltered(t *testing.T) {
@@ -419,8 +435,13 @@ func TestEventsAreFiltered(t *testing.T) {
 		{&controlv1.EventsRequest{Names: []string{"ike_sa.*", "daemon.ready"}}, "ike_sa.initiated ike_sa.failed daemon.ready"},
 		{&controlv1.EventsRequest{Names: []string{"*retransmit"}, Severity: "debug", Connection: "west"}, "liveness.retransmit liveness.retransmit liveness.retransmit"},
 		{&controlv1.EventsRequest{Connection: "any"}, ""},
+		{&controlv1.EventsRequest{Backlog: 2}, "ike_sa.failed daemon.ready"},
+		{&controlv1.EventsRequest{Since: timestamppb.New(begin.Add(500 * time.Millisecond))}, "ike_sa.failed"},
 	} {
-		tt.req.NoFollow, tt.req.Backlog = true, 100
+		tt.req.NoFollow = true
+		if tt.req.Backlog == 0 && tt.req.Since == nil {
+			tt.req.Backlog = 100
+		}
 		if len(tt.req.Names) == 0 && tt.req.Connection == "" {
 			tt.req.Names = []string{"ike_sa.*", "liveness.*", "daemon.*"} // not who asks
 		}

@@ -282,6 +282,6 @@ func (x *text) earlier() {
 	}
 	x.section("Other attempts")
 	for _, e := range x.e.Earlier {
-		x.prose("  ", "    ", fmt.Sprintf("%s  %s  %s: %s", e.Begun.AsTime().UTC().Format("15:04:05"), e.Role, e.Code, e.Sentence))
+		x.prose("  ", "    ", fmt.Sprintf("%s %s %s: %s", e.Begun.AsTime().UTC().Format("15:04:05"), e.Role, e.Code, e.Sentence))
 	}
 }
