@@ -45,6 +45,7 @@ type Daemon struct {
 	CookieThreshold int           // half-open IKE SAs from which on cookies are asked for (RFC 7296 section 2.6)
 	MaxHalfOpen     int           // half-open IKE SAs from which on first packets are dropped
 	HalfOpenTimeout time.Duration // how long an IKE SA may take to be established
+	PluginHealth    time.Duration // how often a plugin is asked whether it is well; the third failure in a row restarts it
 }
 
 // PSK says where a pre-shared key lies. The key itself is never here.

@@ -18,6 +18,7 @@ const (
 	defaultCookieThreshold = 512
 	defaultMaxHalfOpen     = 32768
 	defaultMaxBytes        = 1 << 30 // events kept by the embedded NATS: some million
+	defaultPluginHealth    = 10 * time.Second
 )
 
 func (l *loader) daemon(s *section) {
@@ -27,7 +28,7 @@ func (l *loader) daemon(s *section) {
 		Port: 500, NATTPort: 4500, // RFC 7296 section 2
 		Listen:          []netip.Addr{netip.IPv4Unspecified(), netip.IPv6Unspecified()},
 		CookieThreshold: defaultCookieThreshold, MaxHalfOpen: defaultMaxHalfOpen,
-		HalfOpenTimeout: policy.DefaultHalfOpen,
+		HalfOpenTimeout: policy.DefaultHalfOpen, PluginHealth: defaultPluginHealth,
 	}
 	if s != nil {
 		d.read(s)
@@ -64,6 +65,7 @@ func (d *Daemon) read(s *section) {
 	integer(s, "cookie_threshold", &d.CookieThreshold, 0, 1<<30)
 	integer(s, "max_half_open", &d.MaxHalfOpen, 1, 1<<30)
 	s.duration("half_open_timeout", &d.HalfOpenTimeout, time.Second)
+	s.duration("plugin_health", &d.PluginHealth, 100*time.Millisecond)
 	s.finish()
 }
 

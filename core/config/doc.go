@@ -4,7 +4,7 @@
 // to that file's folder.
 //
 //	daemon        name, control_socket, journal, state_dir, runtime_dir, log_level, listen, port, natt_port,
-//	              cookie_threshold, max_half_open, half_open_timeout
+//	              cookie_threshold, max_half_open, half_open_timeout, plugin_health
 //	connection X  local { address, identity, auth }, remote { address, identity, auth }, proposals or profile,
 //	              liveness, nat_keepalive, call_budget, force_encap, retransmit { initial, factor, max, tries },
 //	              child Y { local_ts, remote_ts, proposals or profile, mode, start, backend, replay_window }

@@ -52,21 +52,31 @@ type daemon struct {
 	backend event.BackendChosen
 	probed  map[string]pluginhost.Capabilities // SA backends, as they were found at the start
 
+	living  context.Context             // ends first when the daemon ends, and with it what works in the background
 	closers []func(ctx context.Context) // run in reverse order
 }
 
-// Run runs the daemon until ctx is done, then takes it down in order. The error says what could not be started.
+// Run runs the daemon until ctx is done, then takes it down in order; when that is while it starts, too. The error says
+// what could not be started.
 func Run(ctx context.Context, o Options) error {
 	s, err := o.Load()
 	if err != nil {
 		return err
 	}
 	d := &daemon{options: o, config: s, log: o.Log, begin: time.Now(), bus: bus.New()}
+	living, die := context.WithCancel(context.Background())
+	d.living = living
 	defer d.close()
+	defer die()
 	for _, start := range []func(context.Context) error{
-		d.startEvents, d.openSockets, d.startPlugins, d.startEngine, d.startControl, d.startStarter,
+		d.makeFolders, d.startEvents, d.openSockets, d.startPlugins, d.startEngine, d.startControl, d.startStarter,
 	} {
-		if err := start(ctx); err != nil {
+		err := start(ctx)
+		if ctx.Err() != nil {
+			d.log.Info("told to stop while starting", zap.Error(err))
+			return nil
+		}
+		if err != nil {
 			return err
 		}
 	}
@@ -113,6 +123,7 @@ func (d *daemon) startPlugins(ctx context.Context) error {
 	d.host, err = pluginhost.New(pluginhost.Config{
 		Entries: entries, Owner: "parley/" + d.config.Daemon.Name, Node: d.config.Daemon.Name,
 		RuntimeDir: d.config.Daemon.RuntimeDir, Log: d.log, Bus: d.bus, Sink: d.deliver,
+		HealthEvery: d.config.Daemon.PluginHealth, HealthTimeout: d.config.Daemon.PluginHealth / 2,
 	})
 	if err != nil {
 		return err
@@ -125,10 +136,12 @@ func (d *daemon) startPlugins(ctx context.Context) error {
 	})
 	starting, cancel := context.WithTimeout(ctx, pluginStart)
 	defer cancel()
-	if err := d.host.Start(starting); err != nil {
+	if err := d.host.Start(starting); err != nil && ctx.Err() == nil {
 		d.log.Error("not all plugins are up; they are tried again", zap.Error(err))
 	}
-	d.pickBackend(ctx)
+	if ctx.Err() == nil {
+		d.pickBackend(ctx)
+	}
 	return ctx.Err()
 }
 
@@ -141,6 +154,7 @@ func (d *daemon) entries() ([]pluginhost.Entry, error) {
 	if err != nil {
 		return nil, err
 	}
+	d.onClose(func(context.Context) { closeAll(files) }) // a plugin that is started again needs them until then
 	path, err := d.options.pluginPath()
 	if err != nil {
 		return nil, err

@@ -4,8 +4,6 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/hex"
-	"fmt"
-	"os"
 	"path/filepath"
 
 	"go.uber.org/zap"
@@ -19,11 +17,6 @@ import (
 func (d *daemon) startEvents(ctx context.Context) error {
 	c := d.config
 	d.boot = bootID()
-	for _, dir := range []string{c.Daemon.StateDir, c.Daemon.RuntimeDir} {
-		if err := os.MkdirAll(dir, 0o750); err != nil {
-			return fmt.Errorf("parleyd: %w; make it, or name another with --state-dir or --runtime-dir", err)
-		}
-	}
 	d.history = control.NewHistory(d.bus)
 	d.onClose(func(context.Context) { d.history.Close() })
 	m, err := mirror.Start(ctx, mirror.Config{

@@ -1,6 +1,7 @@
 package daemon
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 
@@ -40,10 +41,26 @@ func (o Options) Load() (*config.Snapshot, error) {
 	override(&d.ControlSocket, o.Socket)
 	override(&d.StateDir, o.StateDir)
 	override(&d.Journal, o.Journal)
+	if err := fits(*d); err != nil {
+		return nil, err
+	}
 	if s.NATS.StoreDir == "" || o.StateDir != "" {
 		s.NATS.StoreDir = filepath.Join(d.StateDir, "nats")
 	}
 	return s, nil
+}
+
+// maxRuntimeDir bounds the runtime folder, in octets: the kernel allows 107 for the path of a socket (unix(7)), and those of
+// plugins are up to 40 octets longer.
+const maxRuntimeDir = 107 - 40
+
+// fits finds out early what the kernel would call an invalid argument later.
+func fits(d config.Daemon) error {
+	if n := len(d.RuntimeDir); n > maxRuntimeDir {
+		return fmt.Errorf("parleyd: the runtime folder %s has %d octets, and sockets in it may have paths of %d: name one of at most %d, by runtime_dir or --runtime-dir",
+			d.RuntimeDir, n, 107, maxRuntimeDir)
+	}
+	return nil
 }
 
 func override(field *string, value string) {

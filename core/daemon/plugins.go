@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"os"
 	"slices"
+	"strings"
 
 	"golang.org/x/sys/unix"
 
@@ -60,7 +61,7 @@ func catalogue(s *config.Snapshot, path string, encap map[string]*os.File) ([]pl
 // configured is an entry of the configuration. The configuration of the process goes to the service that has the name of
 // the plugin, or to its only one.
 func configured(p config.Plugin, encap map[string]*os.File) pluginhost.Entry {
-	e := pluginhost.Entry{Name: p.Name, Path: p.Path, SHA256: p.SHA256, Args: p.Args, Kinds: p.Kinds, Privileges: p.Privileges, User: p.User}
+	e := pluginhost.Entry{Name: p.Name, Path: p.Path, SHA256: p.SHA256, Args: p.Args, Kinds: p.Kinds, Privileges: capabilities(p.Privileges), User: p.User}
 	if slices.Contains(p.Kinds, "sa") {
 		e.Files = encap
 	}
@@ -68,6 +69,14 @@ func configured(p config.Plugin, encap map[string]*os.File) pluginhost.Entry {
 		e.Services = []pluginhost.ServiceConfig{{Kind: p.Kinds[0], JSON: p.Config}}
 	}
 	return e
+}
+
+// capabilities gives privileges of the configuration ("net_admin") the names of capabilities(7).
+func capabilities(privileges []string) (all []string) {
+	for _, p := range privileges {
+		all = append(all, "CAP_"+strings.TrimPrefix(strings.ToUpper(p), "CAP_"))
+	}
+	return all
 }
 
 // storedIdentity and storedPSK are the configuration of the cred/file plugin.
@@ -114,6 +123,12 @@ func encapNames(files []*os.File) (map[string]*os.File, error) {
 		named[name] = f
 	}
 	return named, nil
+}
+
+func closeAll(files []*os.File) {
+	for _, f := range files {
+		_ = f.Close()
+	}
 }
 
 func localAddr(f *os.File) (netip.Addr, error) {

@@ -21,17 +21,25 @@ func (d *daemon) pluginReady(kind, name string, restarted bool) {
 	}
 	d.log.Info("SA backend is there", zap.String("backend", name), zap.Bool("restarted", restarted))
 	if d.chosen().Backend == "" { // it could not be started with the daemon
-		d.pickBackend(context.Background())
-		d.engine.SetPolicy(withBackend(d.config.Policy, d.chosen().Backend))
+		d.pickAgain()
 	}
 	d.reconcile(name)
 }
 
+// pickAgain is for a daemon that found no SA backend at its start.
+func (d *daemon) pickAgain() {
+	d.pickBackend(d.living)
+	d.engine.SetPolicy(withBackend(d.config.Policy, d.chosen().Backend))
+}
+
 // reconcile makes a backend hold what the engine owns, and nothing else of ours.
 func (d *daemon) reconcile(backend string) {
-	ctx, cancel := context.WithTimeout(context.Background(), reconcileBudget)
+	ctx, cancel := context.WithTimeout(d.living, reconcileBudget)
 	defer cancel()
 	done, err := d.host.Reconcile(ctx, backend, func() ([]machine.ChildSA, error) { return d.owned(ctx, backend) })
+	if d.living.Err() != nil {
+		return
+	}
 	if err != nil {
 		d.log.Error("an SA backend could not be reconciled; it is tried again", zap.String("backend", backend), zap.Error(err))
 		return
@@ -70,7 +78,10 @@ func (d *daemon) reconcileNowAndThen() {
 
 // reconcileAll begins with what an earlier daemon may have left.
 func (d *daemon) reconcileAll() {
-	ctx, cancel := context.WithTimeout(context.Background(), reconcileBudget)
+	if d.chosen().Backend == "" { // one may have come up before there was an engine to tell
+		d.pickAgain()
+	}
+	ctx, cancel := context.WithTimeout(d.living, reconcileBudget)
 	defer cancel()
 	for name, c := range d.host.Probe(ctx) {
 		if c.Usable {
