@@ -3,6 +3,7 @@ package interop
 import (
 	"context"
 	"flag"
+	"fmt"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -143,6 +144,11 @@ func (s *site) namespace(t *testing.T, name string) *lab.Namespace {
 		}
 		if err != nil || len(left) > 0 {
 			t.Errorf("processes that are left in %s: %v %v", name, left, err)
+			for _, pid := range left {
+				cmdline, _ := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
+				status, _ := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+				t.Logf("%d: %q\n%s", pid, cmdline, status)
+			}
 		}
 	})
 	return ns

@@ -1,0 +1,57 @@
+package interop
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/parley-ike/parley/conformance/interop/lab"
+)
+
+// TestWiresharkUnderstandsOurMessages: the messages of two parleyd, forced to UDP 4500 so that both ports are seen, from the
+// first to the delete.
+func TestWiresharkUnderstandsOurMessages(t *testing.T) {
+	root, err := lab.Unpack("tshark", []string{"tshark"}, os.Stderr)
+	if errors.Is(err, lab.ErrNoPackages) {
+		t.Skipf("SKIPPED, not proven here: no tshark: %v", err)
+	}
+	must(t, err)
+	s := newSite(t, v4in4)
+	east, _ := s.pair(t, "CONNECTION", "force_encap = true")
+	file, err := os.Create(filepath.Join(s.dir, "ike.pcap"))
+	must(t, err)
+	defer file.Close()
+	must(t, s.capture.Record(file))
+	parley(t, east, "up", "west")
+	s.pings(t, 2)
+	parley(t, east, "down", "west")
+	must(t, s.capture.StopRecord())
+	lines := dissect(t, root, file.Name())
+	for _, want := range []string{"34|0x08", "34|0x20", "35|0x08", "35|0x20", "37|0x08", "37|0x20"} { // IKE_SA_INIT, IKE_AUTH, INFORMATIONAL: request and response (RFC 7296 section 3.1)
+		if !slices.ContainsFunc(lines, func(l string) bool { return strings.HasPrefix(l, want+"|") }) {
+			t.Errorf("no message %s in:\n%s", want, strings.Join(lines, "\n"))
+		}
+	}
+	for _, l := range lines {
+		if !strings.HasSuffix(l, "|") {
+			t.Errorf("tshark finds a message malformed: %s", l)
+		}
+	}
+}
+
+// dissect returns exchange type, flags, payload types and complaints of each IKE message in a file.
+func dissect(t *testing.T, root lab.Root, file string) []string {
+	t.Helper()
+	cmd := root.Command(short(t), "/usr/bin/tshark", "-r", file, "-Y", "isakmp", "-T", "fields", "-E", "separator=|",
+		"-e", "isakmp.exchangetype", "-e", "isakmp.flags", "-e", "isakmp.typepayload", "-e", "_ws.malformed")
+	var complaints strings.Builder
+	cmd.Stderr = &complaints
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("tshark: %v\n%s", err, complaints.String())
+	}
+	return strings.Split(strings.TrimSpace(string(out)), "\n")
+}
