@@ -13,7 +13,6 @@ import (
 
 	"github.com/spf13/cobra"
 	"go.uber.org/zap"
-	"golang.org/x/sys/unix"
 
 	"github.com/parley-ike/parley/core/config"
 	"github.com/parley-ike/parley/core/daemon"
@@ -34,8 +33,7 @@ const (
 )
 
 func main() {
-	// A core file would hold keys.
-	_ = unix.Setrlimit(unix.RLIMIT_CORE, &unix.Rlimit{})
+	harden()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	err := command().ExecuteContext(ctx)
