@@ -22,7 +22,7 @@ type group struct {
 	values func() (*bigmod.Modulus, *bigmod.Nat)
 }
 
-// generator is that of every group of RFC 3526.
+// generator is that of every group here.
 var generator = []byte{2}
 
 func newGroup(id uint16, bits, exponent int, prime string, generator []byte) *group {

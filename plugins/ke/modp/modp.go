@@ -12,8 +12,9 @@ import (
 	"github.com/parley-ike/parley/sdk/secret"
 )
 
-// IANA key exchange methods and IKEv1 groups (RFC 3526).
+// IANA key exchange methods and IKEv1 groups (RFC 2409 section 6.2, RFC 3526).
 const (
+	MODP1024 = 2
 	MODP2048 = 14
 	MODP3072 = 15
 	MODP4096 = 16
@@ -22,6 +23,7 @@ const (
 )
 
 var groups = []*group{
+	newGroup(MODP1024, 1024, 256/8, prime1024, generator),
 	newGroup(MODP2048, 2048, 256/8, prime2048, generator),
 	newGroup(MODP3072, 3072, 280/8, prime3072, generator),
 	newGroup(MODP4096, 4096, 328/8, prime4096, generator),

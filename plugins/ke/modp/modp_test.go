@@ -34,8 +34,8 @@ func prime(g *group) *big.Int {
 	return new(big.Int).SetBytes(modulus.Nat().Bytes(modulus))
 }
 
-// RFC 3526 sections 3 to 7: each prime from its formula, and RFC 6989 section 2.1: (p-1)/2 is prime as well.
-func TestThePrimesAreThoseOfRFC3526(t *testing.T) {
+// RFC 2409 section 6.2 and RFC 3526 sections 3 to 7: each prime from its formula, and RFC 6989 section 2.1: (p-1)/2 is prime as well.
+func TestThePrimesAreThoseOfTheRFCs(t *testing.T) {
 	t.Parallel()
 	for _, g := range groups {
 		p := prime(g)
@@ -59,7 +59,7 @@ func TestThePrimesAreThoseOfRFC3526(t *testing.T) {
 // RFC 3526 section 8, RFC 7919 appendix A, SP 800-56A revision 3 appendix D (twice the strength): the larger of them.
 func TestPrivateExponentsAreLongEnoughAndShort(t *testing.T) {
 	t.Parallel()
-	least := map[int]int{2048: 256, 3072: 275, 4096: 325, 6144: 375, 8192: 400}
+	least := map[int]int{1024: 256, 2048: 256, 3072: 275, 4096: 325, 6144: 375, 8192: 400}
 	for _, g := range groups {
 		if bits := 8 * g.exponent; bits < least[g.bits] || bits > least[g.bits]+8 {
 			t.Errorf("MODP-%d: private exponents of %d bits, want %d rounded up to octets", g.bits, bits, least[g.bits])
