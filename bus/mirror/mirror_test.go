@@ -59,8 +59,13 @@ func TestEveryEventReachesASubscriberInOrder(t *testing.T) {
 	if s := m.State(); !s.Connected || s.Published != 1000 || s.Dropped != 0 || s.LastError != "" {
 		t.Errorf("state %+v", s)
 	}
-	ids, _ := stored(t, nc)
+	ids, messages := stored(t, nc)
 	wantRun(t, ids, "gw1/b1/", 1000)
+	for i, msg := range messages[1:] { // else one acknowledgement would not vouch for a burst
+		if got := msg.Headers().Get("Nats-Expected-Last-Msg-Id"); got != ids[i] {
+			t.Fatalf("message %s names %q as its predecessor, want %s", ids[i+1], got, ids[i])
+		}
+	}
 }
 
 func TestTheStoreIsPrivate(t *testing.T) {
