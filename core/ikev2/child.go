@@ -39,12 +39,14 @@ func espOffer(conf *policy.Child, spi uint32) wire2.SA {
 func spiBytes(spi uint32) []byte { return binary.BigEndian.AppendUint32(nil, spi) }
 
 // chooseChild picks child, suite and selectors from the initiator's offer: the first of our children whose selectors
-// overlap and whose proposals fit (RFC 7296 sections 2.7 and 2.9). It returns the payloads that answer the offer.
+// overlap and whose proposals fit (RFC 7296 sections 2.7 and 2.9). Children that take the initiator's first selectors,
+// which may be of the very packet that it wants to send, come before the others. It returns the payloads that answer the
+// offer.
 func (x *authR) chooseChild() (*child, []wire2.Payload, *failure) {
 	s := x.s
 	offer, _ := wire2.Get[wire2.SA](x.packet.Payloads)
 	var mismatch *failure
-	for _, conf := range s.conn.Children {
+	for _, conf := range x.byFirstSelectors() {
 		local, remote := x.narrow(conf)
 		if local == nil || remote == nil {
 			continue
@@ -60,6 +62,22 @@ func (x *authR) chooseChild() (*child, []wire2.Payload, *failure) {
 		mismatch = x.selectorMismatch()
 	}
 	return nil, nil, mismatch
+}
+
+// byFirstSelectors returns our children, those first that select all of the initiator's first selectors: what we answer must
+// include these when policy allows (RFC 7296 section 2.9).
+func (x *authR) byFirstSelectors() []*policy.Child {
+	local, remote := x.offeredSelectors()
+	if len(local) == 0 || len(remote) == 0 {
+		return nil
+	}
+	takes := func(c *policy.Child) int {
+		if within(c.LocalTS, local[:1]) && within(c.RemoteTS, remote[:1]) {
+			return 0
+		}
+		return 1
+	}
+	return slices.SortedStableFunc(slices.Values(x.s.conn.Children), func(a, b *policy.Child) int { return takes(a) - takes(b) })
 }
 
 // narrow returns what we accept of the offered selectors, nil for nothing.
@@ -150,12 +168,13 @@ func (x *authI) acceptChild() (*child, *failure) {
 
 var errReservedSPI = errors.New("ikev2: its SPI is one of 0 to 255, which are reserved (RFC 4303 section 2.1)")
 
-// acceptSelectors returns the selectors of the response, which must lie within ours.
+// acceptSelectors returns the selectors of the response, which must lie within ours, all of them.
 func (x *authI) acceptSelectors() (local, remote []policy.Selector, f *failure) {
 	tsi, _ := wire2.Get[wire2.TSi](x.packet.Payloads)
 	tsr, _ := wire2.Get[wire2.TSr](x.packet.Payloads)
 	local, remote = policy.SelectorsFromWire(tsi.Selectors), policy.SelectorsFromWire(tsr.Selectors)
-	if within(x.conf.LocalTS, local) && within(x.conf.RemoteTS, remote) {
+	readable := len(local) == len(tsi.Selectors) && len(remote) == len(tsr.Selectors)
+	if readable && within(x.conf.LocalTS, local) && within(x.conf.RemoteTS, remote) {
 		return local, remote, nil
 	}
 	x.s.emit(event.ChildTSMismatch{Name: x.conf.Name, OurLocal: selectorStrings(x.conf.LocalTS), OurRemote: selectorStrings(x.conf.RemoteTS),

@@ -106,6 +106,22 @@ func (p *player) clearText(label string, want State) {
 	}
 }
 
+// RFC7296-2.9-2: of several children that overlap, the one with the initiator's first selectors is made.
+func TestTheChildWithTheFirstSelectorsIsMade(t *testing.T) {
+	t.Parallel()
+	p := &player{newWorld(t)}
+	p.makeNodes([]string{"a.local-ts=10.1.0.5,10.0.0.0/8", "a.remote-ts=10.3.0.5,10.0.0.0/8"})
+	b := p.node("b")
+	dmz := *b.conn.Children[0]
+	dmz.Name, dmz.LocalTS = "dmz", p.selectors("10.3.0.0/16")
+	b.conn.Children = append(b.conn.Children, &dmz)
+	p.initiate("a", nil)
+	p.run()
+	if c := b.backend[0x2001]; c.Name != "dmz" || c.LocalTS[0].Start != netip.MustParseAddr("10.3.0.0") {
+		t.Errorf("made %q %v:\n%s", c.Name, c.LocalTS, strings.Join(p.trace, "\n"))
+	}
+}
+
 func wantNotify(t *testing.T, sent []datagram, want wire2.NotifyType) {
 	t.Helper()
 	if want == 0 {

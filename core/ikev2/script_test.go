@@ -379,6 +379,8 @@ func (p *player) payload(word string) wire2.Payload {
 		return wire2.TSi{Selectors: policy.SelectorsToWire(p.selectors(value))}
 	case "tsr":
 		return wire2.TSr{Selectors: policy.SelectorsToWire(p.selectors(value))}
+	case "tsr-odd": // and one of a type that nobody knows
+		return wire2.TSr{Selectors: append(policy.SelectorsToWire(p.selectors(value)), wire2.TrafficSelector{Type: 99})}
 	case "delete":
 		if value == "ike" {
 			return wire2.Delete{Protocol: wire2.ProtoIKE}

@@ -90,8 +90,9 @@ func (s Selector) Contains(other Selector) bool {
 	return ok && both == other
 }
 
-// SelectorsFromWire returns the selectors of a TS payload. Those of an unknown type are left out, as are those whose ends are
-// in the wrong order: they select nothing.
+// SelectorsFromWire returns the selectors of a TS payload. Left out is what selects nothing: selectors of an unknown type,
+// with ends in the wrong order, with ports of no protocol (RFC 7296 section 3.13.1), and with IPv4 addresses in IPv6 form,
+// which no packet has and a kernel may take for IPv4.
 func SelectorsFromWire(all []wire2.TrafficSelector) []Selector {
 	var out []Selector
 	for _, w := range all {
@@ -109,7 +110,8 @@ func selectorFromWire(w wire2.TrafficSelector) (Selector, bool) {
 	s := Selector{Protocol: w.Protocol, StartPort: w.StartPort, EndPort: w.EndPort}
 	s.Start, _ = netip.AddrFromSlice(w.StartAddr)
 	s.End, _ = netip.AddrFromSlice(w.EndAddr)
-	return s, s.valid() && s.Start.Is4() == (w.Type == wire2.TSIPv4AddrRange)
+	return s, s.valid() && s.Start.Is4() == (w.Type == wire2.TSIPv4AddrRange) && !s.Start.Is4In6() && !s.End.Is4In6() &&
+		(s.Protocol != 0 || s.allPorts())
 }
 
 // SelectorsToWire returns the selectors as they are sent.

@@ -267,6 +267,7 @@ func TestSelectorsCrossTheWire(t *testing.T) { // RFC7296-3.13.1-1
 
 func TestSelectorsThatSelectNothingAreLeftOut(t *testing.T) {
 	t.Parallel()
+	mapped := netip.MustParseAddr("10.0.0.1").As16()
 	got := SelectorsFromWire([]wire2.TrafficSelector{
 		{Type: 9, Unknown: []byte{1, 2, 3}},
 		{Type: wire2.TSIPv4AddrRange, EndPort: 65535, StartAddr: []byte{10, 0, 0, 2}, EndAddr: []byte{10, 0, 0, 1}},
@@ -274,6 +275,9 @@ func TestSelectorsThatSelectNothingAreLeftOut(t *testing.T) {
 		{Type: wire2.TSIPv4AddrRange, EndPort: 65535, StartAddr: make([]byte, 16), EndAddr: make([]byte, 16)},
 		{Type: wire2.TSIPv6AddrRange, EndPort: 65535, StartAddr: make([]byte, 4), EndAddr: make([]byte, 16)},
 		{Type: wire2.TSIPv4AddrRange, EndPort: 65535},
+		{Type: wire2.TSIPv4AddrRange, StartPort: 80, EndPort: 80, StartAddr: []byte{10, 0, 0, 1}, EndAddr: []byte{10, 0, 0, 1}},
+		{Type: wire2.TSIPv6AddrRange, EndPort: 65535, StartAddr: mapped[:], EndAddr: mapped[:]},
+		{Type: wire2.TSIPv6AddrRange, EndPort: 65535, StartAddr: make([]byte, 16), EndAddr: mapped[:]},
 	})
 	if len(got) != 0 {
 		t.Errorf("got %v, want none", got)
