@@ -16,7 +16,7 @@ const reconcileBudget = 30 * time.Second
 // pluginReady is told of every service that can be called. An SA backend that was away may have lost everything, and one of
 // an earlier daemon may hold what nobody owns any more.
 func (d *daemon) pluginReady(kind, name string, restarted bool) {
-	if kind != "sa" || !d.running.Load() {
+	if kind != "sa" || !d.running.Load() || d.living.Err() != nil {
 		return
 	}
 	d.log.Info("SA backend is there", zap.String("backend", name), zap.Bool("restarted", restarted))
@@ -78,12 +78,13 @@ func (d *daemon) reconcileNowAndThen() {
 
 // reconcileAll begins with what an earlier daemon may have left.
 func (d *daemon) reconcileAll() {
-	if d.chosen().Backend == "" { // one may have come up before there was an engine to tell
-		d.pickAgain()
-	}
 	ctx, cancel := context.WithTimeout(d.living, reconcileBudget)
 	defer cancel()
-	for name, c := range d.host.Probe(ctx) {
+	probed := d.host.Probe(ctx)
+	if d.chosen().Backend == "" && chooseBackend(probed).Backend != "" { // it came up before there was an engine to tell
+		d.pickAgain()
+	}
+	for name, c := range probed {
 		if c.Usable {
 			d.reconcile(name)
 		}
