@@ -400,6 +400,19 @@ func TestCoreDumpsAreOffForEveryPlugin(t *testing.T) {
 	}
 }
 
+// A service manager tells all processes of a service to end, and the daemon needs its plugins to do so in order.
+func TestAPluginLeavesItToTheDaemonWhenItEnds(t *testing.T) {
+	t.Parallel()
+	w := started(t, quick, fixture(t, "ke", []string{"ke"}, "ke"))
+	if err := syscall.Kill(w.Status()[0].PID, syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	time.Sleep(50 * time.Millisecond)
+	if r := w.do(doEcho); r.Err != nil || w.Status()[0].Restarts != 0 {
+		t.Errorf("%v, %d restarts", r.Err, w.Status()[0].Restarts)
+	}
+}
+
 func TestPrintsDoNotBreakTheHandshake(t *testing.T) {
 	t.Parallel()
 	w := started(t, quick, fixture(t, "ke", []string{"ke"}, "noisy"))

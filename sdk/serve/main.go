@@ -8,8 +8,10 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"os/signal"
 	"path/filepath"
 	"runtime/debug"
+	"syscall"
 
 	"github.com/hashicorp/go-hclog"
 	plugin "github.com/hashicorp/go-plugin"
@@ -70,6 +72,9 @@ const gcPercent = 400
 // process serves as the child of a daemon.
 func (s *Server) process() int {
 	slog.SetDefault(slog.New(newLogHandler(stderrFile)))
+	// A service manager that ends the daemon tells every process of it. It is the daemon who ends us, after it has deleted its
+	// SAs, which needs us; when it dies, so do we.
+	signal.Ignore(syscall.SIGTERM)
 	hardenProcess()
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(gcPercent)
