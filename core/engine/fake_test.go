@@ -75,6 +75,9 @@ func (m *fake) Step(now time.Time, in machine.Input, fx *machine.Effects) {
 
 func (m *fake) datagram(now time.Time, in machine.Datagram, fx *machine.Effects, emit func(event.Event), call func(machine.Op)) {
 	switch body := in.Bytes[wire.HeaderLen:]; {
+	case m.state == "" && bytes.HasSuffix(body, []byte("misfit")):
+		emit(event.IKEFailed{})
+		fx.Add(machine.Done{Reason: "nothing in common"})
 	case m.state == "" && m.conn == "":
 		m.state, m.deadline = "half-open", now.Add(fakeHalfOpen)
 		emit(event.IKEInitiated{})

@@ -16,7 +16,8 @@ type Gate struct {
 
 	mu        sync.Mutex
 	halfOpen  int
-	demanding bool // cookies, from everyone
+	strangers bucket // SAs for messages without a good cookie
+	demanding bool   // cookies, from everyone
 	sources   sources
 	cookies   cookieKeys
 	tally     tally
@@ -62,7 +63,8 @@ func (g *Gate) judge(now time.Time, from netip.Addr, verified bool) (verdict, st
 // forger does then harms only those without a cookie.
 func (g *Gate) judgeUnverified(now time.Time, src *source) verdict {
 	l := g.limits
-	if g.demanding || src.halfOpen >= l.SourceCookieThreshold || !src.states.take(now, l.SourceRate, l.SourceRate) {
+	if g.demanding || src.halfOpen >= l.SourceCookieThreshold || !src.states.take(now, l.SourceRate, l.SourceRate) ||
+		!g.strangers.take(now, l.CookieThreshold, 0) {
 		return demand
 	}
 	g.open(src)

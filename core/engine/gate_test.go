@@ -53,6 +53,21 @@ func TestAFloodFromManySourcesIsBoundedByCookies(t *testing.T) {
 	}
 }
 
+// First messages that are refused at once leave no half-open SA, but they are work: from forged addresses there is only so
+// much of it per second.
+func TestAFloodThatLeavesNoStateIsBoundedByCookies(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, Limits{})
+	const threshold = 100
+	for i := range 20 * threshold {
+		b.now = b.now.Add(time.Millisecond)
+		b.loop(first(sourceAddr(i), uint64(i+1), []byte("misfit")))
+	}
+	if n := len(b.fakes.made); b.Len() != 0 || n < threshold || n > 4*threshold { // the rate of two seconds, and a burst
+		t.Errorf("%d SAs were made in 2 s and %d are left, want at most %d and none", n, b.Len(), 4*threshold)
+	}
+}
+
 // RFC 7296 section 2.6: the cookie proves the address, and lets its owner in while the flood goes on.
 func TestACookieOpensTheGate(t *testing.T) {
 	t.Parallel()

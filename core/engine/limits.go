@@ -5,7 +5,9 @@ package engine
 type Limits struct {
 	// CookieThreshold is the number of half-open SAs from which on every first message needs a cookie (RFC 7296 section
 	// 2.6). 100: half a megabyte (BenchmarkMemoryPerHalfOpenSA) and some hundredths of a second of work, more than peers
-	// that restart in the ordinary way cause. A peer that meets the demand loses one round trip and nothing else.
+	// that restart in the ordinary way cause. A peer that meets the demand loses one round trip and nothing else. It is
+	// also the number of messages per second that are worked on without a cookie: an offer that fits nowhere leaves no
+	// half-open SA, but looking for a fit and saying why there is none takes up to some milliseconds.
 	CookieThreshold int
 	// SourceCookieThreshold is the same for the half-open SAs of one source. 20: a lone peer needs one, a NAT with many
 	// behind it some.

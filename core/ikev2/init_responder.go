@@ -49,22 +49,18 @@ func (s *SA) answerInit(p packet) {
 }
 
 // chooseIKE picks the suite by the first candidate that permits one. Which candidate it is shows in IKE_AUTH, among all
-// that permit this very suite.
+// that permit this very suite. Of the others only the first is explained: anyone may send offers that fit nowhere.
 func (s *SA) chooseIKE(p packet) (policy.Choice, bool) {
 	offer, _ := wire2.Get[wire2.SA](p.Payloads)
 	ke, _ := wire2.Get[wire2.KE](p.Payloads)
-	var first *policy.Mismatch
 	for _, c := range s.candidates {
-		choice, mismatch := policy.Choose(policy.ScopeIKE, c.IKE, offer, ke.Method)
-		if mismatch == nil {
+		if choice, ok := policy.Pick(policy.ScopeIKE, c.IKE, offer, ke.Method); ok {
 			s.conn = c
 			s.candidates = permitting(s.candidates, choice)
 			return choice, true
 		}
-		if first == nil {
-			first = mismatch
-		}
 	}
+	_, first := policy.Choose(policy.ScopeIKE, s.candidates[0].IKE, offer, ke.Method)
 	s.emit(mismatchEvent(scopeIKE, first, offer, s.candidates[0].IKE))
 	s.rejectInit(wire2.Notify{Kind: wire2.NoProposalChosen})
 	s.fail(failure{cause: event.CauseNoProposal, notify: wire2.NoProposalChosen, by: byUs,
@@ -76,8 +72,8 @@ func (s *SA) chooseIKE(p packet) (policy.Choice, bool) {
 func permitting(list []*policy.Connection, choice policy.Choice) []*policy.Connection {
 	chosen := wire2.SA{Proposals: []wire2.Proposal{choice.Answer}}
 	return slices.DeleteFunc(slices.Clone(list), func(c *policy.Connection) bool {
-		_, mismatch := policy.Choose(policy.ScopeIKE, c.IKE, chosen, uint16(choice.Suite.KE))
-		return mismatch != nil
+		_, ok := policy.Pick(policy.ScopeIKE, c.IKE, chosen, uint16(choice.Suite.KE))
+		return !ok
 	})
 }
 

@@ -25,12 +25,20 @@ type Choice struct {
 //
 // When nothing fits, the Mismatch says why. offered is not changed; the result shares no memory with it.
 func Choose(scope Scope, configured []Proposal, offered wire2.SA, peerKE uint16) (Choice, *Mismatch) {
-	for _, ours := range configured {
-		if c, ok := best(scope, ours.preferKE(scope, peerKE), offered); ok {
-			return c, nil
-		}
+	if c, ok := Pick(scope, configured, offered, peerKE); ok {
+		return c, nil
 	}
 	return Choice{}, explain(scope, configured, offered)
+}
+
+// Pick is Choose without the explanation, which costs many times more than the choice.
+func Pick(scope Scope, configured []Proposal, offered wire2.SA, peerKE uint16) (Choice, bool) {
+	for _, ours := range configured {
+		if c, ok := best(scope, ours.preferKE(scope, peerKE), offered); ok {
+			return c, true
+		}
+	}
+	return Choice{}, false
 }
 
 // preferKE returns the proposal with one key exchange method, if it has it, moved to the front.
