@@ -23,11 +23,17 @@ import (
 	"go.uber.org/zap/zaptest"
 
 	"github.com/parley-ike/parley/core/config"
+	"github.com/parley-ike/parley/sdk/proto/link"
+	"github.com/parley-ike/parley/sdk/sa"
+	"github.com/parley-ike/parley/sdk/serve"
 )
 
 // TestMain runs the tests in a network of their own, where no other daemon has the ports and no tunnel of the machine is in
 // reach.
 func TestMain(m *testing.M) {
+	if os.Getenv(link.CookieKey) == link.CookieValue {
+		serve.Main(serve.SA("hung", hung{}))
+	}
 	if os.Getuid() != 0 || os.Getenv("PARLEY_DAEMON_TEST") != "" {
 		code := m.Run()
 		_ = os.RemoveAll(built)
@@ -45,6 +51,15 @@ func TestMain(m *testing.M) {
 		os.Exit(1)
 	}
 }
+
+// hung is an SA backend that never lists what it holds. The test binary is its plugin.
+type hung struct{ sa.Plugin }
+
+func (hung) Probe(context.Context) (sa.Capabilities, error) {
+	return sa.Capabilities{Usable: true}, nil
+}
+
+func (hung) List(context.Context, string) ([]sa.Child, error) { select {} }
 
 var built string // folder of what firstParty built; "": nothing
 
@@ -370,5 +385,19 @@ func TestPluginsThatHangDoNotHoldUpTheEnd(t *testing.T) {
 	n.stop(t, stopBudget)
 	if left := children(pluginBinary); len(left) > 0 {
 		t.Errorf("plugins %v outlived the daemon", left)
+	}
+}
+
+func TestABackendThatIsBeingReconciledDoesNotHoldUpTheEnd(t *testing.T) {
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	n := prepared(t, 12120, plugin(t, "sa", self, ""))
+	n.start(t)
+	n.awaitReady(t)
+	time.Sleep(100 * time.Millisecond) // the listing has begun
+	if took := n.stop(t, stopBudget); took > stopBudget/2 {
+		t.Errorf("it took %v", took)
 	}
 }
