@@ -56,10 +56,13 @@ func (a *app) status(s *controlv1.StatusResponse) error {
 }
 
 func backend(b *controlv1.Backend) string {
-	if b.GetName() == "" {
-		return "none yet"
+	switch {
+	case b.GetName() != "":
+		return b.Name + ": " + b.Reason
+	case b.GetReason() != "":
+		return "none: " + b.Reason
 	}
-	return b.Name + ": " + b.Reason
+	return "none yet"
 }
 
 func nats(n *controlv1.NATS) string {

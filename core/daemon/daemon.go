@@ -169,7 +169,7 @@ func (d *daemon) pickBackend(ctx context.Context) {
 	d.mu.Lock()
 	d.backend, d.probed = b, probed
 	d.mu.Unlock()
-	d.host.SetDefaultBackend(b.Backend)
+	d.host.SetDefaultBackend(b.Backend, b.Reason)
 	d.publish(b)
 	if b.Backend == "" {
 		d.log.Error("no SA backend can be used here: no tunnel will come up", zap.String("reason", b.Reason))

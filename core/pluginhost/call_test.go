@@ -304,3 +304,13 @@ func TestALateReplyToACallOfOurOwnEndsItOnce(t *testing.T) {
 		t.Errorf("answers %v", answers)
 	}
 }
+
+func TestWithoutAUsableBackendCallsFailWithTheReason(t *testing.T) {
+	t.Parallel()
+	w := started(t, quick, fixture(t, "all", []string{"ke", "auth", "cred", "sa"}, "all"))
+	w.SetDefaultBackend("", "the kernel has no ESP; load esp4")
+	reply := w.call(machine.AllocateSPI{})
+	if reply.Err == nil || reply.Err.Kind != machine.Unsupported || !strings.Contains(reply.Err.Text, "no SA backend can be used here: the kernel has no ESP; load esp4") {
+		t.Errorf("got %+v", reply)
+	}
+}

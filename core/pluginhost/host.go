@@ -26,12 +26,13 @@ type Host struct {
 	supervisors []*supervisor // in the order of the catalogue
 	routes      atomic.Pointer[routes]
 
-	mu       sync.Mutex
-	settled  bool // every plugin had its first attempt: routes are sticky from now on
-	backend  string
-	onReady  []func(kind, name string, restarted bool)
-	stopping context.CancelFunc
-	remove   bool // what Stop asked
+	mu         sync.Mutex
+	settled    bool // every plugin had its first attempt: routes are sticky from now on
+	backend    string
+	backendWhy string
+	onReady    []func(kind, name string, restarted bool)
+	stopping   context.CancelFunc
+	remove     bool // what Stop asked
 }
 
 // New checks the catalogue and makes the runtime folders; nothing is started.
@@ -61,17 +62,18 @@ func (h *Host) OnReady(f func(kind, name string, restarted bool)) {
 	h.onReady = append(h.onReady, f)
 }
 
-// SetDefaultBackend names the SA backend of calls that name none.
-func (h *Host) SetDefaultBackend(name string) {
+// SetDefaultBackend names the SA backend of calls that name none, and why. When none can be used the name is empty, and
+// those calls fail with the reason.
+func (h *Host) SetDefaultBackend(name, why string) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.backend = name
+	h.backend, h.backendWhy = name, why
 }
 
-func (h *Host) defaultBackend() string {
+func (h *Host) defaultBackend() (name, why string) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return h.backend
+	return h.backend, h.backendWhy
 }
 
 // Start starts all plugins at the same time and returns when each had its first attempt, or ctx ends. The error joins

@@ -91,7 +91,10 @@ func (h *Host) route(s service) (target, *machine.CallError) {
 		t, ok = r.auth[s.name]
 	case "sa":
 		if s.name == "" {
-			s.name = h.defaultBackend()
+			var why string
+			if s.name, why = h.defaultBackend(); s.name == "" && why != "" {
+				return t, failure(machine.Unsupported, "no SA backend can be used here: %s", why)
+			}
 		}
 		t, ok = r.sa[s.name]
 	}
