@@ -42,6 +42,7 @@ type State struct {
 	Pending   uint64 // events on the bus and in the outbox that are not yet in the stream
 	Dropped   uint64 // events lost before the outbox; each is in an audit.stream_gap
 	LastError string // of the last outage, also when it is over
+	Down      bool   // that outage lasts: events wait for the server, or on the bus for the disk
 }
 
 // Start begins to mirror what is published from now on, and to send what earlier runs left in the outbox. It fails on a bad
@@ -123,9 +124,9 @@ func (m *Mirror) State() State {
 	s.Connected, s.Published = p.connected, p.published
 	s.Pending = m.box.after(p.acked) + waiting
 	p.mu.Unlock()
-	s.LastError, _ = p.outage.reason()
+	s.LastError, s.Down = p.outage.reason()
 	if reason, down := m.writer.outage.reason(); down || s.LastError == "" {
-		s.LastError = reason
+		s.LastError, s.Down = reason, s.Down || down
 	}
 	return s
 }

@@ -2,7 +2,10 @@ package mirror
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/parley-ike/parley/bus"
@@ -93,6 +96,14 @@ func (w *writer) frames(dst []byte, batch []event.Record) []byte {
 	return dst
 }
 
+// advise adds how to mend a full disk, the one failure of the outbox that is not its own.
+func advise(err error) error {
+	if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) {
+		return fmt.Errorf("%w: free space there, or put state_dir on a larger file system; meanwhile the oldest events are lost", err)
+	}
+	return err
+}
+
 // commit tries until it succeeds. Meanwhile the ring fills, and tells of what it had to drop.
 func (w *writer) commit(ctx context.Context, frames []byte, n int) bool {
 	for {
@@ -101,7 +112,7 @@ func (w *writer) commit(ctx context.Context, frames []byte, n int) bool {
 			w.outage.end()
 			return true
 		}
-		w.outage.begin(err)
+		w.outage.begin(advise(err))
 		select {
 		case <-ctx.Done():
 			return false

@@ -69,6 +69,8 @@ func nats(n *controlv1.NATS) string {
 	switch {
 	case n.GetMode() == "" || n.GetMode() == "off":
 		return "not mirrored to NATS"
+	case n.Connected && n.Reason != "":
+		return fmt.Sprintf("NATS %s, connected, but events wait: %s", strings.TrimSpace(n.Mode+" "+n.Url), n.Reason)
 	case n.Connected:
 		return fmt.Sprintf("NATS %s, connected, %d waiting", strings.TrimSpace(n.Mode+" "+n.Url), n.Waiting)
 	}

@@ -48,7 +48,7 @@ func (d *daemon) state() control.State {
 
 // reasonUnlessUp leaves out the reason of an outage that is over.
 func reasonUnlessUp(m mirror.State) string {
-	if m.Connected {
+	if m.Connected && !m.Down {
 		return ""
 	}
 	return m.LastError

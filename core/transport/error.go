@@ -62,20 +62,29 @@ func noFamily(err error) bool {
 }
 
 // daemons are the process names of programs that own ports 500 and 4500.
-var daemons = []string{"charon", "charon-systemd", "charon-nm", "pluto", "iked", "racoon", "isakmpd", "starter", "parleyd",
-	"parley-plugin"} // the last holds our encapsulation socket when its daemon was killed
+var daemons = []string{"charon", "charon-systemd", "charon-nm", "pluto", "iked", "racoon", "isakmpd", "starter", "parleyd", pluginName}
+
+// pluginName is the process of a plugin. It holds our encapsulation socket too, which counts when its daemon was killed.
+const pluginName = "parley-plugin"
 
 // probableOwner names the other IKE daemon, by a look at the process table under proc.
 func probableOwner(proc string) string {
-	var found []string
+	var found, plugins []string
 	comms, _ := filepath.Glob(filepath.Join(proc, "[0-9]*", "comm"))
 	for _, path := range comms {
 		pid := filepath.Base(filepath.Dir(path))
 		b, err := os.ReadFile(path)
 		name := strings.TrimSpace(string(b))
 		if err == nil && slices.Contains(daemons, name) && pid != fmt.Sprint(os.Getpid()) && sameNetwork(proc, pid) {
-			found = append(found, fmt.Sprintf("%s (pid %s)", name, pid))
+			list := &found
+			if name == pluginName {
+				list = &plugins
+			}
+			*list = append(*list, fmt.Sprintf("%s (pid %s)", name, pid))
 		}
+	}
+	if len(found) == 0 {
+		found = plugins
 	}
 	if len(found) == 0 {
 		return "another program has it, probably another IKE daemon (strongSwan's charon, Libreswan's pluto, iked, " +

@@ -338,7 +338,7 @@ func TestAPortInUseIsNamedWithAdvice(t *testing.T) {
 
 func TestTheProbableOwnerIsFoundInTheProcessTable(t *testing.T) {
 	proc := t.TempDir()
-	for pid, name := range map[string]string{"self": "test", "12": "bash", "34": "charon", "56": "pluto"} {
+	for pid, name := range map[string]string{"self": "test", "12": "bash", "34": "charon", "56": "pluto", "78": "parley-plugin"} {
 		ns := filepath.Join(proc, pid, "ns")
 		if err := errors.Join(os.MkdirAll(ns, 0o755), os.WriteFile(filepath.Join(proc, pid, "comm"), []byte(name+"\n"), 0o600)); err != nil {
 			t.Fatal(err)
@@ -353,6 +353,12 @@ func TestTheProbableOwnerIsFoundInTheProcessTable(t *testing.T) {
 	}
 	if got, want := probableOwner(proc), "probably it belongs to charon (pid 34)"; got != want {
 		t.Errorf("got %q, want %q", got, want)
+	}
+	if err := os.RemoveAll(filepath.Join(proc, "34")); err != nil {
+		t.Fatal(err)
+	}
+	if got, want := probableOwner(proc), "probably it belongs to parley-plugin (pid 78)"; got != want {
+		t.Errorf("a plugin whose daemon was killed: got %q, want %q", got, want)
 	}
 	if got := probableOwner(t.TempDir()); !strings.Contains(got, "another IKE daemon") {
 		t.Errorf("got %q", got)

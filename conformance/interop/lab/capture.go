@@ -30,8 +30,8 @@ type Capture struct {
 	done   chan struct{}
 	mu     sync.Mutex
 	counts Counts
-	record io.Writer // nil: packets are only counted
-	err    error     // of the record
+	tap    func(ip []byte) // nil: packets are only counted
+	err    error           // of the record
 }
 
 // NewCapture starts to count on a link of the namespace.
@@ -70,8 +70,8 @@ func (c *Capture) run() {
 		link, _ := from.(*unix.SockaddrLinklayer)
 		c.mu.Lock()
 		c.counts.add(buf[:n], link != nil && link.Pkttype == unix.PACKET_OUTGOING)
-		if c.record != nil {
-			c.err = errors.Join(c.err, writePacket(c.record, buf[:n]))
+		if c.tap != nil {
+			c.tap(buf[:n])
 		}
 		c.mu.Unlock()
 	}
@@ -91,11 +91,16 @@ func (c *Capture) Reset() {
 	c.counts = Counts{}
 }
 
-// Record writes the packets from now on to w, as a file for tcpdump and tshark.
-func (c *Capture) Record(w io.Writer) error {
+// Tap has f see each packet from now on; nil: nobody. f must not keep it, and runs in the capture.
+func (c *Capture) Tap(f func(ip []byte)) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.record = w
+	c.tap = f
+}
+
+// Record writes the packets from now on to w, as a file for tcpdump and tshark.
+func (c *Capture) Record(w io.Writer) error {
+	c.Tap(func(ip []byte) { c.err = errors.Join(c.err, writePacket(w, ip)) })
 	return writeFileHeader(w)
 }
 
@@ -103,7 +108,7 @@ func (c *Capture) Record(w io.Writer) error {
 func (c *Capture) StopRecord() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.record = nil
+	c.tap = nil
 	return c.err
 }
 
