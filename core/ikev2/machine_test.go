@@ -122,6 +122,56 @@ func TestTheChildWithTheFirstSelectorsIsMade(t *testing.T) {
 	}
 }
 
+// Nothing but a protected message tells an SA anything (RFC7296-2.4-3, RFC7296-2.21.4-4, -8): an unprotected answer to
+// the request that is out changes nothing, however bad its news.
+func TestUnprotectedAnswersChangeNothing(t *testing.T) {
+	t.Parallel()
+	news := []wire2.NotifyType{wire2.InvalidIKESPI, wire2.InvalidSyntax, wire2.AuthenticationFailed, wire2.InvalidMajorVersion, wire2.NoProposalChosen}
+	for state, exch := range map[State]wire.ExchangeType{AuthSent: wire2.IKEAuth, Established: wire2.Informational} {
+		p := &player{newWorld(t)}
+		p.makeNodes(nil)
+		p.initiate("a", nil)
+		for p.sa("a1").State() < AuthSent {
+			_ = p.answerCalls() || p.deliverNext()
+		}
+		if state == Established {
+			p.run()
+			p.step(p.sa("a1"), machine.Probe{})
+		}
+		h, sent := p.sa("a1"), len(p.flight)
+		head := wire.Header{InitiatorSPI: h.spii, ResponderSPI: h.spir, Major: 2, Exchange: exch, Flags: wire.FlagResponse, MessageID: h.own.out.id}
+		for _, kind := range news {
+			b := wire2.Message{Header: head, Payloads: []wire2.Payload{wire2.Notify{Kind: kind}}}.Append(nil)
+			p.step(h, machine.Datagram{Local: h.local, Remote: h.remote, Bytes: b})
+			if h.State() != state || h.own.out == nil || len(p.flight) != sent {
+				t.Errorf("%v in state %v: now %v", kind, state, h.State())
+			}
+		}
+	}
+}
+
+// What a later version may send does no harm: other minor versions and flags (RFC7296-2.5-1, RFC7296-3.1-7, -8, -11),
+// unknown payloads, vendors and status notifies (RFC7296-2.5-8, RFC7296-3.12-2, RFC7296-3.10.1-2), a protocol in a notify
+// without an SPI (RFC7296-3.10-2), critical bits where we know the payload (RFC7296-3.2-2), and an unusual order
+// (RFC7296-1.7-2).
+func TestAStrangeButLegalFirstRequestIsServed(t *testing.T) {
+	t.Parallel()
+	p := &player{newWorld(t)}
+	p.makeNodes(nil)
+	b := p.node("b")
+	offer := ikeOffer(b.conn.IKE)
+	request := firstRequest(wire2.VendorID{Data: []byte("x")}, wire2.Unknown{Number: 200, Body: []byte("?")}, wire2.VendorID{},
+		wire2.Notify{Kind: 40000, Protocol: wire2.ProtoIKE, Data: []byte("later")}, wire2.Notify{Kind: wire2.NoProposalChosen}, offer)
+	request[17], request[19] = 0x25, request[19]|0xd7 // all but the response flag
+	request[wire.HeaderLen+1] = 0xff                  // critical and reserved bits of the first vendor ID
+	h := b.newSA(false, netip.AddrPortFrom(b.addr, 500), gatePeer)
+	p.step(h, machine.Datagram{Local: netip.AddrPortFrom(b.addr, 500), Remote: gatePeer, Bytes: request})
+	p.answerCalls()
+	if h.State() != HalfOpen {
+		t.Errorf("it is %v:\n%s", h.State(), strings.Join(p.trace, "\n"))
+	}
+}
+
 func wantNotify(t *testing.T, sent []datagram, want wire2.NotifyType) {
 	t.Helper()
 	if want == 0 {

@@ -199,6 +199,7 @@ func (w *world) send(h *host, e machine.Send) {
 	d := datagram{n: len(w.flight) + 1, from: h, Send: e}
 	w.flight = append(w.flight, d)
 	w.logf("%s send %s", h.label, renderSend(h, e))
+	w.checkForm(h, e)
 	w.checkSame(h, e)
 	w.checkInstalled(h, e)
 }
