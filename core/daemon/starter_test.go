@@ -57,6 +57,7 @@ func TestAConnectionThatShouldBeUpIsTriedAgainWithGrowingPauses(t *testing.T) {
 		for range 5 {
 			tell(b, a.uid, event.IKEFailed{Cause: event.CauseTimeout})
 			time.Sleep(2 * time.Minute)
+			synctest.Wait()
 		}
 	})
 	want := []time.Duration{0, time.Second, 2*time.Minute + 2*time.Second, 4*time.Minute + 4*time.Second}

@@ -3,8 +3,11 @@ package sa
 import "net/netip"
 
 // Prefixes splits the selector's range of addresses into its fewest prefixes: one for a subnet, at most 62 for IPv4 and 254
-// for IPv6. Kernels' routes and policies know prefixes only.
+// for IPv6; nil for what is no range. Kernels' routes and policies know prefixes only.
 func (s Selector) Prefixes() (out []netip.Prefix) {
+	if !s.Start.IsValid() || s.Start.BitLen() != s.End.BitLen() || s.End.Less(s.Start) {
+		return nil
+	}
 	from := s.Start
 	for {
 		p := widest(from, s.End)

@@ -39,3 +39,13 @@ func TestPrefixesMakeUpExactlyTheRange(t *testing.T) {
 		t.Errorf("everything is %v", got)
 	}
 }
+
+func TestWhatIsNoRangeHasNoPrefixes(t *testing.T) {
+	t.Parallel()
+	low, high, six := netip.MustParseAddr("10.0.0.1"), netip.MustParseAddr("10.0.0.9"), netip.MustParseAddr("::1")
+	for _, s := range []sa.Selector{{}, {Start: high, End: low}, {Start: low, End: six}, {Start: low}, {End: low}} {
+		if got := s.Prefixes(); got != nil {
+			t.Errorf("%v to %v: %d prefixes", s.Start, s.End, len(got))
+		}
+	}
+}

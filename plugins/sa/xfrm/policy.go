@@ -37,6 +37,9 @@ func policies(c *sa.Child) ([]traffic, error) {
 	for i := range c.LocalTS {
 		for j := range c.RemoteTS {
 			l, r := &c.LocalTS[i], &c.RemoteTS[j]
+			if len(out) > maxPolicies {
+				break // refused below; selectors may be many, and a range of IPv6 has up to 254 prefixes
+			}
 			if l.Start.BitLen() != r.Start.BitLen() || l.Protocol != r.Protocol && l.Protocol != 0 && r.Protocol != 0 {
 				continue
 			}
@@ -56,7 +59,7 @@ func policies(c *sa.Child) ([]traffic, error) {
 		}
 	}
 	if len(out) == 0 || len(out) > maxPolicies {
-		return nil, fmt.Errorf("traffic selectors that make %d policies, 1 to %d can be used: %w", len(out), maxPolicies, sdk.ErrUnsupported)
+		return nil, fmt.Errorf("traffic selectors that make %d policies or more, 1 to %d can be used: %w", len(out), maxPolicies, sdk.ErrUnsupported)
 	}
 	return out, nil
 }

@@ -7,6 +7,8 @@ import (
 	"net/netip"
 	"os"
 	"reflect"
+	"runtime"
+	"slices"
 	"strings"
 	"testing"
 
@@ -100,6 +102,20 @@ func TestSelectorsBecomePolicies(t *testing.T) {
 	narrow, wide := got[0].priority(), traffic{local: netip.MustParsePrefix("0.0.0.0/0"), remote: netip.MustParsePrefix("0.0.0.0/0")}.priority()
 	if narrow >= wide {
 		t.Error("a wide policy wins over a narrow one")
+	}
+}
+
+// Each pair of these would make 254 x 254 policies, all pairs together hundreds of MB.
+func TestSelectorsOfTooManyPoliciesAreRefusedEarly(t *testing.T) {
+	t.Parallel()
+	odd := sa.Selector{EndPort: 65535, Start: netip.MustParseAddr("::1"), End: netip.MustParseAddr("ffff:ffff:ffff:ffff:ffff:ffff:ffff:fffe")}
+	c := sa.Child{LocalTS: slices.Repeat([]sa.Selector{odd}, 6), RemoteTS: slices.Repeat([]sa.Selector{odd}, 6)}
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	_, err := policies(&c)
+	runtime.ReadMemStats(&after)
+	if !errors.Is(err, sdk.ErrUnsupported) || after.TotalAlloc-before.TotalAlloc > 128<<20 {
+		t.Errorf("%v, %d octets", err, after.TotalAlloc-before.TotalAlloc)
 	}
 }
 
