@@ -156,3 +156,114 @@ func TestOddIdentitiesGetTheAnswerOfAWrongKey(t *testing.T) {
 		}
 	}
 }
+
+// RFC7296-3.11-1, -3, RFC7296-1.4.1-3: each child that is named is deleted and answered for once, whatever else is named.
+func TestDeletesOfManySPIsAreAnsweredOnce(t *testing.T) {
+	t.Parallel()
+	p := upWorld(t)
+	many := wire2.Delete{Protocol: wire2.ProtoESP, SPISize: 4}
+	for i := range uint32(wire2.MaxDeleteSPIs) {
+		many.SPIs = append(many.SPIs, spiBytes(0x1001-i%2))
+	}
+	none := wire2.Delete{Protocol: wire2.ProtoESP, SPISize: 4}
+	ah := wire2.Delete{Protocol: wire2.ProtoAH, SPISize: 4, SPIs: [][]byte{spiBytes(0x1001)}}
+	for id, tt := range []struct {
+		ps   []wire2.Payload
+		want string
+	}{
+		{[]wire2.Payload{ah, none}, ""},
+		{[]wire2.Payload{many, many, ah}, "D(ESP [00002001])"},
+		{[]wire2.Payload{many}, ""},
+	} {
+		if got := renderPayloads(p.ask(p.sa("a1"), p.sa("b1"), uint32(id+2), tt.ps...)); got != tt.want {
+			t.Errorf("request %d: %q, want %q", id, got, tt.want)
+		}
+	}
+	if h := p.sa("b1"); h.State() != Established || len(h.children) != 0 {
+		t.Errorf("%v with %d children", h.State(), len(h.children))
+	}
+}
+
+// ask has an SA send a request of the test's making, and returns what is in the answer.
+func (p *player) ask(from, to *host, id uint32, ps ...wire2.Payload) []wire2.Payload {
+	p.t.Helper()
+	h := wire.Header{InitiatorSPI: from.spii, ResponderSPI: from.spir, Major: 2, Exchange: wire2.Informational, Flags: wire.FlagInitiator, MessageID: id}
+	b, err := from.tap.Seal(h, ps, rand.NewChaCha8([32]byte{}))
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	p.flight = nil
+	p.arrive(datagram{from: from, Send: machine.Send{Local: from.local, Remote: from.remote, Bytes: b}})
+	for p.answerCalls() {
+	}
+	if len(p.flight) != 1 {
+		p.t.Fatalf("%d answers", len(p.flight))
+	}
+	m, err := to.tap.Open(p.flight[0].Bytes)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	p.flight = nil
+	return m.Payloads
+}
+
+// Anyone who saw our request can answer it first. An answer that is no good changes nothing for the one that is (RFC 7296
+// section 2.21.1): RFC7296-3.9-1 (nonces), RFC7296-2.6-1 (SPIs), RFC7296-2.7-3, RFC7296-3.3.6-4, RFC7296-3.4-5.
+func TestOddAnswersToTheFirstRequestDoNoHarm(t *testing.T) {
+	t.Parallel()
+	nonce := func(n int) func(*wire2.Message) {
+		return func(m *wire2.Message) { replace(m, wire2.Nonce{Data: make([]byte, n)}) }
+	}
+	for name, edit := range map[string]func(*wire2.Message){
+		"no responder's SPI":    func(m *wire2.Message) { m.Header.ResponderSPI = 0 },
+		"another initiator SPI": func(m *wire2.Message) { m.Header.InitiatorSPI++ },
+		"message ID 1":          func(m *wire2.Message) { m.Header.MessageID = 1 },
+		"another exchange":      func(m *wire2.Message) { m.Header.Exchange = wire2.IKEAuth },
+		"our own flag":          func(m *wire2.Message) { m.Header.Flags |= wire.FlagInitiator },
+		"a request":             func(m *wire2.Message) { m.Header.Flags = 0 },
+		"version 3":             func(m *wire2.Message) { m.Header.Major = 3 },
+		"a nonce of 15 octets":  nonce(15),
+		"a nonce of 257 octets": nonce(257),
+		"two nonces":            func(m *wire2.Message) { m.Payloads = append(m.Payloads, wire2.Nonce{Data: make([]byte, 32)}) },
+		"another group":         func(m *wire2.Message) { replace(m, wire2.KE{Method: 31, Data: make([]byte, 32)}) },
+		"all that we offered":   func(m *wire2.Message) { replace(m, ikeOffer(policy.DefaultIKE())) },
+		"an identity": func(m *wire2.Message) {
+			m.Payloads = append(m.Payloads, wire2.IDr{IDType: wire2.IDFQDN, Data: []byte("x")})
+		},
+		"a critical payload": func(m *wire2.Message) { m.Payloads = append(m.Payloads, wire2.Unknown{Number: 200, Critical: true}) },
+		"nothing":            func(m *wire2.Message) { m.Payloads = nil },
+		"a refusal and a cookie": func(m *wire2.Message) {
+			m.Payloads = []wire2.Payload{wire2.Notify{Kind: wire2.InvalidMajorVersion}, wire2.Notify{Kind: wire2.Cookie}}
+		},
+	} {
+		p := &player{newWorld(t)}
+		p.makeNodes(nil)
+		p.initiate("a", nil)
+		for p.node("b").sas == nil || p.sa("b1").State() != HalfOpen {
+			_ = p.answerCalls() || p.deliverNext()
+		}
+		a, answer := p.sa("a1"), p.flight[0]
+		m, err := wire2.Parse(answer.Bytes)
+		if err != nil {
+			t.Fatal(err)
+		}
+		edit(&m)
+		p.step(a, machine.Datagram{Local: a.local, Remote: a.remote, Bytes: m.Append(nil)})
+		if a.State() != InitSent || len(p.flight) != 1 {
+			t.Errorf("%s: %v, %d packets", name, a.State(), len(p.flight))
+		}
+		p.run()
+		if a.State() != Established {
+			t.Errorf("%s: the real answer makes it %v", name, a.State())
+		}
+	}
+}
+
+// replace puts a payload in the place of that of its type.
+func replace(m *wire2.Message, p wire2.Payload) {
+	for i := range m.Payloads {
+		if m.Payloads[i].Type() == p.Type() {
+			m.Payloads[i] = p
+		}
+	}
+}
