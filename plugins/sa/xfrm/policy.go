@@ -37,9 +37,6 @@ func policies(c *sa.Child) ([]traffic, error) {
 	for i := range c.LocalTS {
 		for j := range c.RemoteTS {
 			l, r := &c.LocalTS[i], &c.RemoteTS[j]
-			if len(out) > maxPolicies {
-				break // refused below; selectors may be many, and a range of IPv6 has up to 254 prefixes
-			}
 			if l.Start.BitLen() != r.Start.BitLen() || l.Protocol != r.Protocol && l.Protocol != 0 && r.Protocol != 0 {
 				continue
 			}
@@ -51,17 +48,25 @@ func policies(c *sa.Child) ([]traffic, error) {
 			if err != nil {
 				return nil, err
 			}
-			for _, lx := range l.Prefixes() {
-				for _, rx := range r.Prefixes() {
+			locals, remotes := l.Prefixes(), r.Prefixes()
+			if n := len(out) + len(locals)*len(remotes); n > maxPolicies { // before they are made: a range has up to 254 prefixes
+				return nil, impossible(n)
+			}
+			for _, lx := range locals {
+				for _, rx := range remotes {
 					out = append(out, traffic{lx, rx, max(l.Protocol, r.Protocol), lp, rp})
 				}
 			}
 		}
 	}
-	if len(out) == 0 || len(out) > maxPolicies {
-		return nil, fmt.Errorf("traffic selectors that make %d policies or more, 1 to %d can be used: %w", len(out), maxPolicies, sdk.ErrUnsupported)
+	if len(out) == 0 {
+		return nil, impossible(0)
 	}
 	return out, nil
+}
+
+func impossible(n int) error {
+	return fmt.Errorf("traffic selectors that make %d policies or more, 1 to %d can be used: %w", n, maxPolicies, sdk.ErrUnsupported)
 }
 
 // port returns a selector's one port, or 0 for all.
