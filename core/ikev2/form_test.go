@@ -61,6 +61,9 @@ func payloadFaults(m wire2.Message, p wire2.Payload) (faults []string) {
 		if len(p.SPI) != 0 || p.Protocol != 0 {
 			faults = append(faults, "a notify about no child has an SPI or a protocol")
 		}
+		if p.Kind == wire2.InitialContact || p.Kind == wire2.InvalidMessageID { // RFC7296-2.4-1, RFC7296-2.3-8
+			faults = append(faults, fmt.Sprintf("%v is never ours to send", p.Kind))
+		}
 	case wire2.Delete: // RFC7296-3.11-3
 		if p.Protocol == wire2.ProtoIKE && (p.SPISize != 0 || len(p.SPIs) != 0) || p.Protocol != wire2.ProtoIKE && p.SPISize != 4 {
 			faults = append(faults, "a delete has SPIs of a wrong size")
@@ -127,6 +130,7 @@ func TestFaultsOfFormAreFound(t *testing.T) {
 	}{
 		{request, wire2.Unknown{Number: 200}},
 		{request, wire2.Notify{Kind: wire2.Cookie, Protocol: wire2.ProtoIKE}},
+		{request, wire2.Notify{Kind: wire2.InitialContact}},
 		{request, wire2.Delete{Protocol: wire2.ProtoESP, SPISize: 8}},
 		{request, wire2.KE{Method: 31}},
 		{request, offer(wire2.Proposal{Number: 2})},

@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/parley-ike/parley/core/machine"
+	"github.com/parley-ike/parley/core/suite"
 	"github.com/parley-ike/parley/core/wire/wire2"
 )
 
@@ -170,5 +171,23 @@ func TestHeadersAreThoseOfTheRFC(t *testing.T) {
 	want := []header{{0x20, 34, 0x08, 0}, {0x20, 34, 0x20, 0}, {0x20, 35, 0x08, 1}, {0x20, 35, 0x20, 1}}
 	if !slices.Equal(got, want) {
 		t.Errorf("got %v, want %v", got, want)
+	}
+}
+
+// RFC7296-2.10-1, RFC7296-3.9-2: a nonce is long enough for every PRF that we may propose, and no two are the same.
+func TestNoncesAreLongEnoughAndFresh(t *testing.T) {
+	t.Parallel()
+	found := 0
+	for id := range suite.PRFID(64) {
+		if p, ok := suite.LookupPRF(id); ok {
+			found++
+			if 2*nonceLen < p.KeyLen {
+				t.Errorf("%d octets are less than half a key of %s", nonceLen, p.Name)
+			}
+		}
+	}
+	r := recordDialogue(t)
+	if found == 0 || len(r.ni) != nonceLen || len(r.nr) != nonceLen || nonceLen < 16 || bytes.Equal(r.ni, r.nr) {
+		t.Errorf("%d PRFs; nonces %x and %x", found, r.ni, r.nr)
 	}
 }
