@@ -102,6 +102,9 @@ func (p *publisher) session(ctx context.Context, failed bool) error {
 
 // resume opens the stream and returns where in the outbox to go on, and the last id in the stream.
 func (p *publisher) resume(ctx context.Context, nc *nats.Conn) (position, string, error) {
+	if p.config.Mode == Embedded {
+		ctx = context.WithoutCancel(ctx) // a server that is stopped while it makes a stream leaves the store open; this takes milliseconds
+	}
 	ctx, cancel := context.WithTimeout(ctx, apiTimeout)
 	defer cancel()
 	stream, err := p.stream(ctx, nc)
