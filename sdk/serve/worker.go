@@ -11,52 +11,88 @@ import (
 // maxIdle bounds the workers that are kept; 256 calls in flight is the load that the carriers are made for.
 const maxIdle = 256
 
-// workers perform requests at the same time, each in a goroutine of its own, for an operation may wait for a device.
-// They are kept: measured, a fresh goroutine spends more time on growing its stack than on a cheap operation. Performing
-// cheap operations in the reader would save two more microseconds of nine, but one slow operation would hold up all others.
+// workers perform requests from one queue. An operation may wait for a device, so that as many run at the same time as
+// there are requests; but a change of goroutines for each would cost more than a cheap operation does. So a worker that
+// takes a request and leaves others behind gets one more worker on the way and begins: when the operation is cheap it
+// takes the next one itself, and when it waits the other worker does. While requests wait, one is always on the way.
 type workers struct {
 	perform func(*basev1.Frame)
 
-	mu   sync.Mutex
-	idle []chan *basev1.Frame // the last one that became idle is the first one to be used: its stack is warm
-	over bool
+	mu     sync.Mutex
+	queue  []*basev1.Frame
+	taken  int             // of queue
+	idle   []chan struct{} // the last one that became idle is the first one to be used: its stack is warm
+	waking bool            // a worker is on the way to the queue
+	over   bool
 }
 
-// do performs f in a goroutine; it never waits.
+// do has a request performed; it never waits.
 func (w *workers) do(f *basev1.Frame) {
 	w.mu.Lock()
-	var worker chan *basev1.Frame
-	if n := len(w.idle) - 1; n >= 0 {
-		worker = w.idle[n]
-		w.idle = w.idle[:n]
+	defer w.mu.Unlock()
+	if w.taken > len(w.queue)/2 { // a queue that is never empty would grow for ever
+		n := copy(w.queue, w.queue[w.taken:])
+		clear(w.queue[n:])
+		w.queue, w.taken = w.queue[:n], 0
 	}
-	w.mu.Unlock()
-	if worker == nil {
-		go w.run(f)
-		return
-	}
-	worker <- f
+	w.queue = append(w.queue, f)
+	w.wake()
 }
 
-func (w *workers) run(f *basev1.Frame) {
-	next := make(chan *basev1.Frame, 1)
-	for ; f != nil; f = <-next {
-		w.perform(f)
-		if !w.park(next) {
+// wake gets one more worker on the way, if requests wait and none is. w.mu is held.
+func (w *workers) wake() {
+	if w.waking || w.taken == len(w.queue) {
+		return
+	}
+	w.waking = true
+	if n := len(w.idle) - 1; n >= 0 {
+		w.idle[n] <- struct{}{}
+		w.idle = w.idle[:n]
+		return
+	}
+	go w.run()
+}
+
+// run performs requests as long as there are some, and then waits to be woken.
+func (w *workers) run() {
+	woken := make(chan struct{}, 1)
+	for more := true; more; _, more = <-woken {
+		w.arrive()
+		f, stay := w.next(woken)
+		for ; f != nil; f, stay = w.next(woken) {
+			w.perform(f)
+		}
+		if !stay {
 			return
 		}
 	}
 }
 
-// park makes a worker available, if there are not enough.
-func (w *workers) park(worker chan *basev1.Frame) bool {
+// arrive tells that a worker is no longer on the way.
+func (w *workers) arrive() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.over || len(w.idle) >= maxIdle {
-		return false
+	w.waking = false
+}
+
+// next takes the next request and leaves those behind it to one more worker. Without one the worker that woken belongs to
+// becomes idle, or ends when there are enough.
+func (w *workers) next(woken chan struct{}) (f *basev1.Frame, stay bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.taken < len(w.queue) {
+		f = w.queue[w.taken]
+		w.queue[w.taken] = nil
+		w.taken++
+		w.wake()
+		return f, true
 	}
-	w.idle = append(w.idle, worker)
-	return true
+	w.queue, w.taken = w.queue[:0], 0
+	if w.over || len(w.idle) >= maxIdle {
+		return nil, false
+	}
+	w.idle = append(w.idle, woken)
+	return nil, true
 }
 
 // end lets the idle workers end, and the others when they are done.
@@ -64,8 +100,8 @@ func (w *workers) end() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.over = true
-	for _, worker := range w.idle {
-		close(worker)
+	for _, woken := range w.idle {
+		close(woken)
 	}
 	w.idle = nil
 }

@@ -7,8 +7,6 @@ import (
 	"io"
 	"sync"
 
-	"google.golang.org/protobuf/proto"
-
 	basev1 "github.com/parley-ike/parley/sdk/proto/parley/plugin/base/v1"
 )
 
@@ -35,7 +33,7 @@ type framed struct {
 func (f *framed) Close() error { return f.closing() }
 
 func (f *framed) Send(b *basev1.Batch) error {
-	out, err := proto.MarshalOptions{}.MarshalAppend(append(f.out[:0], 0, 0, 0, 0), b)
+	out, err := appendBatch(append(f.out[:0], 0, 0, 0, 0), b)
 	if err != nil {
 		return fmt.Errorf("link: marshal: %w", err)
 	}
@@ -62,8 +60,8 @@ func (f *framed) Recv() (*basev1.Batch, error) {
 	if err != nil {
 		return nil, err
 	}
-	batch := new(basev1.Batch)
-	if err := proto.Unmarshal(in, batch); err != nil {
+	batch, err := parseBatch(in)
+	if err != nil {
 		return nil, fmt.Errorf("link: message of %d octets is no batch: %w", n, err)
 	}
 	return batch, nil
