@@ -56,6 +56,28 @@ func TestASecondDaemonWithAMistakeSaysWhatToMendAndDisturbsNothing(t *testing.T)
 	}
 }
 
+// TestAPeerThatNeverAnswersDisturbsNobody: a connection that should be up, to where nobody is, is tried again and again.
+func TestAPeerThatNeverAnswersDisturbsNobody(t *testing.T) {
+	s := newSite(t, v4in4)
+	s.gateway(t, s.west)
+	east := s.gateway(t, s.east, "MORE", `connection "nobody" {
+  local  { identity = "east.example.net"  auth = "psk" }
+  remote { address = "192.0.2.77"  identity = "nobody.example.net"  auth = "psk" }
+  `+quick+`
+  child "lan" { local_ts = ["10.1.0.0/16"]  remote_ts = ["10.3.0.0/16"]  start = "up" }
+}
+credentials {
+  psk "nobody.example.net" { file = "peer.psk" }
+}`)
+	parley(t, east, "up", "west")
+	attempts := func() int {
+		return strings.Count(parley(t, east, "events", "tail", "--since", "10m", "--no-follow", "--connection", "nobody"), "ike_sa.failed")
+	}
+	eventually(t, "two attempts have failed", func() bool { return attempts() >= 2 })
+	s.pings(t, 5)
+	contains(t, parley(t, east, "explain", "nobody"), "192.0.2.77:500 never answered", "Other attempts")
+}
+
 // TestWithoutATUNDeviceTheDaemonSaysSo: in a mount namespace that has none, no tunnel comes up, and everything says why.
 func TestWithoutATUNDeviceTheDaemonSaysSo(t *testing.T) {
 	s := newSite(t, v4in4)

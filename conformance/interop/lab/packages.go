@@ -11,6 +11,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // StrongSwanPackages are Debian's packages of charon with its userspace ESP.
@@ -36,10 +38,18 @@ type Root string
 var ErrNoPackages = errors.New("lab: Debian's packages cannot be had")
 
 // Unpack makes sure that the packages and what they need beyond this machine's own are unpacked in the cache under
-// name, and returns the folder. Nothing is installed. Progress goes to out.
+// name, and returns the folder. Nothing is installed. Progress goes to out. Several processes may ask at once.
 func Unpack(name string, packages []string, out io.Writer) (Root, error) {
 	root := Root(filepath.Join(CacheDir(), name))
-	if _, err := os.Stat(root.done()); err == nil {
+	if root.complete() {
+		return root, nil
+	}
+	unlock, err := lockFile(string(root) + ".lock")
+	if err != nil {
+		return "", err
+	}
+	defer unlock()
+	if root.complete() { // somebody was faster
 		return root, nil
 	}
 	if _, err := exec.LookPath("apt-get"); err != nil {
@@ -59,6 +69,27 @@ func Unpack(name string, packages []string, out io.Writer) (Root, error) {
 		return "", err
 	}
 	return root, os.WriteFile(root.done(), nil, 0o644)
+}
+
+func (r Root) complete() bool {
+	_, err := os.Stat(r.done())
+	return err == nil
+}
+
+// lockFile takes a lock that processes and goroutines respect, and returns what gives it back.
+func lockFile(path string) (unlock func(), err error) {
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		return nil, err
+	}
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o644)
+	if err != nil {
+		return nil, err
+	}
+	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX); err != nil {
+		_ = f.Close()
+		return nil, fmt.Errorf("lab: lock %s: %w", path, err)
+	}
+	return func() { _ = f.Close() }, nil
 }
 
 func (r Root) done() string { return filepath.Join(string(r), ".complete") }
