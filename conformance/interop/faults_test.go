@@ -71,7 +71,7 @@ credentials {
 }`)
 	parley(t, east, "up", "west")
 	attempts := func() int {
-		return strings.Count(parley(t, east, "events", "tail", "--since", "10m", "--no-follow", "--connection", "nobody"), "ike_sa.failed")
+		return strings.Count(parley(t, east, "events", "tail", "--since", "10m", "--no-follow", "--conn", "nobody", "--lines", "1000"), "ike_sa.failed")
 	}
 	eventually(t, "two attempts have failed", func() bool { return attempts() >= 2 })
 	s.pings(t, 5)

@@ -113,7 +113,7 @@ func TestAHungPluginIsRestarted(t *testing.T) {
 		}
 		s.pings(t, 2)
 	}
-	contains(t, parley(t, east, "events", "tail", "--since", "10m", "--no-follow"), "did not answer its health check within 500ms")
+	contains(t, parley(t, east, "events", "tail", "--since", "10m", "--no-follow", "--lines", "1000"), "did not answer its health check within 500ms")
 	parley(t, east, "down", "west")
 	parley(t, east, "up", "west")
 	s.pings(t, 2)
