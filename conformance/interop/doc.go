@@ -1,3 +1,18 @@
-// Package interop tests parleyd with what we did not write: Debian's strongSwan as a real peer, in network namespaces that
-// the tests make. A peer that cannot be had is a loud skip with the reason.
+// Package interop tests real parleyd processes, in network namespaces that the tests make, against what we did not write
+// and against what goes wrong.
+//
+//	strongswan_test.go  Debian's strongSwan as the peer: both roles, suites, families, deletes
+//	pair_test.go        two parleyd: families inside and outside, both begin, SIGKILL of a daemon
+//	nat_test.go         through a NAT, and forced encapsulation
+//	explain_test.go     what `parley explain` says of each way to fail, at both ends
+//	hostile_test.go     datagrams of an enemy
+//	plugin_test.go      plugins that die, hang, or are none
+//	faults_test.go      mistakes, missing privileges and devices, a full disk
+//	journal_test.go     recorded SAs replay
+//	dissect_test.go     Wireshark reads our messages
+//
+// Whatever is broken on purpose, a tunnel beside it must go on to carry packets, as ESP and nothing in clear, and no process
+// may be left in a namespace at the end. A peer or a privilege that cannot be had is a loud skip with the reason. Every wait is
+// for a condition. The programs are those that make build makes; PARLEY_BIN names another folder, PARLEY_CACHE where Debian's
+// packages are unpacked.
 package interop
