@@ -99,7 +99,8 @@ func (ns *Namespace) Processes() ([]int, error) {
 		if unix.Stat(link, &other) != nil || other.Ino != own.Ino || other.Dev != own.Dev { // or it has just ended
 			continue
 		}
-		if pid, err := strconv.Atoi(strings.Split(link, "/")[2]); err == nil {
+		// Our own main thread may have been in Do, and Go parks it there for good instead of ending it.
+		if pid, err := strconv.Atoi(strings.Split(link, "/")[2]); err == nil && pid != os.Getpid() {
 			pids = append(pids, pid)
 		}
 	}
