@@ -83,15 +83,18 @@ func packagesCommand() *cobra.Command {
 		Short: "Unpack the Debian packages of real peers into the cache (PARLEY_CACHE); nothing is installed",
 		Args:  cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
-			root, err := lab.Unpack("strongswan", lab.StrongSwanPackages, os.Stdout)
-			if errors.Is(err, lab.ErrNoPackages) {
-				fmt.Println("WARNING: real peers are not to be had, their tests will be skipped:", err)
-				return nil
+			for _, p := range lab.Peers {
+				root, err := lab.Unpack(p, os.Stdout)
+				if errors.Is(err, lab.ErrNoPackages) {
+					fmt.Printf("WARNING: %s is not to be had, tests with it will be skipped: %v\n", p.Name, err)
+					continue
+				}
+				if err != nil {
+					return err
+				}
+				fmt.Printf("%s is in %s\n", p.Name, root)
 			}
-			if err == nil {
-				fmt.Println("real peers are in", root)
-			}
-			return err
+			return nil
 		},
 	}
 }

@@ -14,7 +14,7 @@ import (
 // TestWiresharkUnderstandsOurMessages: the messages of two parleyd, forced to UDP 4500 so that both ports are seen, from the
 // first to the delete.
 func TestWiresharkUnderstandsOurMessages(t *testing.T) {
-	root, err := lab.Unpack("tshark", []string{"tshark"}, os.Stderr)
+	root, err := lab.Unpack(lab.TSharkPackages, os.Stderr)
 	if errors.Is(err, lab.ErrNoPackages) {
 		t.Skipf("SKIPPED, not proven here: no tshark: %v", err)
 	}

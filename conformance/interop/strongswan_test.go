@@ -44,7 +44,7 @@ secrets {
 // strongSwan starts a charon in west, the peer of east's gateway.
 func (s *site) strongSwan(t *testing.T, own ...string) *lab.StrongSwan {
 	t.Helper()
-	root, err := lab.Unpack("strongswan", lab.StrongSwanPackages, os.Stderr)
+	root, err := lab.Unpack(lab.StrongSwanPackages, os.Stderr)
 	if err != nil {
 		t.Skipf("SKIPPED, not proven here: no strongSwan: %v", err)
 	}

@@ -91,7 +91,7 @@ secrets { ike-t { secret = "interop" } }
 `
 
 func TestStrongSwanCarriesPacketsToItself(t *testing.T) {
-	root, err := lab.Unpack("strongswan", lab.StrongSwanPackages, os.Stderr)
+	root, err := lab.Unpack(lab.StrongSwanPackages, os.Stderr)
 	if err != nil {
 		t.Skipf("SKIPPED, not proven here: %v", err)
 	}

@@ -15,10 +15,22 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// StrongSwanPackages are Debian's packages of charon with its userspace ESP.
-var StrongSwanPackages = []string{
-	"charon-systemd", "strongswan-swanctl", "libstrongswan-standard-plugins", "libstrongswan-extra-plugins", "libcharon-extra-plugins",
+// Packages is a set of Debian's packages that is unpacked together.
+type Packages struct {
+	Name     string // of its folder in the cache
+	Packages []string
 }
+
+// StrongSwanPackages are charon and its userspace ESP; TSharkPackages are Wireshark's dissectors.
+var (
+	StrongSwanPackages = Packages{"strongswan", []string{
+		"charon-systemd", "strongswan-swanctl", "libstrongswan-standard-plugins", "libstrongswan-extra-plugins", "libcharon-extra-plugins",
+	}}
+	TSharkPackages = Packages{"tshark", []string{"tshark"}}
+
+	// Peers are all that the tests use.
+	Peers = []Packages{StrongSwanPackages, TSharkPackages}
+)
 
 // CacheDir is where unpacked packages are kept: PARLEY_CACHE, or a folder of the user's cache.
 func CacheDir() string {
@@ -37,10 +49,10 @@ type Root string
 // ErrNoPackages says that Debian's packages cannot be had here.
 var ErrNoPackages = errors.New("lab: Debian's packages cannot be had")
 
-// Unpack makes sure that the packages and what they need beyond this machine's own are unpacked in the cache under
-// name, and returns the folder. Nothing is installed. Progress goes to out. Several processes may ask at once.
-func Unpack(name string, packages []string, out io.Writer) (Root, error) {
-	root := Root(filepath.Join(CacheDir(), name))
+// Unpack makes sure that the packages and what they need beyond this machine's own are unpacked in the cache, and returns
+// their folder. Nothing is installed. Progress goes to out. Several processes may ask at once.
+func Unpack(p Packages, out io.Writer) (Root, error) {
+	root := Root(filepath.Join(CacheDir(), p.Name))
 	if root.complete() {
 		return root, nil
 	}
@@ -55,8 +67,8 @@ func Unpack(name string, packages []string, out io.Writer) (Root, error) {
 	if _, err := exec.LookPath("apt-get"); err != nil {
 		return "", fmt.Errorf("%w: no apt-get on this machine", ErrNoPackages)
 	}
-	fmt.Fprintf(out, "fetching %s from Debian\n", strings.Join(packages, ", "))
-	files, err := download(string(root)+".debs", packages)
+	fmt.Fprintf(out, "fetching %s from Debian\n", strings.Join(p.Packages, ", "))
+	files, err := download(string(root)+".debs", p.Packages)
 	if err != nil {
 		return "", err
 	}
