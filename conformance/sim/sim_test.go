@@ -15,8 +15,9 @@ var (
 	firstFlag  = flag.Int64("first", 0, "the first seed")
 )
 
-// kept are seeds that found something once.
-var kept = []uint64{}
+// kept are seeds that found something once: 48 answers to unknown SPIs, which belong to no SA; 84 two pauses that outlast a peer's
+// patience; 1549 a lost response in a quiet world, which alone shows repetitions that are not answered.
+var kept = []uint64{48, 84, 1549}
 
 func TestWorlds(t *testing.T) {
 	if *seedFlag >= 0 {
