@@ -2,7 +2,6 @@ package daemon
 
 import (
 	"context"
-	"slices"
 	"time"
 
 	"go.uber.org/zap"
@@ -36,7 +35,12 @@ func (d *daemon) pickAgain() {
 func (d *daemon) reconcile(backend string) {
 	ctx, cancel := context.WithTimeout(d.living, reconcileBudget)
 	defer cancel()
-	done, err := d.host.Reconcile(ctx, backend, func() ([]machine.ChildSA, error) { return d.owned(ctx, backend) })
+	var all []machine.ChildSA // with keys
+	defer func() { machine.WipeChildren(all) }()
+	done, err := d.host.Reconcile(ctx, backend, func() (_ []machine.ChildSA, err error) {
+		all, err = d.engine.Installed(ctx)
+		return of(backend, all), err
+	})
 	if d.living.Err() != nil {
 		return
 	}
@@ -50,11 +54,14 @@ func (d *daemon) reconcile(backend string) {
 	}
 }
 
-// owned lists the children that are to be in a backend.
-func (d *daemon) owned(ctx context.Context, backend string) ([]machine.ChildSA, error) {
-	all, err := d.engine.Installed(ctx)
-	elsewhere := func(c machine.ChildSA) bool { return c.Backend != backend }
-	return slices.DeleteFunc(all, elsewhere), err
+// of lists the children that are to be in a backend.
+func of(backend string, all []machine.ChildSA) (list []machine.ChildSA) {
+	for _, c := range all {
+		if c.Backend == backend {
+			list = append(list, c)
+		}
+	}
+	return list
 }
 
 func (d *daemon) reconcileNowAndThen() {

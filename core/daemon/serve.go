@@ -108,6 +108,7 @@ func (d *daemon) traffic(ctx context.Context, sa machine.Info, child event.Child
 	if err != nil {
 		return event.Traffic{}, err
 	}
+	defer machine.WipeChildren(all)
 	i := slices.IndexFunc(all, func(c machine.ChildSA) bool { return c.UID == child.UID })
 	if i < 0 {
 		return event.Traffic{}, nil

@@ -11,7 +11,6 @@ import (
 	"github.com/parley-ike/parley/core/policy"
 	"github.com/parley-ike/parley/core/suite"
 	"github.com/parley-ike/parley/core/wire/wire2"
-	"github.com/parley-ike/parley/sdk/secret"
 )
 
 // child is a child SA that an SA backend holds, or may hold.
@@ -290,9 +289,7 @@ func (s *SA) askRemoval(c *child) {
 // removed forgets a child, whether or not the backend answered: reconciliation finds what it still holds.
 func (s *SA) removed(c *child, traffic event.Traffic) {
 	s.children = slices.DeleteFunc(s.children, func(other *child) bool { return other == c })
-	for _, k := range []secret.Bytes{c.sa.EncrIn, c.sa.EncrOut, c.sa.IntegIn, c.sa.IntegOut} {
-		k.Wipe()
-	}
+	c.sa.Wipe()
 	if c.up {
 		s.emit(event.ChildDeleted{Child: c.describe(), By: c.by, Reason: c.reason, Traffic: traffic})
 	}

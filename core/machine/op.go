@@ -144,6 +144,20 @@ type ChildSA struct {
 	LocalTS, RemoteTS []Selector
 }
 
+// Wipe overwrites the keys. Copies of c share them.
+func (c *ChildSA) Wipe() {
+	for _, k := range []secret.Bytes{c.EncrIn, c.EncrOut, c.IntegIn, c.IntegOut} {
+		k.Wipe()
+	}
+}
+
+// WipeChildren overwrites the keys of all.
+func WipeChildren(all []ChildSA) {
+	for i := range all {
+		all[i].Wipe()
+	}
+}
+
 // Mode is the IPsec mode (RFC 4301 section 3.2).
 type Mode uint8
 
