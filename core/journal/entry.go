@@ -36,10 +36,11 @@ const (
 // inputs and results are all that machines take. Their names are part of the format.
 var (
 	inputs = index[machine.Input](
-		machine.Datagram{}, machine.Tick{}, machine.Initiate{}, machine.Terminate{}, machine.Probe{})
+		machine.Datagram{}, machine.Tick{}, machine.Initiate{}, machine.Terminate{}, machine.Probe{}, machine.Rekey{},
+		machine.Migrate{}, machine.ChildExpired{}, machine.ChildMoved{}, machine.ChildLost{})
 	results = index[machine.Result](
 		machine.KEInitiated{}, machine.KEResponded{}, machine.KEFinished{}, machine.Signed{}, machine.Verified{},
-		machine.Authenticated{}, machine.AllocatedSPI{}, machine.Installed{}, machine.Removed{}, machine.Usage{})
+		machine.Authenticated{}, machine.AllocatedSPI{}, machine.Freed{}, machine.Installed{}, machine.Removed{}, machine.Usage{})
 )
 
 // index registers the types that have fields with gob, and returns all by name.

@@ -68,7 +68,8 @@ type Reply struct {
 type Tick struct{}
 
 // Initiate is the command to start negotiating as the initiator. Children are names of the connection's children; the
-// first is made in IKE_AUTH.
+// first is made in IKE_AUTH, the others in CREATE_CHILD_SA exchanges. Given to an established SA it makes those that it
+// does not have.
 type Initiate struct{ Children []string }
 
 // Terminate is the command to delete the IKE SA, or with Child set one child SA by name.
@@ -80,9 +81,40 @@ type Terminate struct {
 // Probe is the command to check the peer's liveness now (RFC 7296 section 2.4).
 type Probe struct{}
 
-func (Datagram) input()  {}
-func (Reply) input()     {}
-func (Tick) input()      {}
-func (Initiate) input()  {}
-func (Terminate) input() {}
-func (Probe) input()     {}
+// Rekey is the command to replace the IKE SA, or with Child set one child SA by name, by a new one (RFC 7296 section 2.8).
+type Rekey struct{ Child string }
+
+// Migrate is the command to move the SA to other addresses of ours (RFC 4555). Local is where messages are to be sent from,
+// Additional what else we can be reached at.
+type Migrate struct {
+	Local      netip.AddrPort
+	Additional []netip.Addr
+}
+
+// ChildExpired tells that a child has carried as much as its limits allow. An SA backend saw it.
+type ChildExpired struct {
+	SPIIn uint32
+	Hard  bool   // it carries nothing more; else it is time for a new one
+	Cause string // "bytes", "packets" or "sequence numbers"
+}
+
+// ChildMoved tells that authentic ESP in UDP came from a new address or port (RFC 3948 section 3). An SA backend saw it.
+type ChildMoved struct {
+	SPIIn  uint32
+	Remote netip.AddrPort
+}
+
+// ChildLost tells that a child is no longer in its SA backend, though nobody asked for its removal.
+type ChildLost struct{ SPIIn uint32 }
+
+func (Datagram) input()     {}
+func (Reply) input()        {}
+func (Tick) input()         {}
+func (Initiate) input()     {}
+func (Terminate) input()    {}
+func (Probe) input()        {}
+func (Rekey) input()        {}
+func (Migrate) input()      {}
+func (ChildExpired) input() {}
+func (ChildMoved) input()   {}
+func (ChildLost) input()    {}

@@ -102,11 +102,26 @@ type AllocateSPI struct {
 // AllocatedSPI carries the SPI, never below 256 (RFC 4303 section 2.1).
 type AllocatedSPI struct{ SPI uint32 }
 
+// FreeSPI gives an SPI back that was allocated and never installed; one that is not there is a success. Answer: Freed.
+type FreeSPI struct {
+	Backend       string
+	Local, Remote netip.Addr
+	SPI           uint32
+}
+
+// Freed confirms that an SPI is free.
+type Freed struct{}
+
 // InstallChild asks an SA backend for both SAs and all policies of a child in one call. Answer: Installed.
 type InstallChild struct{ Child ChildSA }
 
 // Installed confirms an installation.
 type Installed struct{}
+
+// UpdateChild asks an SA backend to bring a child that it holds to a new description: other outer addresses, ports or
+// encapsulation, or an outbound SA that is no longer held back. What identifies the child (UID, SPIs) and its keys stay as
+// they were, and sequence numbers go on. Answer: Installed.
+type UpdateChild struct{ Child ChildSA }
 
 // RemoveChild asks an SA backend to remove a child and its policies; a child that is not there is a success. Answer:
 // Removed. Only UID, Backend, addresses and SPIs of Child matter.
@@ -142,7 +157,21 @@ type ChildSA struct {
 	IntegIn, IntegOut secret.Bytes
 	ReplayWindow      uint32 // packets, 0 turns the check off
 	LocalTS, RemoteTS []Selector
+
+	// Held keeps the outbound SA from being used: the child that it replaces goes on sending until UpdateChild brings a
+	// description without Held (RFC 7296 section 2.8). The inbound SA works at once.
+	Held bool
+	// Soft and Hard say how much the child may carry before ChildExpired. Lifetimes by time are the core's affair.
+	Soft, Hard Volume
+	// TFC is the length to which inner packets are padded in tunnel mode (RFC 4303 section 2.7), in octets: 0 for none.
+	TFC uint16
+	// Addresses are inner addresses of ours that the peer assigned (RFC 7296 section 2.19); the backend gives them to the
+	// machine as long as the child is there.
+	Addresses []netip.Addr
 }
+
+// Volume is an amount of traffic in one direction; a zero field has no limit.
+type Volume struct{ Bytes, Packets uint64 }
 
 // Wipe overwrites the keys. Copies of c share them.
 func (c *ChildSA) Wipe() {
@@ -182,7 +211,9 @@ func (Sign) op()         {}
 func (Verify) op()       {}
 func (Authenticate) op() {}
 func (AllocateSPI) op()  {}
+func (FreeSPI) op()      {}
 func (InstallChild) op() {}
+func (UpdateChild) op()  {}
 func (RemoveChild) op()  {}
 func (QueryUsage) op()   {}
 
@@ -193,6 +224,7 @@ func (Signed) result()        {}
 func (Verified) result()      {}
 func (Authenticated) result() {}
 func (AllocatedSPI) result()  {}
+func (Freed) result()         {}
 func (Installed) result()     {}
 func (Removed) result()       {}
 func (Usage) result()         {}
