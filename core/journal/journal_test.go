@@ -50,6 +50,11 @@ func samples() []machine.Input {
 		machine.Initiate{Children: []string{"lan", "dmz"}},
 		machine.Terminate{Child: "lan", Reason: "because"},
 		machine.Probe{},
+		machine.Rekey{Child: "lan"},
+		machine.Migrate{Local: east, Additional: []netip.Addr{west.Addr()}},
+		machine.ChildExpired{SPIIn: 256, Hard: true, Cause: "bytes"},
+		machine.ChildMoved{SPIIn: 256, Remote: west},
+		machine.ChildLost{SPIIn: 256},
 		machine.Reply{Ticket: 9, Err: &machine.CallError{Kind: machine.Refused, Text: "no"}},
 	}
 	for i, r := range []machine.Result{
@@ -60,6 +65,7 @@ func samples() []machine.Input {
 		machine.Verified{Remote: id},
 		machine.Authenticated{Verified: machine.Verified{Remote: id}, Signed: machine.Signed{Method: 1, Data: []byte("x")}},
 		machine.AllocatedSPI{SPI: 256},
+		machine.Freed{},
 		machine.Installed{},
 		machine.Removed{Traffic: traffic},
 		machine.Usage{Traffic: traffic},
