@@ -77,7 +77,7 @@ func samples() []machine.Input {
 
 // compare sees secrets as what they are.
 var compare = cmp.Options{
-	cmpopts.EquateComparable(netip.AddrPort{}),
+	cmpopts.EquateComparable(netip.Addr{}, netip.AddrPort{}),
 	cmp.Transformer("secret", func(s secret.Bytes) string { return string(s) }),
 }
 
