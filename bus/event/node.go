@@ -82,6 +82,18 @@ type DaemonStopping struct {
 	Reason string `json:"reason"`
 }
 
+// ConfigChanged says: another configuration is in force. Old and New are SHA-256 of the files.
+type ConfigChanged struct {
+	Source      string   `json:"source"`
+	Old         string   `json:"old"`
+	New         string   `json:"new"`
+	Added       []string `json:"added,omitempty"`   // connections
+	Changed     []string `json:"changed,omitempty"` // the SAs of these and of removed ones are deleted
+	Removed     []string `json:"removed,omitempty"`
+	Credentials bool     `json:"credentials"`       // the keys that the store offers are others
+	Restart     []string `json:"restart,omitempty"` // settings that wait for a restart of the daemon
+}
+
 // ConfigRejected says: a configuration was refused and nothing changed.
 type ConfigRejected struct {
 	Source string `json:"source"`

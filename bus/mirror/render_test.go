@@ -35,7 +35,7 @@ var every = []event.Event{
 	event.NATDetected{}, event.NATMappingChanged{},
 	event.CookieThreshold{}, event.RateLimited{}, event.ParseErrors{}, event.IntegrityFailed{}, event.CookieRequested{},
 	event.PluginStarted{}, event.PluginCrashed{}, event.PluginRestarted{}, event.PluginUnhealthy{}, event.PluginDegraded{}, event.PluginRejected{}, event.PluginStopped{},
-	event.DaemonStarted{}, event.DaemonStopping{}, event.DaemonReady{}, event.ConfigRejected{}, event.ControlRequested{},
+	event.DaemonStarted{}, event.DaemonStopping{}, event.DaemonReady{}, event.ConfigChanged{}, event.ConfigRejected{}, event.ControlRequested{},
 	event.BackendChosen{}, event.BackendReconciled{},
 	event.StreamGap{}, event.MirrorDown{}, event.MirrorUp{},
 }

@@ -132,7 +132,8 @@ func newWorld(t *testing.T) *world {
 	h := control.NewHistory(b)
 	t.Cleanup(h.Close)
 	server, err := control.Listen(control.Config{Socket: w.socket, Node: "gw1", Version: "1.2.3", Source: "/etc/parley/parley.hcl", Started: time.Now().Add(-time.Minute),
-		Bus: b, History: h, Engine: w.engine, Snapshot: func() *config.Snapshot { return c }, State: state, Plugins: plugins, Traffic: traffic, Render: render})
+		Bus: b, History: h, Engine: w.engine, Snapshot: func() *config.Snapshot { return c }, State: state, Plugins: plugins, Traffic: traffic, Render: render,
+		Reload: func(context.Context, bool) (*config.Snapshot, config.Changes, error) { return c, reloaded(), nil }})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -152,6 +153,11 @@ func plugins() []control.Plugin {
 			Calls:        12345, P50: 140 * time.Microsecond, P99: 2300 * time.Microsecond},
 		{Name: "hsm", Kinds: []string{"cred"}, State: "rejected", Detail: "wrong checksum of /usr/lib/hsm: see sha256sum"},
 	}
+}
+
+func reloaded() config.Changes {
+	return config.Changes{Added: []string{"south"}, Removed: []string{"north"}, Same: []string{"east"}, Credentials: true, Restart: []string{"daemon listen"},
+		Changed: []config.Change{{Connection: "west", What: []string{"remote identity", "child lan: remote_ts"}}}}
 }
 
 func traffic(context.Context, machine.Info, event.ChildSA) (event.Traffic, error) {
@@ -257,6 +263,8 @@ func TestEveryCommandShowsTablesAndJSON(t *testing.T) {
 		{name: "events-tail", line: "events tail --filter ike_sa.* --filter liveness.* --no-follow", past: isRefused()},
 		{name: "plugin-list", line: "plugin list"},
 		{name: "explain", line: "explain north", past: isRefused()},
+		{name: "reload", line: "reload", sas: up},
+		{name: "reload-dry-run", line: "reload --dry-run", sas: up},
 		{name: "version", line: "version"},
 	} {
 		for _, output := range []string{"table", "wide", "json"} {
@@ -294,7 +302,7 @@ func TestErrorsSayWhatToDo(t *testing.T) {
 		{"sa show ffff", exitNotFound, "parley: control: there is no SA and no connection \"ffff\": see `parley sa list`"},
 		{"sa", exitUsage, "parley: parley sa needs a command: list, show\nsee parley --help"},
 		{"sa lst", exitUsage, "parley: unknown command \"lst\" for \"parley sa\": did you mean \"list\"?\nsee parley --help"},
-		{"frobnicate", exitUsage, "parley: unknown command \"frobnicate\" for \"parley\": there are completion, down, events, explain, plugin, replay, sa, status, up, version\nsee parley --help"},
+		{"frobnicate", exitUsage, "parley: unknown command \"frobnicate\" for \"parley\": there are completion, down, events, explain, plugin, reload, replay, sa, status, up, version\nsee parley --help"},
 		{"status --colour", exitUsage, "parley: unknown flag: --colour\nsee parley --help"},
 		{"status -o yaml", exitUsage, "parley: unknown output \"yaml\": use table, wide or json\nsee parley --help"},
 		{"events tail --severity loud", exitUsage, "parley: control: unknown severity \"loud\": use debug, info, notice, warning, error or critical\nsee parley --help"},

@@ -29,7 +29,7 @@ func (a *app) command() *cobra.Command {
 		return nil
 	}
 	root.AddCommand(a.upCommand(), a.downCommand(), a.statusCommand(), a.saCommand(), a.eventsCommand(), a.pluginCommand(),
-		a.explainCommand(), a.replayCommand(), a.versionCommand(), a.manCommand())
+		a.explainCommand(), a.reloadCommand(), a.replayCommand(), a.versionCommand(), a.manCommand())
 	return root
 }
 

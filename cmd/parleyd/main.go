@@ -62,7 +62,8 @@ func command() *cobra.Command {
 		Use:   "parleyd",
 		Short: "The Parley IKE daemon",
 		Long: "parleyd negotiates IPsec tunnels by IKEv2. Authentication, key exchange, credentials and SA backends are plugins, which\n" +
-			"it starts as processes of their own. Control it with parley." + exitHelp,
+			"it starts as processes of their own. Control it with parley. SIGHUP has it read its configuration again and apply what\n" +
+			"differs, as parley reload does; SIGTERM and SIGINT end it in order." + exitHelp,
 		Args: cobra.NoArgs, SilenceUsage: true, SilenceErrors: true, Version: daemon.Version,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			log, err := newLog(o, logFormat, logLevel)
@@ -70,7 +71,7 @@ func command() *cobra.Command {
 				return err
 			}
 			defer func() { _ = log.Sync() }()
-			o.Log = log
+			o.Log, o.Reload = log, hangups()
 			return daemon.Run(cmd.Context(), o)
 		},
 	}
@@ -88,6 +89,13 @@ func command() *cobra.Command {
 	flags.StringVar(&logLevel, "log-level", "", "debug, info, warn or error (default: as configured)")
 	root.AddCommand(checkCommand(&o))
 	return root
+}
+
+// hangups returns what tells of SIGHUP. One that is pending stands for all that come meanwhile.
+func hangups() <-chan os.Signal {
+	c := make(chan os.Signal, 1)
+	signal.Notify(c, syscall.SIGHUP)
+	return c
 }
 
 // checkCommand validates a configuration.

@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -343,7 +344,7 @@ func TestLoadSaysThatThereIsNoFile(t *testing.T) {
 
 func TestDiffNamesWhatAReloadChanges(t *testing.T) {
 	t.Parallel()
-	dir := folder(t, map[string]os.FileMode{"west.psk": 0o600, "north.psk": 0o600, "south.psk": 0o600})
+	dir := folder(t, map[string]os.FileMode{"west.psk": 0o600, "north.psk": 0o600, "south.psk": 0o600, "plugin": 0o700})
 	parse := func(src string) *Snapshot {
 		t.Helper()
 		s, err := Parse("parley.hcl", []byte(src), dir)
@@ -361,8 +362,11 @@ func TestDiffNamesWhatAReloadChanges(t *testing.T) {
 	}{
 		{"nothing but comments and explicit defaults", "# hello\n" + strings.Replace(minimal, "{", "{\n  liveness = \"30s\"\n", 1) + north, Changes{Same: []string{"west", "north"}}},
 		{"one goes, one comes", minimal + south, Changes{Added: []string{"south"}, Removed: []string{"north"}, Same: []string{"west"}, Credentials: true}},
-		{"one changes", minimal + strings.Replace(north, "10.2.", "10.3.", 1), Changes{Changed: []string{"north"}, Same: []string{"west"}}},
-		{"the daemon", minimal + north + "daemon { port = 501 }\nnats { mode = \"off\" }", Changes{Same: []string{"west", "north"}, Daemon: true, NATS: true}},
+		{"one changes", minimal + strings.Replace(north, "10.2.", "10.3.", 1), Changes{Changed: []Change{{"north", []string{"child lan: remote_ts"}}}, Same: []string{"west"}}},
+		{"much changes", minimal + strings.NewReplacer("identity = \"north", "identity = \"no", `child "lan"`, "liveness = \"1s\"\n child \"dmz\"").Replace(north) + "credentials { psk \"no.example.net\" { file = \"north.psk\" } }",
+			Changes{Changed: []Change{{"north", []string{"remote identity", "liveness", "child dmz added", "child lan removed"}}}, Same: []string{"west"}, Credentials: true}},
+		{"the daemon", minimal + north + "daemon { port = 501 }\nnats { mode = \"off\" }", Changes{Same: []string{"west", "north"}, Restart: []string{"daemon port", "nats"}}},
+		{"plugins", minimal + north + plugin("acme", dir), Changes{Same: []string{"west", "north"}, Restart: []string{"plugin acme"}}},
 	} {
 		if got := Diff(old, parse(tt.new)); !reflect.DeepEqual(got, tt.want) {
 			t.Errorf("%s: %+v, want %+v", tt.name, got, tt.want)
@@ -371,6 +375,10 @@ func TestDiffNamesWhatAReloadChanges(t *testing.T) {
 	if !Diff(old, old).Empty() || Diff(nil, old).Empty() {
 		t.Error("a snapshot differs from itself, or not from nothing")
 	}
+}
+
+func plugin(name, dir string) string {
+	return fmt.Sprintf("plugin %q {\n kind = [\"ke\"]\n path = %q\n sha256 = %q\n}\n", name, filepath.Join(dir, "plugin"), strings.Repeat("0", 64))
 }
 
 func TestDiagnosticsAreAJSONList(t *testing.T) {

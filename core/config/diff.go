@@ -1,21 +1,33 @@
 package config
 
 import (
+	"fmt"
 	"reflect"
+	"slices"
+	"strings"
+	"unicode"
 
 	"github.com/parley-ike/parley/core/policy"
 )
 
-// Changes is what a reload has to do. Connections are named.
+// Changes is what a reload has to do.
 type Changes struct {
-	Added, Removed, Changed, Same []string
-	// What else is different. A change of these takes more than new connections: see each part's owner.
-	Daemon, Credentials, Plugins, NATS bool
+	Added, Removed, Same []string // connections
+	Changed              []Change // connections that exist in both, and differ
+	Credentials          bool
+	// Restart lists the settings that differ and only take effect when the daemon starts: "daemon listen", "nats", "plugin acme".
+	Restart []string
+}
+
+// Change says how a connection differs: "remote identity", "child lan: remote_ts", "child dmz added".
+type Change struct {
+	Connection string
+	What       []string
 }
 
 // Empty reports whether there is nothing to do.
 func (c Changes) Empty() bool {
-	return len(c.Added)+len(c.Removed)+len(c.Changed) == 0 && !c.Daemon && !c.Credentials && !c.Plugins && !c.NATS
+	return len(c.Added)+len(c.Removed)+len(c.Changed)+len(c.Restart) == 0 && !c.Credentials
 }
 
 // Diff compares two snapshots by meaning: comments, order inside a block and explicit defaults do not count. Names are in the
@@ -24,12 +36,7 @@ func Diff(old, new *Snapshot) Changes {
 	if old == nil {
 		old = &Snapshot{Policy: &policy.Snapshot{}}
 	}
-	c := Changes{
-		Daemon:      !reflect.DeepEqual(old.Daemon, new.Daemon),
-		Credentials: !reflect.DeepEqual(old.Credentials, new.Credentials),
-		Plugins:     !reflect.DeepEqual(old.Plugins, new.Plugins),
-		NATS:        old.NATS != new.NATS,
-	}
+	c := Changes{Credentials: !reflect.DeepEqual(old.Credentials, new.Credentials), Restart: onlyAtStart(old, new)}
 	for _, conn := range new.Policy.Connections {
 		before, ok := old.Policy.Connection(conn.Name)
 		switch {
@@ -38,7 +45,7 @@ func Diff(old, new *Snapshot) Changes {
 		case reflect.DeepEqual(before, conn):
 			c.Same = append(c.Same, conn.Name)
 		default:
-			c.Changed = append(c.Changed, conn.Name)
+			c.Changed = append(c.Changed, Change{conn.Name, differences(before, conn)})
 		}
 	}
 	for _, conn := range old.Policy.Connections {
@@ -47,4 +54,84 @@ func Diff(old, new *Snapshot) Changes {
 		}
 	}
 	return c
+}
+
+// onlyAtStart lists the changed settings that a running daemon cannot take.
+func onlyAtStart(old, new *Snapshot) (all []string) {
+	for _, f := range fields(reflect.ValueOf(old.Daemon), reflect.ValueOf(new.Daemon), "") {
+		all = append(all, "daemon "+f)
+	}
+	if old.NATS != new.NATS {
+		all = append(all, "nats")
+	}
+	named := func(p Plugin) func(Plugin) bool { return func(o Plugin) bool { return o.Name == p.Name } }
+	for _, p := range new.Plugins {
+		i := slices.IndexFunc(old.Plugins, named(p))
+		if i < 0 || !reflect.DeepEqual(old.Plugins[i], p) {
+			all = append(all, "plugin "+p.Name)
+		}
+	}
+	for _, p := range old.Plugins {
+		if !slices.ContainsFunc(new.Plugins, named(p)) {
+			all = append(all, "plugin "+p.Name)
+		}
+	}
+	return all
+}
+
+// differences says in the words of the configuration what two versions of a connection do not share.
+func differences(old, new *policy.Connection) []string {
+	was, is := *old, *new
+	was.Children, is.Children = nil, nil
+	all := fields(reflect.ValueOf(was), reflect.ValueOf(is), "")
+	for _, child := range new.Children {
+		before, ok := old.Child(child.Name)
+		if !ok {
+			all = append(all, fmt.Sprintf("child %s added", child.Name))
+			continue
+		}
+		for _, f := range fields(reflect.ValueOf(*before), reflect.ValueOf(*child), "") {
+			all = append(all, fmt.Sprintf("child %s: %s", child.Name, f))
+		}
+	}
+	for _, child := range old.Children {
+		if _, ok := new.Child(child.Name); !ok {
+			all = append(all, fmt.Sprintf("child %s removed", child.Name))
+		}
+	}
+	if len(all) == 0 {
+		all = []string{"the order of the children"}
+	}
+	return all
+}
+
+// fields lists the fields of two structs of one type that differ, as settings are written: RemoteTS is remote_ts, and what lies
+// in Remote is "remote identity".
+func fields(old, new reflect.Value, prefix string) (all []string) {
+	for i := range old.NumField() {
+		was, is, name := old.Field(i), new.Field(i), prefix+setting(old.Type().Field(i).Name)
+		switch {
+		case reflect.DeepEqual(was.Interface(), is.Interface()):
+		case was.Type() == reflect.TypeFor[policy.Endpoint]():
+			all = append(all, fields(was, is, name+" ")...)
+		default:
+			all = append(all, name)
+		}
+	}
+	return all
+}
+
+// setting turns a field's name into a setting's: a capital after a small letter, or before one, begins a word.
+func setting(field string) string {
+	var b strings.Builder
+	runes := []rune(field)
+	for i, r := range runes {
+		begins := i > 0 && unicode.IsUpper(r) &&
+			(unicode.IsLower(runes[i-1]) || i+1 < len(runes) && unicode.IsLower(runes[i+1]))
+		if begins {
+			b.WriteByte('_')
+		}
+		b.WriteRune(unicode.ToLower(r))
+	}
+	return b.String()
 }

@@ -93,6 +93,10 @@ func target(req any) string {
 		return r.Sa
 	case *controlv1.ExplainRequest:
 		return r.Target
+	case *controlv1.ReloadRequest:
+		if r.DryRun {
+			return "dry run"
+		}
 	case *controlv1.EventsRequest:
 		return join(r.Connection, strings.Join(r.Names, ","))
 	}

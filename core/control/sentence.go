@@ -167,6 +167,8 @@ func nodeSentence(e event.Event) string {
 		return "ready at " + list(e.Listen)
 	case event.DaemonStopping:
 		return "stopping: " + e.Reason
+	case event.ConfigChanged:
+		return fmt.Sprintf("configuration %s in force: %s", e.Source, changes(e))
 	case event.ConfigRejected:
 		return fmt.Sprintf("configuration %s refused: %s", e.Source, e.Reason)
 	case event.ControlRequested:

@@ -40,6 +40,8 @@ type Config struct {
 	Plugins  func() []Plugin         // nil: none
 	// Traffic asks an SA backend for the counters of a child SA; nil: nobody knows.
 	Traffic func(ctx context.Context, sa machine.Info, child event.ChildSA) (event.Traffic, error)
+	// Reload reads the configuration again and applies it, or only says what would happen; nil: it cannot be done.
+	Reload func(ctx context.Context, dryRun bool) (*config.Snapshot, config.Changes, error)
 	// Render returns the event as it is mirrored, a CloudEvent in JSON; nil: a plain object.
 	Render func(event.Record) ([]byte, error)
 }

@@ -19,6 +19,7 @@ import (
 	"github.com/parley-ike/parley/core/journal"
 	"github.com/parley-ike/parley/core/machine"
 	"github.com/parley-ike/parley/core/pluginhost"
+	"github.com/parley-ike/parley/core/policy"
 	"github.com/parley-ike/parley/core/transport"
 )
 
@@ -34,7 +35,7 @@ const (
 // daemon holds the parts that run.
 type daemon struct {
 	options Options
-	config  *config.Snapshot
+	config  *config.Snapshot // that the daemon started with: its own settings
 	log     *zap.Logger
 	boot    string
 	begin   time.Time
@@ -46,6 +47,9 @@ type daemon struct {
 	host      *pluginhost.Host
 	engine    *engine.Engine
 	recorder  *journal.Recorder
+
+	inForce   atomic.Pointer[config.Snapshot]
+	reloading sync.Mutex
 
 	running atomic.Bool // the engine is there
 	mu      sync.Mutex
@@ -64,6 +68,7 @@ func Run(ctx context.Context, o Options) error {
 		return err
 	}
 	d := &daemon{options: o, config: s, log: o.Log, begin: time.Now(), bus: bus.New()}
+	d.inForce.Store(s)
 	living, die := context.WithCancel(context.Background())
 	d.living = living
 	defer d.close()
@@ -81,7 +86,7 @@ func Run(ctx context.Context, o Options) error {
 		}
 	}
 	d.ready()
-	<-ctx.Done()
+	d.serve(ctx)
 	d.log.Info("stopping")
 	d.publish(event.DaemonStopping{Reason: "told to stop"})
 	return nil
@@ -195,7 +200,7 @@ func (d *daemon) startEngine(ctx context.Context) error {
 	c := d.config.Daemon
 	var err error
 	d.engine, err = engine.New(engine.Config{
-		Protocol:  engine.NewIKEv2(&ikev2.Env{Policy: withBackend(d.config.Policy, d.chosen().Backend)}),
+		Protocol:  engine.NewIKEv2(&ikev2.Env{Policy: withBackend(d.inForce.Load().Policy, d.chosen().Backend)}),
 		NewSender: func() engine.Sender { return d.transport.NewSender() },
 		Caller:    d.host, Publisher: d.bus, Journal: d.recorder,
 		Limits:   engine.Limits{CookieThreshold: c.CookieThreshold, MaxHalfOpen: c.MaxHalfOpen},
@@ -245,7 +250,7 @@ func (d *daemon) receive(batch []transport.Packet) {
 }
 
 func (d *daemon) startStarter(context.Context) error {
-	s := newStarter(d.bus, d.config.Policy, d.log, d.engine.Initiate)
+	s := newStarter(d.bus, func() *policy.Snapshot { return d.inForce.Load().Policy }, d.log, d.engine.Initiate)
 	ctx, stop := context.WithCancel(context.Background())
 	done := make(chan struct{})
 	go func() { defer close(done); s.run(ctx) }()

@@ -20,7 +20,8 @@ type Options struct {
 	Journal    string // folder; "": as configured
 	PluginPath string // of parley-plugin; "": beside this program
 	Log        *zap.Logger
-	Ready      func() // called once, when the daemon serves; may be nil
+	Reload     <-chan os.Signal // each has the configuration read again; may be nil
+	Ready      func()           // called once, when the daemon serves; may be nil
 }
 
 // pluginBinary is what serves the first-party plugins.

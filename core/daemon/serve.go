@@ -10,7 +10,6 @@ import (
 
 	"github.com/parley-ike/parley/bus/event"
 	"github.com/parley-ike/parley/bus/mirror"
-	"github.com/parley-ike/parley/core/config"
 	"github.com/parley-ike/parley/core/control"
 	"github.com/parley-ike/parley/core/machine"
 	"github.com/parley-ike/parley/core/pluginhost"
@@ -22,7 +21,8 @@ func (d *daemon) startControl(context.Context) error {
 	server, err := control.Listen(control.Config{
 		Socket: c.ControlSocket, Node: c.Name, Version: Version, Source: d.options.Config, Started: d.begin,
 		Bus: d.bus, History: d.history, Engine: d.engine,
-		Snapshot: func() *config.Snapshot { return d.config },
+		Snapshot: d.inForce.Load,
+		Reload:   d.reload,
 		State:    d.state, Plugins: d.plugins, Traffic: d.traffic,
 		Render: func(r event.Record) ([]byte, error) { return mirror.Render(c.Name, d.boot, Version, r) },
 	})

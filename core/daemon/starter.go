@@ -2,6 +2,7 @@ package daemon
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"go.uber.org/zap"
@@ -21,6 +22,7 @@ const (
 // sends commands. An operator's down is respected until the next up.
 type starter struct {
 	initiate func(ctx context.Context, conn string, children []string) (event.UID, error)
+	policy   func() *policy.Snapshot // in force
 	log      *zap.Logger
 	events   *bus.Subscription
 	wanted   map[string]*wanted
@@ -35,15 +37,33 @@ type wanted struct {
 	resting  bool      // an operator took it down
 }
 
-func newStarter(b *bus.Bus, p *policy.Snapshot, log *zap.Logger, initiate func(context.Context, string, []string) (event.UID, error)) *starter {
-	s := &starter{initiate: initiate, log: log, wanted: map[string]*wanted{},
+func newStarter(b *bus.Bus, p func() *policy.Snapshot, log *zap.Logger, initiate func(context.Context, string, []string) (event.UID, error)) *starter {
+	s := &starter{initiate: initiate, policy: p, log: log, wanted: map[string]*wanted{},
 		events: b.Subscribe("starter", bus.DropOldest(4096), concernsStart)}
-	for _, c := range p.Connections {
-		if children := startedByUs(c); len(children) > 0 {
-			s.wanted[c.Name] = &wanted{children: children, live: map[event.UID]bool{}}
-		}
+	for _, c := range p().Connections {
+		s.want(c)
 	}
 	return s
+}
+
+// want begins to keep a connection up, from now on.
+func (s *starter) want(c *policy.Connection) {
+	if children := startedByUs(c); len(children) > 0 {
+		s.wanted[c.Name] = &wanted{children: children, live: map[event.UID]bool{}, next: time.Now()}
+	}
+}
+
+// reload forgets what a new configuration removed or changed, and begins anew with what it has instead. The SAs of before end
+// without being missed.
+func (s *starter) reload(e event.ConfigChanged) {
+	for _, name := range slices.Concat(e.Removed, e.Changed) {
+		delete(s.wanted, name)
+	}
+	for _, name := range slices.Concat(e.Added, e.Changed) {
+		if c, ok := s.policy().Connection(name); ok {
+			s.want(c)
+		}
+	}
 }
 
 // startedByUs lists the children of a connection that we bring up.
@@ -58,6 +78,8 @@ func startedByUs(c *policy.Connection) (names []string) {
 
 func concernsStart(r event.Record) bool {
 	switch r.Event.(type) {
+	case event.ConfigChanged:
+		return true
 	case event.IKEInitiated, event.IKEEstablished, event.IKEDeleted, event.IKEFailed:
 		return r.Subject.Conn != ""
 	}
@@ -67,10 +89,6 @@ func concernsStart(r event.Record) bool {
 // run brings up what should be up, until ctx is done.
 func (s *starter) run(ctx context.Context) {
 	defer s.events.Close()
-	now := time.Now()
-	for _, w := range s.wanted {
-		w.next = now
-	}
 	for {
 		due := s.tryDue(ctx)
 		wait, cancel := context.WithDeadline(ctx, due)
@@ -116,6 +134,10 @@ func (s *starter) try(ctx context.Context, conn string, w *wanted) {
 
 // hear notes what became of an attempt or an SA, ours or the peer's.
 func (s *starter) hear(r event.Record) {
+	if e, ok := r.Event.(event.ConfigChanged); ok {
+		s.reload(e)
+		return
+	}
 	w := s.wanted[r.Subject.Conn]
 	if w == nil {
 		return
@@ -134,7 +156,11 @@ func (s *starter) hear(r event.Record) {
 	}
 }
 
+// ended notes the end of an SA. One of an earlier configuration does not matter.
 func (w *wanted) ended(uid event.UID, byOperator bool) {
+	if !w.live[uid] {
+		return
+	}
 	delete(w.live, uid)
 	w.resting = w.resting || byOperator
 	if len(w.live) == 0 && !w.resting {

@@ -29,7 +29,7 @@ func runStarter(t *testing.T, script func(b *bus.Bus, a *attempts)) *attempts {
 			{Name: "west", Children: []*policy.Child{{Name: "lan", Start: policy.StartUp}}},
 			{Name: "idle", Children: []*policy.Child{{Name: "lan"}}},
 		}}
-		s := newStarter(b, p, zap.NewNop(), func(_ context.Context, conn string, children []string) (event.UID, error) {
+		s := newStarter(b, func() *policy.Snapshot { return p }, zap.NewNop(), func(_ context.Context, conn string, children []string) (event.UID, error) {
 			if conn != "west" || len(children) != 1 || children[0] != "lan" {
 				t.Errorf("initiated %s %v", conn, children)
 			}
@@ -90,5 +90,25 @@ func TestAConnectionThatIsUpIsLeftAlone(t *testing.T) {
 	})
 	if len(a.at) != 1 {
 		t.Errorf("got attempts at %v, want one", a.at)
+	}
+}
+
+func TestAReloadForgetsWhatIsGoneAndBeginsAnewWithWhatChanged(t *testing.T) {
+	t.Parallel()
+	a := runStarter(t, func(b *bus.Bus, a *attempts) {
+		tell(b, 1, event.IKEEstablished{})
+		synctest.Wait()
+		time.Sleep(time.Minute)
+		b.Publish(event.Record{Event: event.ConfigChanged{Changed: []string{"west"}}})
+		synctest.Wait()
+		tell(b, 1, event.IKEDeleted{By: "operator"}) // the SA of before, which the reload ended
+		tell(b, 2, event.IKEEstablished{})
+		time.Sleep(time.Hour)
+		b.Publish(event.Record{Event: event.ConfigChanged{Removed: []string{"west"}}})
+		tell(b, 2, event.IKEDeleted{By: "operator"})
+		time.Sleep(time.Hour)
+	})
+	if len(a.at) != 2 || a.at[1] != time.Minute {
+		t.Errorf("got attempts at %v, want one at the start and one at the reload", a.at)
 	}
 }

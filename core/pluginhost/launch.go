@@ -276,13 +276,9 @@ func (r *running) failed(verb string, err error, timeout time.Duration) error {
 }
 
 func (r *running) configure(ctx context.Context, h *Host, e *Entry) error {
-	dir, err := h.pluginDir(e)
+	request, err := h.configuration(e)
 	if err != nil {
 		return err
-	}
-	request := &basev1.ConfigureRequest{Owner: h.cfg.Owner, RuntimeDir: dir, Node: h.cfg.Node}
-	for _, s := range e.Services {
-		request.Services = append(request.Services, &basev1.ServiceConfig{Kind: s.Kind, Name: s.Name, Json: s.JSON})
 	}
 	valid, err := r.base.Validate(ctx, &basev1.ValidateRequest{Services: request.Services}, callLimits...)
 	if err != nil {

@@ -59,6 +59,8 @@ func pluginMain(mode string, args []string) {
 		serve.Main(info, serve.KE("echo", &echo{}), serve.Auth("psk", authenticator{}), serve.Cred("store", store{"west": "key"}), serve.SA("memory", &backend{}))
 	case "cred":
 		serve.Main(info, serve.Cred("empty", store{}))
+	case "wordy":
+		serve.Main(info, serve.Auth("psk", authenticator{}), serve.Cred("store", &wordy{}))
 	case "auth2":
 		serve.Main(info, serve.Auth("other", authenticator{name: "other"}))
 	case "noisy":
@@ -206,6 +208,38 @@ func (s store) MAC(_ context.Context, q cred.Query, macs []cred.MAC) ([][]byte, 
 		out = append(out, append([]byte(key), m.Data...))
 	}
 	return out, nil
+}
+
+// wordy is a store whose only key is its configuration. It refuses "bad".
+type wordy struct {
+	mu  sync.Mutex
+	key string
+}
+
+func (*wordy) Schema() string { return "" }
+
+func (*wordy) Validate(config []byte) []string {
+	if string(config) == `"bad"` {
+		return []string{"bad is no word"}
+	}
+	return nil
+}
+
+func (w *wordy) Configure(_ context.Context, _ serve.Env, config []byte) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.key = string(config)
+	return nil
+}
+
+func (w *wordy) Find(context.Context, cred.Query) ([]cred.Ref, error) {
+	return nil, sdk.ErrNoCredential
+}
+
+func (w *wordy) MAC(ctx context.Context, q cred.Query, macs []cred.MAC) ([][]byte, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return store{string(q.Remote.Data): w.key}.MAC(ctx, q, macs)
 }
 
 // backend keeps children in a file of the runtime folder's stead: in memory.

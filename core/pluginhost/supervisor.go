@@ -49,6 +49,8 @@ type supervisor struct {
 	restarts  int
 	since     time.Time
 	lastError string
+	running   *running        // nil while the plugin is down
+	services  []ServiceConfig // by Reconfigure; nil: those of the entry
 
 	// Of the loop alone.
 	deaths   []time.Time // within Restart.Within
@@ -95,7 +97,7 @@ func (s *supervisor) loop(ctx context.Context) {
 	for ctx.Err() == nil {
 		began := time.Now()
 		s.enter(Starting, "")
-		r, err := s.host.launch(ctx, s.entry, s.log)
+		r, err := s.host.launch(ctx, s.current(), s.log)
 		switch {
 		case ctx.Err() != nil:
 			if err == nil {
@@ -109,6 +111,7 @@ func (s *supervisor) loop(ctx context.Context) {
 			session := s.up(r)
 			first()
 			problem := s.watch(ctx, r, session)
+			s.gone()
 			if ctx.Err() != nil {
 				s.stop(r, session)
 				break
@@ -118,6 +121,13 @@ func (s *supervisor) loop(ctx context.Context) {
 		s.pause(ctx, time.Since(began))
 	}
 	s.enter(Stopped, "")
+}
+
+// gone notes that the process is not to be asked any more.
+func (s *supervisor) gone() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.running = nil
 }
 
 // errOnce keeps the error of the first attempt: after tried is closed, others read it.
@@ -150,7 +160,7 @@ func (s *supervisor) up(r *running) *session {
 	go session.run()
 	again := !s.down.IsZero()
 	s.mu.Lock()
-	s.manifest, s.framed, s.pid = r.manifest, r.framed, r.process.pid()
+	s.manifest, s.framed, s.pid, s.running = r.manifest, r.framed, r.process.pid(), r
 	if again {
 		s.restarts++
 	}

@@ -77,7 +77,220 @@ func (x Verdict_Result) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Verdict_Result.Descriptor instead.
 func (Verdict_Result) EnumDescriptor() ([]byte, []int) {
-	return file_parley_control_v1_control_proto_rawDescGZIP(), []int{11, 0}
+	return file_parley_control_v1_control_proto_rawDescGZIP(), []int{14, 0}
+}
+
+type ReloadRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	DryRun        bool                   `protobuf:"varint,1,opt,name=dry_run,json=dryRun,proto3" json:"dry_run,omitempty"` // only say what would happen
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ReloadRequest) Reset() {
+	*x = ReloadRequest{}
+	mi := &file_parley_control_v1_control_proto_msgTypes[0]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReloadRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReloadRequest) ProtoMessage() {}
+
+func (x *ReloadRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_parley_control_v1_control_proto_msgTypes[0]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReloadRequest.ProtoReflect.Descriptor instead.
+func (*ReloadRequest) Descriptor() ([]byte, []int) {
+	return file_parley_control_v1_control_proto_rawDescGZIP(), []int{0}
+}
+
+func (x *ReloadRequest) GetDryRun() bool {
+	if x != nil {
+		return x.DryRun
+	}
+	return false
+}
+
+type ReloadResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	DryRun        bool                   `protobuf:"varint,1,opt,name=dry_run,json=dryRun,proto3" json:"dry_run,omitempty"`
+	Config        string                 `protobuf:"bytes,2,opt,name=config,proto3" json:"config,omitempty"` // the file
+	Added         []string               `protobuf:"bytes,3,rep,name=added,proto3" json:"added,omitempty"`   // connections
+	Changed       []*ChangedConnection   `protobuf:"bytes,4,rep,name=changed,proto3" json:"changed,omitempty"`
+	Removed       []*ChangedConnection   `protobuf:"bytes,5,rep,name=removed,proto3" json:"removed,omitempty"`
+	Same          []string               `protobuf:"bytes,6,rep,name=same,proto3" json:"same,omitempty"`                // they keep their SAs
+	Credentials   bool                   `protobuf:"varint,7,opt,name=credentials,proto3" json:"credentials,omitempty"` // the list of keys differs
+	Restart       []string               `protobuf:"bytes,8,rep,name=restart,proto3" json:"restart,omitempty"`          // settings that wait for a restart of the daemon
+	Warnings      []string               `protobuf:"bytes,9,rep,name=warnings,proto3" json:"warnings,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ReloadResponse) Reset() {
+	*x = ReloadResponse{}
+	mi := &file_parley_control_v1_control_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReloadResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReloadResponse) ProtoMessage() {}
+
+func (x *ReloadResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_parley_control_v1_control_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReloadResponse.ProtoReflect.Descriptor instead.
+func (*ReloadResponse) Descriptor() ([]byte, []int) {
+	return file_parley_control_v1_control_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *ReloadResponse) GetDryRun() bool {
+	if x != nil {
+		return x.DryRun
+	}
+	return false
+}
+
+func (x *ReloadResponse) GetConfig() string {
+	if x != nil {
+		return x.Config
+	}
+	return ""
+}
+
+func (x *ReloadResponse) GetAdded() []string {
+	if x != nil {
+		return x.Added
+	}
+	return nil
+}
+
+func (x *ReloadResponse) GetChanged() []*ChangedConnection {
+	if x != nil {
+		return x.Changed
+	}
+	return nil
+}
+
+func (x *ReloadResponse) GetRemoved() []*ChangedConnection {
+	if x != nil {
+		return x.Removed
+	}
+	return nil
+}
+
+func (x *ReloadResponse) GetSame() []string {
+	if x != nil {
+		return x.Same
+	}
+	return nil
+}
+
+func (x *ReloadResponse) GetCredentials() bool {
+	if x != nil {
+		return x.Credentials
+	}
+	return false
+}
+
+func (x *ReloadResponse) GetRestart() []string {
+	if x != nil {
+		return x.Restart
+	}
+	return nil
+}
+
+func (x *ReloadResponse) GetWarnings() []string {
+	if x != nil {
+		return x.Warnings
+	}
+	return nil
+}
+
+// ChangedConnection is a connection whose IKE SAs are deleted by a reload.
+type ChangedConnection struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	What          []string               `protobuf:"bytes,2,rep,name=what,proto3" json:"what,omitempty"`                    // "remote identity", "child lan: remote_ts"
+	IkeSas        uint32                 `protobuf:"varint,3,opt,name=ike_sas,json=ikeSas,proto3" json:"ike_sas,omitempty"` // that are there
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ChangedConnection) Reset() {
+	*x = ChangedConnection{}
+	mi := &file_parley_control_v1_control_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ChangedConnection) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ChangedConnection) ProtoMessage() {}
+
+func (x *ChangedConnection) ProtoReflect() protoreflect.Message {
+	mi := &file_parley_control_v1_control_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ChangedConnection.ProtoReflect.Descriptor instead.
+func (*ChangedConnection) Descriptor() ([]byte, []int) {
+	return file_parley_control_v1_control_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *ChangedConnection) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *ChangedConnection) GetWhat() []string {
+	if x != nil {
+		return x.What
+	}
+	return nil
+}
+
+func (x *ChangedConnection) GetIkeSas() uint32 {
+	if x != nil {
+		return x.IkeSas
+	}
+	return 0
 }
 
 type VersionRequest struct {
@@ -88,7 +301,7 @@ type VersionRequest struct {
 
 func (x *VersionRequest) Reset() {
 	*x = VersionRequest{}
-	mi := &file_parley_control_v1_control_proto_msgTypes[0]
+	mi := &file_parley_control_v1_control_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -100,7 +313,7 @@ func (x *VersionRequest) String() string {
 func (*VersionRequest) ProtoMessage() {}
 
 func (x *VersionRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_parley_control_v1_control_proto_msgTypes[0]
+	mi := &file_parley_control_v1_control_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -113,7 +326,7 @@ func (x *VersionRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use VersionRequest.ProtoReflect.Descriptor instead.
 func (*VersionRequest) Descriptor() ([]byte, []int) {
-	return file_parley_control_v1_control_proto_rawDescGZIP(), []int{0}
+	return file_parley_control_v1_control_proto_rawDescGZIP(), []int{3}
 }
 
 type VersionResponse struct {
@@ -126,7 +339,7 @@ type VersionResponse struct {
 
 func (x *VersionResponse) Reset() {
 	*x = VersionResponse{}
-	mi := &file_parley_control_v1_control_proto_msgTypes[1]
+	mi := &file_parley_control_v1_control_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -138,7 +351,7 @@ func (x *VersionResponse) String() string {
 func (*VersionResponse) ProtoMessage() {}
 
 func (x *VersionResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_parley_control_v1_control_proto_msgTypes[1]
+	mi := &file_parley_control_v1_control_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -151,7 +364,7 @@ func (x *VersionResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use VersionResponse.ProtoReflect.Descriptor instead.
 func (*VersionResponse) Descriptor() ([]byte, []int) {
-	return file_parley_control_v1_control_proto_rawDescGZIP(), []int{1}
+	return file_parley_control_v1_control_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *VersionResponse) GetVersion() string {
@@ -176,7 +389,7 @@ type StatusRequest struct {
 
 func (x *StatusRequest) Reset() {
 	*x = StatusRequest{}
-	mi := &file_parley_control_v1_control_proto_msgTypes[2]
+	mi := &file_parley_control_v1_control_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -188,7 +401,7 @@ func (x *StatusRequest) String() string {
 func (*StatusRequest) ProtoMessage() {}
 
 func (x *StatusRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_parley_control_v1_control_proto_msgTypes[2]
+	mi := &file_parley_control_v1_control_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -201,7 +414,7 @@ func (x *StatusRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StatusRequest.ProtoReflect.Descriptor instead.
 func (*StatusRequest) Descriptor() ([]byte, []int) {
-	return file_parley_control_v1_control_proto_rawDescGZIP(), []int{2}
+	return file_parley_control_v1_control_proto_rawDescGZIP(), []int{5}
 }
 
 type StatusResponse struct {
@@ -223,7 +436,7 @@ type StatusResponse struct {
 
 func (x *StatusResponse) Reset() {
 	*x = StatusResponse{}
-	mi := &file_parley_control_v1_control_proto_msgTypes[3]
+	mi := &file_parley_control_v1_control_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -235,7 +448,7 @@ func (x *StatusResponse) String() string {
 func (*StatusResponse) ProtoMessage() {}
 
 func (x *StatusResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_parley_control_v1_control_proto_msgTypes[3]
+	mi := &file_parley_control_v1_control_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -248,7 +461,7 @@ func (x *StatusResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StatusResponse.ProtoReflect.Descriptor instead.
 func (*StatusResponse) Descriptor() ([]byte, []int) {
-	return file_parley_control_v1_control_proto_rawDescGZIP(), []int{3}
+	return file_parley_control_v1_control_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *StatusResponse) GetNode() string {
@@ -342,7 +555,7 @@ type Counts struct {
 
 func (x *Counts) Reset() {
 	*x = Counts{}
-	mi := &file_parley_control_v1_control_proto_msgTypes[4]
+	mi := &file_parley_control_v1_control_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -354,7 +567,7 @@ func (x *Counts) String() string {
 func (*Counts) ProtoMessage() {}
 
 func (x *Counts) ProtoReflect() protoreflect.Message {
-	mi := &file_parley_control_v1_control_proto_msgTypes[4]
+	mi := &file_parley_control_v1_control_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -367,7 +580,7 @@ func (x *Counts) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Counts.ProtoReflect.Descriptor instead.
 func (*Counts) Descriptor() ([]byte, []int) {
-	return file_parley_control_v1_control_proto_rawDescGZIP(), []int{4}
+	return file_parley_control_v1_control_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *Counts) GetIkeSas() uint32 {
@@ -426,7 +639,7 @@ type NATS struct {
 
 func (x *NATS) Reset() {
 	*x = NATS{}
-	mi := &file_parley_control_v1_control_proto_msgTypes[5]
+	mi := &file_parley_control_v1_control_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -438,7 +651,7 @@ func (x *NATS) String() string {
 func (*NATS) ProtoMessage() {}
 
 func (x *NATS) ProtoReflect() protoreflect.Message {
-	mi := &file_parley_control_v1_control_proto_msgTypes[5]
+	mi := &file_parley_control_v1_control_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -451,7 +664,7 @@ func (x *NATS) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NATS.ProtoReflect.Descriptor instead.
 func (*NATS) Descriptor() ([]byte, []int) {
-	return file_parley_control_v1_control_proto_rawDescGZIP(), []int{5}
+	return file_parley_control_v1_control_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *NATS) GetMode() string {
@@ -500,7 +713,7 @@ type Backend struct {
 
 func (x *Backend) Reset() {
 	*x = Backend{}
-	mi := &file_parley_control_v1_control_proto_msgTypes[6]
+	mi := &file_parley_control_v1_control_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -512,7 +725,7 @@ func (x *Backend) String() string {
 func (*Backend) ProtoMessage() {}
 
 func (x *Backend) ProtoReflect() protoreflect.Message {
-	mi := &file_parley_control_v1_control_proto_msgTypes[6]
+	mi := &file_parley_control_v1_control_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -525,7 +738,7 @@ func (x *Backend) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Backend.ProtoReflect.Descriptor instead.
 func (*Backend) Descriptor() ([]byte, []int) {
-	return file_parley_control_v1_control_proto_rawDescGZIP(), []int{6}
+	return file_parley_control_v1_control_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *Backend) GetName() string {
@@ -560,7 +773,7 @@ type Connection struct {
 
 func (x *Connection) Reset() {
 	*x = Connection{}
-	mi := &file_parley_control_v1_control_proto_msgTypes[7]
+	mi := &file_parley_control_v1_control_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -572,7 +785,7 @@ func (x *Connection) String() string {
 func (*Connection) ProtoMessage() {}
 
 func (x *Connection) ProtoReflect() protoreflect.Message {
-	mi := &file_parley_control_v1_control_proto_msgTypes[7]
+	mi := &file_parley_control_v1_control_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -585,7 +798,7 @@ func (x *Connection) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Connection.ProtoReflect.Descriptor instead.
 func (*Connection) Descriptor() ([]byte, []int) {
-	return file_parley_control_v1_control_proto_rawDescGZIP(), []int{7}
+	return file_parley_control_v1_control_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *Connection) GetName() string {
@@ -668,7 +881,7 @@ type ChildState struct {
 
 func (x *ChildState) Reset() {
 	*x = ChildState{}
-	mi := &file_parley_control_v1_control_proto_msgTypes[8]
+	mi := &file_parley_control_v1_control_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -680,7 +893,7 @@ func (x *ChildState) String() string {
 func (*ChildState) ProtoMessage() {}
 
 func (x *ChildState) ProtoReflect() protoreflect.Message {
-	mi := &file_parley_control_v1_control_proto_msgTypes[8]
+	mi := &file_parley_control_v1_control_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -693,7 +906,7 @@ func (x *ChildState) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ChildState.ProtoReflect.Descriptor instead.
 func (*ChildState) Descriptor() ([]byte, []int) {
-	return file_parley_control_v1_control_proto_rawDescGZIP(), []int{8}
+	return file_parley_control_v1_control_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *ChildState) GetName() string {
@@ -722,7 +935,7 @@ type UpRequest struct {
 
 func (x *UpRequest) Reset() {
 	*x = UpRequest{}
-	mi := &file_parley_control_v1_control_proto_msgTypes[9]
+	mi := &file_parley_control_v1_control_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -734,7 +947,7 @@ func (x *UpRequest) String() string {
 func (*UpRequest) ProtoMessage() {}
 
 func (x *UpRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_parley_control_v1_control_proto_msgTypes[9]
+	mi := &file_parley_control_v1_control_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -747,7 +960,7 @@ func (x *UpRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UpRequest.ProtoReflect.Descriptor instead.
 func (*UpRequest) Descriptor() ([]byte, []int) {
-	return file_parley_control_v1_control_proto_rawDescGZIP(), []int{9}
+	return file_parley_control_v1_control_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *UpRequest) GetConnection() string {
@@ -791,7 +1004,7 @@ type UpResponse struct {
 
 func (x *UpResponse) Reset() {
 	*x = UpResponse{}
-	mi := &file_parley_control_v1_control_proto_msgTypes[10]
+	mi := &file_parley_control_v1_control_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -803,7 +1016,7 @@ func (x *UpResponse) String() string {
 func (*UpResponse) ProtoMessage() {}
 
 func (x *UpResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_parley_control_v1_control_proto_msgTypes[10]
+	mi := &file_parley_control_v1_control_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -816,7 +1029,7 @@ func (x *UpResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UpResponse.ProtoReflect.Descriptor instead.
 func (*UpResponse) Descriptor() ([]byte, []int) {
-	return file_parley_control_v1_control_proto_rawDescGZIP(), []int{10}
+	return file_parley_control_v1_control_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *UpResponse) GetWhat() isUpResponse_What {
@@ -873,7 +1086,7 @@ type Verdict struct {
 
 func (x *Verdict) Reset() {
 	*x = Verdict{}
-	mi := &file_parley_control_v1_control_proto_msgTypes[11]
+	mi := &file_parley_control_v1_control_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -885,7 +1098,7 @@ func (x *Verdict) String() string {
 func (*Verdict) ProtoMessage() {}
 
 func (x *Verdict) ProtoReflect() protoreflect.Message {
-	mi := &file_parley_control_v1_control_proto_msgTypes[11]
+	mi := &file_parley_control_v1_control_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -898,7 +1111,7 @@ func (x *Verdict) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Verdict.ProtoReflect.Descriptor instead.
 func (*Verdict) Descriptor() ([]byte, []int) {
-	return file_parley_control_v1_control_proto_rawDescGZIP(), []int{11}
+	return file_parley_control_v1_control_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *Verdict) GetResult() Verdict_Result {
@@ -943,7 +1156,7 @@ type DownRequest struct {
 
 func (x *DownRequest) Reset() {
 	*x = DownRequest{}
-	mi := &file_parley_control_v1_control_proto_msgTypes[12]
+	mi := &file_parley_control_v1_control_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -955,7 +1168,7 @@ func (x *DownRequest) String() string {
 func (*DownRequest) ProtoMessage() {}
 
 func (x *DownRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_parley_control_v1_control_proto_msgTypes[12]
+	mi := &file_parley_control_v1_control_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -968,7 +1181,7 @@ func (x *DownRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DownRequest.ProtoReflect.Descriptor instead.
 func (*DownRequest) Descriptor() ([]byte, []int) {
-	return file_parley_control_v1_control_proto_rawDescGZIP(), []int{12}
+	return file_parley_control_v1_control_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *DownRequest) GetConnection() string {
@@ -1023,7 +1236,7 @@ type DownResponse struct {
 
 func (x *DownResponse) Reset() {
 	*x = DownResponse{}
-	mi := &file_parley_control_v1_control_proto_msgTypes[13]
+	mi := &file_parley_control_v1_control_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1035,7 +1248,7 @@ func (x *DownResponse) String() string {
 func (*DownResponse) ProtoMessage() {}
 
 func (x *DownResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_parley_control_v1_control_proto_msgTypes[13]
+	mi := &file_parley_control_v1_control_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1048,7 +1261,7 @@ func (x *DownResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DownResponse.ProtoReflect.Descriptor instead.
 func (*DownResponse) Descriptor() ([]byte, []int) {
-	return file_parley_control_v1_control_proto_rawDescGZIP(), []int{13}
+	return file_parley_control_v1_control_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *DownResponse) GetEnded() []string {
@@ -1074,7 +1287,7 @@ type ListSAsRequest struct {
 
 func (x *ListSAsRequest) Reset() {
 	*x = ListSAsRequest{}
-	mi := &file_parley_control_v1_control_proto_msgTypes[14]
+	mi := &file_parley_control_v1_control_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1086,7 +1299,7 @@ func (x *ListSAsRequest) String() string {
 func (*ListSAsRequest) ProtoMessage() {}
 
 func (x *ListSAsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_parley_control_v1_control_proto_msgTypes[14]
+	mi := &file_parley_control_v1_control_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1099,7 +1312,7 @@ func (x *ListSAsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListSAsRequest.ProtoReflect.Descriptor instead.
 func (*ListSAsRequest) Descriptor() ([]byte, []int) {
-	return file_parley_control_v1_control_proto_rawDescGZIP(), []int{14}
+	return file_parley_control_v1_control_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *ListSAsRequest) GetConnection() string {
@@ -1118,7 +1331,7 @@ type ListSAsResponse struct {
 
 func (x *ListSAsResponse) Reset() {
 	*x = ListSAsResponse{}
-	mi := &file_parley_control_v1_control_proto_msgTypes[15]
+	mi := &file_parley_control_v1_control_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1130,7 +1343,7 @@ func (x *ListSAsResponse) String() string {
 func (*ListSAsResponse) ProtoMessage() {}
 
 func (x *ListSAsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_parley_control_v1_control_proto_msgTypes[15]
+	mi := &file_parley_control_v1_control_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1143,7 +1356,7 @@ func (x *ListSAsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListSAsResponse.ProtoReflect.Descriptor instead.
 func (*ListSAsResponse) Descriptor() ([]byte, []int) {
-	return file_parley_control_v1_control_proto_rawDescGZIP(), []int{15}
+	return file_parley_control_v1_control_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *ListSAsResponse) GetSas() []*SA {
@@ -1162,7 +1375,7 @@ type ShowSARequest struct {
 
 func (x *ShowSARequest) Reset() {
 	*x = ShowSARequest{}
-	mi := &file_parley_control_v1_control_proto_msgTypes[16]
+	mi := &file_parley_control_v1_control_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1174,7 +1387,7 @@ func (x *ShowSARequest) String() string {
 func (*ShowSARequest) ProtoMessage() {}
 
 func (x *ShowSARequest) ProtoReflect() protoreflect.Message {
-	mi := &file_parley_control_v1_control_proto_msgTypes[16]
+	mi := &file_parley_control_v1_control_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1187,7 +1400,7 @@ func (x *ShowSARequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ShowSARequest.ProtoReflect.Descriptor instead.
 func (*ShowSARequest) Descriptor() ([]byte, []int) {
-	return file_parley_control_v1_control_proto_rawDescGZIP(), []int{16}
+	return file_parley_control_v1_control_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *ShowSARequest) GetSa() string {
@@ -1221,7 +1434,7 @@ type SA struct {
 
 func (x *SA) Reset() {
 	*x = SA{}
-	mi := &file_parley_control_v1_control_proto_msgTypes[17]
+	mi := &file_parley_control_v1_control_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1233,7 +1446,7 @@ func (x *SA) String() string {
 func (*SA) ProtoMessage() {}
 
 func (x *SA) ProtoReflect() protoreflect.Message {
-	mi := &file_parley_control_v1_control_proto_msgTypes[17]
+	mi := &file_parley_control_v1_control_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1246,7 +1459,7 @@ func (x *SA) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SA.ProtoReflect.Descriptor instead.
 func (*SA) Descriptor() ([]byte, []int) {
-	return file_parley_control_v1_control_proto_rawDescGZIP(), []int{17}
+	return file_parley_control_v1_control_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *SA) GetUid() string {
@@ -1375,7 +1588,7 @@ type Child struct {
 
 func (x *Child) Reset() {
 	*x = Child{}
-	mi := &file_parley_control_v1_control_proto_msgTypes[18]
+	mi := &file_parley_control_v1_control_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1387,7 +1600,7 @@ func (x *Child) String() string {
 func (*Child) ProtoMessage() {}
 
 func (x *Child) ProtoReflect() protoreflect.Message {
-	mi := &file_parley_control_v1_control_proto_msgTypes[18]
+	mi := &file_parley_control_v1_control_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1400,7 +1613,7 @@ func (x *Child) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Child.ProtoReflect.Descriptor instead.
 func (*Child) Descriptor() ([]byte, []int) {
-	return file_parley_control_v1_control_proto_rawDescGZIP(), []int{18}
+	return file_parley_control_v1_control_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *Child) GetUid() string {
@@ -1499,7 +1712,7 @@ type Traffic struct {
 
 func (x *Traffic) Reset() {
 	*x = Traffic{}
-	mi := &file_parley_control_v1_control_proto_msgTypes[19]
+	mi := &file_parley_control_v1_control_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1511,7 +1724,7 @@ func (x *Traffic) String() string {
 func (*Traffic) ProtoMessage() {}
 
 func (x *Traffic) ProtoReflect() protoreflect.Message {
-	mi := &file_parley_control_v1_control_proto_msgTypes[19]
+	mi := &file_parley_control_v1_control_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1524,7 +1737,7 @@ func (x *Traffic) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Traffic.ProtoReflect.Descriptor instead.
 func (*Traffic) Descriptor() ([]byte, []int) {
-	return file_parley_control_v1_control_proto_rawDescGZIP(), []int{19}
+	return file_parley_control_v1_control_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *Traffic) GetBytesIn() uint64 {
@@ -1569,7 +1782,7 @@ type EventsRequest struct {
 
 func (x *EventsRequest) Reset() {
 	*x = EventsRequest{}
-	mi := &file_parley_control_v1_control_proto_msgTypes[20]
+	mi := &file_parley_control_v1_control_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1581,7 +1794,7 @@ func (x *EventsRequest) String() string {
 func (*EventsRequest) ProtoMessage() {}
 
 func (x *EventsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_parley_control_v1_control_proto_msgTypes[20]
+	mi := &file_parley_control_v1_control_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1594,7 +1807,7 @@ func (x *EventsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EventsRequest.ProtoReflect.Descriptor instead.
 func (*EventsRequest) Descriptor() ([]byte, []int) {
-	return file_parley_control_v1_control_proto_rawDescGZIP(), []int{20}
+	return file_parley_control_v1_control_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *EventsRequest) GetNames() []string {
@@ -1657,7 +1870,7 @@ type Event struct {
 
 func (x *Event) Reset() {
 	*x = Event{}
-	mi := &file_parley_control_v1_control_proto_msgTypes[21]
+	mi := &file_parley_control_v1_control_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1669,7 +1882,7 @@ func (x *Event) String() string {
 func (*Event) ProtoMessage() {}
 
 func (x *Event) ProtoReflect() protoreflect.Message {
-	mi := &file_parley_control_v1_control_proto_msgTypes[21]
+	mi := &file_parley_control_v1_control_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1682,7 +1895,7 @@ func (x *Event) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Event.ProtoReflect.Descriptor instead.
 func (*Event) Descriptor() ([]byte, []int) {
-	return file_parley_control_v1_control_proto_rawDescGZIP(), []int{21}
+	return file_parley_control_v1_control_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *Event) GetSequence() uint64 {
@@ -1763,7 +1976,7 @@ type PluginsRequest struct {
 
 func (x *PluginsRequest) Reset() {
 	*x = PluginsRequest{}
-	mi := &file_parley_control_v1_control_proto_msgTypes[22]
+	mi := &file_parley_control_v1_control_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1775,7 +1988,7 @@ func (x *PluginsRequest) String() string {
 func (*PluginsRequest) ProtoMessage() {}
 
 func (x *PluginsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_parley_control_v1_control_proto_msgTypes[22]
+	mi := &file_parley_control_v1_control_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1788,7 +2001,7 @@ func (x *PluginsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PluginsRequest.ProtoReflect.Descriptor instead.
 func (*PluginsRequest) Descriptor() ([]byte, []int) {
-	return file_parley_control_v1_control_proto_rawDescGZIP(), []int{22}
+	return file_parley_control_v1_control_proto_rawDescGZIP(), []int{25}
 }
 
 type PluginsResponse struct {
@@ -1800,7 +2013,7 @@ type PluginsResponse struct {
 
 func (x *PluginsResponse) Reset() {
 	*x = PluginsResponse{}
-	mi := &file_parley_control_v1_control_proto_msgTypes[23]
+	mi := &file_parley_control_v1_control_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1812,7 +2025,7 @@ func (x *PluginsResponse) String() string {
 func (*PluginsResponse) ProtoMessage() {}
 
 func (x *PluginsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_parley_control_v1_control_proto_msgTypes[23]
+	mi := &file_parley_control_v1_control_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1825,7 +2038,7 @@ func (x *PluginsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PluginsResponse.ProtoReflect.Descriptor instead.
 func (*PluginsResponse) Descriptor() ([]byte, []int) {
-	return file_parley_control_v1_control_proto_rawDescGZIP(), []int{23}
+	return file_parley_control_v1_control_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *PluginsResponse) GetPlugins() []*Plugin {
@@ -1860,7 +2073,7 @@ type Plugin struct {
 
 func (x *Plugin) Reset() {
 	*x = Plugin{}
-	mi := &file_parley_control_v1_control_proto_msgTypes[24]
+	mi := &file_parley_control_v1_control_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1872,7 +2085,7 @@ func (x *Plugin) String() string {
 func (*Plugin) ProtoMessage() {}
 
 func (x *Plugin) ProtoReflect() protoreflect.Message {
-	mi := &file_parley_control_v1_control_proto_msgTypes[24]
+	mi := &file_parley_control_v1_control_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1885,7 +2098,7 @@ func (x *Plugin) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Plugin.ProtoReflect.Descriptor instead.
 func (*Plugin) Descriptor() ([]byte, []int) {
-	return file_parley_control_v1_control_proto_rawDescGZIP(), []int{24}
+	return file_parley_control_v1_control_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *Plugin) GetName() string {
@@ -2009,7 +2222,7 @@ type ExplainRequest struct {
 
 func (x *ExplainRequest) Reset() {
 	*x = ExplainRequest{}
-	mi := &file_parley_control_v1_control_proto_msgTypes[25]
+	mi := &file_parley_control_v1_control_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2021,7 +2234,7 @@ func (x *ExplainRequest) String() string {
 func (*ExplainRequest) ProtoMessage() {}
 
 func (x *ExplainRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_parley_control_v1_control_proto_msgTypes[25]
+	mi := &file_parley_control_v1_control_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2034,7 +2247,7 @@ func (x *ExplainRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExplainRequest.ProtoReflect.Descriptor instead.
 func (*ExplainRequest) Descriptor() ([]byte, []int) {
-	return file_parley_control_v1_control_proto_rawDescGZIP(), []int{25}
+	return file_parley_control_v1_control_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *ExplainRequest) GetTarget() string {
@@ -2066,7 +2279,7 @@ type Explanation struct {
 
 func (x *Explanation) Reset() {
 	*x = Explanation{}
-	mi := &file_parley_control_v1_control_proto_msgTypes[26]
+	mi := &file_parley_control_v1_control_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2078,7 +2291,7 @@ func (x *Explanation) String() string {
 func (*Explanation) ProtoMessage() {}
 
 func (x *Explanation) ProtoReflect() protoreflect.Message {
-	mi := &file_parley_control_v1_control_proto_msgTypes[26]
+	mi := &file_parley_control_v1_control_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2091,7 +2304,7 @@ func (x *Explanation) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Explanation.ProtoReflect.Descriptor instead.
 func (*Explanation) Descriptor() ([]byte, []int) {
-	return file_parley_control_v1_control_proto_rawDescGZIP(), []int{26}
+	return file_parley_control_v1_control_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *Explanation) GetTarget() string {
@@ -2197,7 +2410,7 @@ type Remedy struct {
 
 func (x *Remedy) Reset() {
 	*x = Remedy{}
-	mi := &file_parley_control_v1_control_proto_msgTypes[27]
+	mi := &file_parley_control_v1_control_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2209,7 +2422,7 @@ func (x *Remedy) String() string {
 func (*Remedy) ProtoMessage() {}
 
 func (x *Remedy) ProtoReflect() protoreflect.Message {
-	mi := &file_parley_control_v1_control_proto_msgTypes[27]
+	mi := &file_parley_control_v1_control_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2222,7 +2435,7 @@ func (x *Remedy) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Remedy.ProtoReflect.Descriptor instead.
 func (*Remedy) Descriptor() ([]byte, []int) {
-	return file_parley_control_v1_control_proto_rawDescGZIP(), []int{27}
+	return file_parley_control_v1_control_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *Remedy) GetText() string {
@@ -2262,7 +2475,7 @@ type Attempt struct {
 
 func (x *Attempt) Reset() {
 	*x = Attempt{}
-	mi := &file_parley_control_v1_control_proto_msgTypes[28]
+	mi := &file_parley_control_v1_control_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2274,7 +2487,7 @@ func (x *Attempt) String() string {
 func (*Attempt) ProtoMessage() {}
 
 func (x *Attempt) ProtoReflect() protoreflect.Message {
-	mi := &file_parley_control_v1_control_proto_msgTypes[28]
+	mi := &file_parley_control_v1_control_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2287,7 +2500,7 @@ func (x *Attempt) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Attempt.ProtoReflect.Descriptor instead.
 func (*Attempt) Descriptor() ([]byte, []int) {
-	return file_parley_control_v1_control_proto_rawDescGZIP(), []int{28}
+	return file_parley_control_v1_control_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *Attempt) GetRole() string {
@@ -2359,7 +2572,7 @@ type Step struct {
 
 func (x *Step) Reset() {
 	*x = Step{}
-	mi := &file_parley_control_v1_control_proto_msgTypes[29]
+	mi := &file_parley_control_v1_control_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2371,7 +2584,7 @@ func (x *Step) String() string {
 func (*Step) ProtoMessage() {}
 
 func (x *Step) ProtoReflect() protoreflect.Message {
-	mi := &file_parley_control_v1_control_proto_msgTypes[29]
+	mi := &file_parley_control_v1_control_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2384,7 +2597,7 @@ func (x *Step) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Step.ProtoReflect.Descriptor instead.
 func (*Step) Descriptor() ([]byte, []int) {
-	return file_parley_control_v1_control_proto_rawDescGZIP(), []int{29}
+	return file_parley_control_v1_control_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *Step) GetTime() *timestamppb.Timestamp {
@@ -2434,7 +2647,7 @@ type Side struct {
 
 func (x *Side) Reset() {
 	*x = Side{}
-	mi := &file_parley_control_v1_control_proto_msgTypes[30]
+	mi := &file_parley_control_v1_control_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2446,7 +2659,7 @@ func (x *Side) String() string {
 func (*Side) ProtoMessage() {}
 
 func (x *Side) ProtoReflect() protoreflect.Message {
-	mi := &file_parley_control_v1_control_proto_msgTypes[30]
+	mi := &file_parley_control_v1_control_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2459,7 +2672,7 @@ func (x *Side) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Side.ProtoReflect.Descriptor instead.
 func (*Side) Descriptor() ([]byte, []int) {
-	return file_parley_control_v1_control_proto_rawDescGZIP(), []int{30}
+	return file_parley_control_v1_control_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *Side) GetWho() string {
@@ -2498,7 +2711,7 @@ type Comparison struct {
 
 func (x *Comparison) Reset() {
 	*x = Comparison{}
-	mi := &file_parley_control_v1_control_proto_msgTypes[31]
+	mi := &file_parley_control_v1_control_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2510,7 +2723,7 @@ func (x *Comparison) String() string {
 func (*Comparison) ProtoMessage() {}
 
 func (x *Comparison) ProtoReflect() protoreflect.Message {
-	mi := &file_parley_control_v1_control_proto_msgTypes[31]
+	mi := &file_parley_control_v1_control_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2523,7 +2736,7 @@ func (x *Comparison) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Comparison.ProtoReflect.Descriptor instead.
 func (*Comparison) Descriptor() ([]byte, []int) {
-	return file_parley_control_v1_control_proto_rawDescGZIP(), []int{31}
+	return file_parley_control_v1_control_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *Comparison) GetScope() string {
@@ -2583,7 +2796,7 @@ type TransformVerdict struct {
 
 func (x *TransformVerdict) Reset() {
 	*x = TransformVerdict{}
-	mi := &file_parley_control_v1_control_proto_msgTypes[32]
+	mi := &file_parley_control_v1_control_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2595,7 +2808,7 @@ func (x *TransformVerdict) String() string {
 func (*TransformVerdict) ProtoMessage() {}
 
 func (x *TransformVerdict) ProtoReflect() protoreflect.Message {
-	mi := &file_parley_control_v1_control_proto_msgTypes[32]
+	mi := &file_parley_control_v1_control_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2608,7 +2821,7 @@ func (x *TransformVerdict) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TransformVerdict.ProtoReflect.Descriptor instead.
 func (*TransformVerdict) Descriptor() ([]byte, []int) {
-	return file_parley_control_v1_control_proto_rawDescGZIP(), []int{32}
+	return file_parley_control_v1_control_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *TransformVerdict) GetOfferedProposal() uint32 {
@@ -2674,7 +2887,7 @@ type Selectors struct {
 
 func (x *Selectors) Reset() {
 	*x = Selectors{}
-	mi := &file_parley_control_v1_control_proto_msgTypes[33]
+	mi := &file_parley_control_v1_control_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2686,7 +2899,7 @@ func (x *Selectors) String() string {
 func (*Selectors) ProtoMessage() {}
 
 func (x *Selectors) ProtoReflect() protoreflect.Message {
-	mi := &file_parley_control_v1_control_proto_msgTypes[33]
+	mi := &file_parley_control_v1_control_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2699,7 +2912,7 @@ func (x *Selectors) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Selectors.ProtoReflect.Descriptor instead.
 func (*Selectors) Descriptor() ([]byte, []int) {
-	return file_parley_control_v1_control_proto_rawDescGZIP(), []int{33}
+	return file_parley_control_v1_control_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *Selectors) GetChild() string {
@@ -2749,7 +2962,7 @@ type Earlier struct {
 
 func (x *Earlier) Reset() {
 	*x = Earlier{}
-	mi := &file_parley_control_v1_control_proto_msgTypes[34]
+	mi := &file_parley_control_v1_control_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2761,7 +2974,7 @@ func (x *Earlier) String() string {
 func (*Earlier) ProtoMessage() {}
 
 func (x *Earlier) ProtoReflect() protoreflect.Message {
-	mi := &file_parley_control_v1_control_proto_msgTypes[34]
+	mi := &file_parley_control_v1_control_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2774,7 +2987,7 @@ func (x *Earlier) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Earlier.ProtoReflect.Descriptor instead.
 func (*Earlier) Descriptor() ([]byte, []int) {
-	return file_parley_control_v1_control_proto_rawDescGZIP(), []int{34}
+	return file_parley_control_v1_control_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *Earlier) GetBegun() *timestamppb.Timestamp {
@@ -2809,7 +3022,23 @@ var File_parley_control_v1_control_proto protoreflect.FileDescriptor
 
 const file_parley_control_v1_control_proto_rawDesc = "" +
 	"\n" +
-	"\x1fparley/control/v1/control.proto\x12\x11parley.control.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\x10\n" +
+	"\x1fparley/control/v1/control.proto\x12\x11parley.control.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"(\n" +
+	"\rReloadRequest\x12\x17\n" +
+	"\adry_run\x18\x01 \x01(\bR\x06dryRun\"\xc3\x02\n" +
+	"\x0eReloadResponse\x12\x17\n" +
+	"\adry_run\x18\x01 \x01(\bR\x06dryRun\x12\x16\n" +
+	"\x06config\x18\x02 \x01(\tR\x06config\x12\x14\n" +
+	"\x05added\x18\x03 \x03(\tR\x05added\x12>\n" +
+	"\achanged\x18\x04 \x03(\v2$.parley.control.v1.ChangedConnectionR\achanged\x12>\n" +
+	"\aremoved\x18\x05 \x03(\v2$.parley.control.v1.ChangedConnectionR\aremoved\x12\x12\n" +
+	"\x04same\x18\x06 \x03(\tR\x04same\x12 \n" +
+	"\vcredentials\x18\a \x01(\bR\vcredentials\x12\x18\n" +
+	"\arestart\x18\b \x03(\tR\arestart\x12\x1a\n" +
+	"\bwarnings\x18\t \x03(\tR\bwarnings\"T\n" +
+	"\x11ChangedConnection\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n" +
+	"\x04what\x18\x02 \x03(\tR\x04what\x12\x17\n" +
+	"\aike_sas\x18\x03 \x01(\rR\x06ikeSas\"\x10\n" +
 	"\x0eVersionRequest\"?\n" +
 	"\x0fVersionResponse\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\tR\aversion\x12\x12\n" +
@@ -3069,7 +3298,7 @@ const file_parley_control_v1_control_proto_rawDesc = "" +
 	"\x05begun\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\x05begun\x12\x12\n" +
 	"\x04role\x18\x02 \x01(\tR\x04role\x12\x12\n" +
 	"\x04code\x18\x03 \x01(\tR\x04code\x12\x1a\n" +
-	"\bsentence\x18\x04 \x01(\tR\bsentence2\xc2\x05\n" +
+	"\bsentence\x18\x04 \x01(\tR\bsentence2\x91\x06\n" +
 	"\aControl\x12P\n" +
 	"\aVersion\x12!.parley.control.v1.VersionRequest\x1a\".parley.control.v1.VersionResponse\x12M\n" +
 	"\x06Status\x12 .parley.control.v1.StatusRequest\x1a!.parley.control.v1.StatusResponse\x12C\n" +
@@ -3079,7 +3308,8 @@ const file_parley_control_v1_control_proto_rawDesc = "" +
 	"\x06ShowSA\x12 .parley.control.v1.ShowSARequest\x1a\".parley.control.v1.ListSAsResponse\x12F\n" +
 	"\x06Events\x12 .parley.control.v1.EventsRequest\x1a\x18.parley.control.v1.Event0\x01\x12P\n" +
 	"\aPlugins\x12!.parley.control.v1.PluginsRequest\x1a\".parley.control.v1.PluginsResponse\x12L\n" +
-	"\aExplain\x12!.parley.control.v1.ExplainRequest\x1a\x1e.parley.control.v1.ExplanationBDZBgithub.com/parley-ike/parley/sdk/proto/parley/control/v1;controlv1b\x06proto3"
+	"\aExplain\x12!.parley.control.v1.ExplainRequest\x1a\x1e.parley.control.v1.Explanation\x12M\n" +
+	"\x06Reload\x12 .parley.control.v1.ReloadRequest\x1a!.parley.control.v1.ReloadResponseBDZBgithub.com/parley-ike/parley/sdk/proto/parley/control/v1;controlv1b\x06proto3"
 
 var (
 	file_parley_control_v1_control_proto_rawDescOnce sync.Once
@@ -3094,104 +3324,111 @@ func file_parley_control_v1_control_proto_rawDescGZIP() []byte {
 }
 
 var file_parley_control_v1_control_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_parley_control_v1_control_proto_msgTypes = make([]protoimpl.MessageInfo, 35)
+var file_parley_control_v1_control_proto_msgTypes = make([]protoimpl.MessageInfo, 38)
 var file_parley_control_v1_control_proto_goTypes = []any{
 	(Verdict_Result)(0),           // 0: parley.control.v1.Verdict.Result
-	(*VersionRequest)(nil),        // 1: parley.control.v1.VersionRequest
-	(*VersionResponse)(nil),       // 2: parley.control.v1.VersionResponse
-	(*StatusRequest)(nil),         // 3: parley.control.v1.StatusRequest
-	(*StatusResponse)(nil),        // 4: parley.control.v1.StatusResponse
-	(*Counts)(nil),                // 5: parley.control.v1.Counts
-	(*NATS)(nil),                  // 6: parley.control.v1.NATS
-	(*Backend)(nil),               // 7: parley.control.v1.Backend
-	(*Connection)(nil),            // 8: parley.control.v1.Connection
-	(*ChildState)(nil),            // 9: parley.control.v1.ChildState
-	(*UpRequest)(nil),             // 10: parley.control.v1.UpRequest
-	(*UpResponse)(nil),            // 11: parley.control.v1.UpResponse
-	(*Verdict)(nil),               // 12: parley.control.v1.Verdict
-	(*DownRequest)(nil),           // 13: parley.control.v1.DownRequest
-	(*DownResponse)(nil),          // 14: parley.control.v1.DownResponse
-	(*ListSAsRequest)(nil),        // 15: parley.control.v1.ListSAsRequest
-	(*ListSAsResponse)(nil),       // 16: parley.control.v1.ListSAsResponse
-	(*ShowSARequest)(nil),         // 17: parley.control.v1.ShowSARequest
-	(*SA)(nil),                    // 18: parley.control.v1.SA
-	(*Child)(nil),                 // 19: parley.control.v1.Child
-	(*Traffic)(nil),               // 20: parley.control.v1.Traffic
-	(*EventsRequest)(nil),         // 21: parley.control.v1.EventsRequest
-	(*Event)(nil),                 // 22: parley.control.v1.Event
-	(*PluginsRequest)(nil),        // 23: parley.control.v1.PluginsRequest
-	(*PluginsResponse)(nil),       // 24: parley.control.v1.PluginsResponse
-	(*Plugin)(nil),                // 25: parley.control.v1.Plugin
-	(*ExplainRequest)(nil),        // 26: parley.control.v1.ExplainRequest
-	(*Explanation)(nil),           // 27: parley.control.v1.Explanation
-	(*Remedy)(nil),                // 28: parley.control.v1.Remedy
-	(*Attempt)(nil),               // 29: parley.control.v1.Attempt
-	(*Step)(nil),                  // 30: parley.control.v1.Step
-	(*Side)(nil),                  // 31: parley.control.v1.Side
-	(*Comparison)(nil),            // 32: parley.control.v1.Comparison
-	(*TransformVerdict)(nil),      // 33: parley.control.v1.TransformVerdict
-	(*Selectors)(nil),             // 34: parley.control.v1.Selectors
-	(*Earlier)(nil),               // 35: parley.control.v1.Earlier
-	(*timestamppb.Timestamp)(nil), // 36: google.protobuf.Timestamp
+	(*ReloadRequest)(nil),         // 1: parley.control.v1.ReloadRequest
+	(*ReloadResponse)(nil),        // 2: parley.control.v1.ReloadResponse
+	(*ChangedConnection)(nil),     // 3: parley.control.v1.ChangedConnection
+	(*VersionRequest)(nil),        // 4: parley.control.v1.VersionRequest
+	(*VersionResponse)(nil),       // 5: parley.control.v1.VersionResponse
+	(*StatusRequest)(nil),         // 6: parley.control.v1.StatusRequest
+	(*StatusResponse)(nil),        // 7: parley.control.v1.StatusResponse
+	(*Counts)(nil),                // 8: parley.control.v1.Counts
+	(*NATS)(nil),                  // 9: parley.control.v1.NATS
+	(*Backend)(nil),               // 10: parley.control.v1.Backend
+	(*Connection)(nil),            // 11: parley.control.v1.Connection
+	(*ChildState)(nil),            // 12: parley.control.v1.ChildState
+	(*UpRequest)(nil),             // 13: parley.control.v1.UpRequest
+	(*UpResponse)(nil),            // 14: parley.control.v1.UpResponse
+	(*Verdict)(nil),               // 15: parley.control.v1.Verdict
+	(*DownRequest)(nil),           // 16: parley.control.v1.DownRequest
+	(*DownResponse)(nil),          // 17: parley.control.v1.DownResponse
+	(*ListSAsRequest)(nil),        // 18: parley.control.v1.ListSAsRequest
+	(*ListSAsResponse)(nil),       // 19: parley.control.v1.ListSAsResponse
+	(*ShowSARequest)(nil),         // 20: parley.control.v1.ShowSARequest
+	(*SA)(nil),                    // 21: parley.control.v1.SA
+	(*Child)(nil),                 // 22: parley.control.v1.Child
+	(*Traffic)(nil),               // 23: parley.control.v1.Traffic
+	(*EventsRequest)(nil),         // 24: parley.control.v1.EventsRequest
+	(*Event)(nil),                 // 25: parley.control.v1.Event
+	(*PluginsRequest)(nil),        // 26: parley.control.v1.PluginsRequest
+	(*PluginsResponse)(nil),       // 27: parley.control.v1.PluginsResponse
+	(*Plugin)(nil),                // 28: parley.control.v1.Plugin
+	(*ExplainRequest)(nil),        // 29: parley.control.v1.ExplainRequest
+	(*Explanation)(nil),           // 30: parley.control.v1.Explanation
+	(*Remedy)(nil),                // 31: parley.control.v1.Remedy
+	(*Attempt)(nil),               // 32: parley.control.v1.Attempt
+	(*Step)(nil),                  // 33: parley.control.v1.Step
+	(*Side)(nil),                  // 34: parley.control.v1.Side
+	(*Comparison)(nil),            // 35: parley.control.v1.Comparison
+	(*TransformVerdict)(nil),      // 36: parley.control.v1.TransformVerdict
+	(*Selectors)(nil),             // 37: parley.control.v1.Selectors
+	(*Earlier)(nil),               // 38: parley.control.v1.Earlier
+	(*timestamppb.Timestamp)(nil), // 39: google.protobuf.Timestamp
 }
 var file_parley_control_v1_control_proto_depIdxs = []int32{
-	36, // 0: parley.control.v1.StatusResponse.started:type_name -> google.protobuf.Timestamp
-	5,  // 1: parley.control.v1.StatusResponse.counts:type_name -> parley.control.v1.Counts
-	6,  // 2: parley.control.v1.StatusResponse.nats:type_name -> parley.control.v1.NATS
-	7,  // 3: parley.control.v1.StatusResponse.backend:type_name -> parley.control.v1.Backend
-	8,  // 4: parley.control.v1.StatusResponse.connections:type_name -> parley.control.v1.Connection
-	9,  // 5: parley.control.v1.Connection.children:type_name -> parley.control.v1.ChildState
-	36, // 6: parley.control.v1.Connection.since:type_name -> google.protobuf.Timestamp
-	22, // 7: parley.control.v1.UpResponse.event:type_name -> parley.control.v1.Event
-	12, // 8: parley.control.v1.UpResponse.verdict:type_name -> parley.control.v1.Verdict
-	0,  // 9: parley.control.v1.Verdict.result:type_name -> parley.control.v1.Verdict.Result
-	18, // 10: parley.control.v1.Verdict.sa:type_name -> parley.control.v1.SA
-	27, // 11: parley.control.v1.Verdict.explanation:type_name -> parley.control.v1.Explanation
-	18, // 12: parley.control.v1.ListSAsResponse.sas:type_name -> parley.control.v1.SA
-	36, // 13: parley.control.v1.SA.created:type_name -> google.protobuf.Timestamp
-	36, // 14: parley.control.v1.SA.established:type_name -> google.protobuf.Timestamp
-	19, // 15: parley.control.v1.SA.children:type_name -> parley.control.v1.Child
-	20, // 16: parley.control.v1.Child.traffic:type_name -> parley.control.v1.Traffic
-	36, // 17: parley.control.v1.EventsRequest.since:type_name -> google.protobuf.Timestamp
-	36, // 18: parley.control.v1.Event.time:type_name -> google.protobuf.Timestamp
-	25, // 19: parley.control.v1.PluginsResponse.plugins:type_name -> parley.control.v1.Plugin
-	36, // 20: parley.control.v1.Plugin.started:type_name -> google.protobuf.Timestamp
-	28, // 21: parley.control.v1.Explanation.remedy:type_name -> parley.control.v1.Remedy
-	28, // 22: parley.control.v1.Explanation.alternatives:type_name -> parley.control.v1.Remedy
-	29, // 23: parley.control.v1.Explanation.attempt:type_name -> parley.control.v1.Attempt
-	30, // 24: parley.control.v1.Explanation.steps:type_name -> parley.control.v1.Step
-	31, // 25: parley.control.v1.Explanation.identities:type_name -> parley.control.v1.Side
-	32, // 26: parley.control.v1.Explanation.proposals:type_name -> parley.control.v1.Comparison
-	34, // 27: parley.control.v1.Explanation.selectors:type_name -> parley.control.v1.Selectors
-	35, // 28: parley.control.v1.Explanation.earlier:type_name -> parley.control.v1.Earlier
-	36, // 29: parley.control.v1.Attempt.begun:type_name -> google.protobuf.Timestamp
-	36, // 30: parley.control.v1.Attempt.ended:type_name -> google.protobuf.Timestamp
-	36, // 31: parley.control.v1.Step.time:type_name -> google.protobuf.Timestamp
-	33, // 32: parley.control.v1.Comparison.verdicts:type_name -> parley.control.v1.TransformVerdict
-	36, // 33: parley.control.v1.Earlier.begun:type_name -> google.protobuf.Timestamp
-	1,  // 34: parley.control.v1.Control.Version:input_type -> parley.control.v1.VersionRequest
-	3,  // 35: parley.control.v1.Control.Status:input_type -> parley.control.v1.StatusRequest
-	10, // 36: parley.control.v1.Control.Up:input_type -> parley.control.v1.UpRequest
-	13, // 37: parley.control.v1.Control.Down:input_type -> parley.control.v1.DownRequest
-	15, // 38: parley.control.v1.Control.ListSAs:input_type -> parley.control.v1.ListSAsRequest
-	17, // 39: parley.control.v1.Control.ShowSA:input_type -> parley.control.v1.ShowSARequest
-	21, // 40: parley.control.v1.Control.Events:input_type -> parley.control.v1.EventsRequest
-	23, // 41: parley.control.v1.Control.Plugins:input_type -> parley.control.v1.PluginsRequest
-	26, // 42: parley.control.v1.Control.Explain:input_type -> parley.control.v1.ExplainRequest
-	2,  // 43: parley.control.v1.Control.Version:output_type -> parley.control.v1.VersionResponse
-	4,  // 44: parley.control.v1.Control.Status:output_type -> parley.control.v1.StatusResponse
-	11, // 45: parley.control.v1.Control.Up:output_type -> parley.control.v1.UpResponse
-	14, // 46: parley.control.v1.Control.Down:output_type -> parley.control.v1.DownResponse
-	16, // 47: parley.control.v1.Control.ListSAs:output_type -> parley.control.v1.ListSAsResponse
-	16, // 48: parley.control.v1.Control.ShowSA:output_type -> parley.control.v1.ListSAsResponse
-	22, // 49: parley.control.v1.Control.Events:output_type -> parley.control.v1.Event
-	24, // 50: parley.control.v1.Control.Plugins:output_type -> parley.control.v1.PluginsResponse
-	27, // 51: parley.control.v1.Control.Explain:output_type -> parley.control.v1.Explanation
-	43, // [43:52] is the sub-list for method output_type
-	34, // [34:43] is the sub-list for method input_type
-	34, // [34:34] is the sub-list for extension type_name
-	34, // [34:34] is the sub-list for extension extendee
-	0,  // [0:34] is the sub-list for field type_name
+	3,  // 0: parley.control.v1.ReloadResponse.changed:type_name -> parley.control.v1.ChangedConnection
+	3,  // 1: parley.control.v1.ReloadResponse.removed:type_name -> parley.control.v1.ChangedConnection
+	39, // 2: parley.control.v1.StatusResponse.started:type_name -> google.protobuf.Timestamp
+	8,  // 3: parley.control.v1.StatusResponse.counts:type_name -> parley.control.v1.Counts
+	9,  // 4: parley.control.v1.StatusResponse.nats:type_name -> parley.control.v1.NATS
+	10, // 5: parley.control.v1.StatusResponse.backend:type_name -> parley.control.v1.Backend
+	11, // 6: parley.control.v1.StatusResponse.connections:type_name -> parley.control.v1.Connection
+	12, // 7: parley.control.v1.Connection.children:type_name -> parley.control.v1.ChildState
+	39, // 8: parley.control.v1.Connection.since:type_name -> google.protobuf.Timestamp
+	25, // 9: parley.control.v1.UpResponse.event:type_name -> parley.control.v1.Event
+	15, // 10: parley.control.v1.UpResponse.verdict:type_name -> parley.control.v1.Verdict
+	0,  // 11: parley.control.v1.Verdict.result:type_name -> parley.control.v1.Verdict.Result
+	21, // 12: parley.control.v1.Verdict.sa:type_name -> parley.control.v1.SA
+	30, // 13: parley.control.v1.Verdict.explanation:type_name -> parley.control.v1.Explanation
+	21, // 14: parley.control.v1.ListSAsResponse.sas:type_name -> parley.control.v1.SA
+	39, // 15: parley.control.v1.SA.created:type_name -> google.protobuf.Timestamp
+	39, // 16: parley.control.v1.SA.established:type_name -> google.protobuf.Timestamp
+	22, // 17: parley.control.v1.SA.children:type_name -> parley.control.v1.Child
+	23, // 18: parley.control.v1.Child.traffic:type_name -> parley.control.v1.Traffic
+	39, // 19: parley.control.v1.EventsRequest.since:type_name -> google.protobuf.Timestamp
+	39, // 20: parley.control.v1.Event.time:type_name -> google.protobuf.Timestamp
+	28, // 21: parley.control.v1.PluginsResponse.plugins:type_name -> parley.control.v1.Plugin
+	39, // 22: parley.control.v1.Plugin.started:type_name -> google.protobuf.Timestamp
+	31, // 23: parley.control.v1.Explanation.remedy:type_name -> parley.control.v1.Remedy
+	31, // 24: parley.control.v1.Explanation.alternatives:type_name -> parley.control.v1.Remedy
+	32, // 25: parley.control.v1.Explanation.attempt:type_name -> parley.control.v1.Attempt
+	33, // 26: parley.control.v1.Explanation.steps:type_name -> parley.control.v1.Step
+	34, // 27: parley.control.v1.Explanation.identities:type_name -> parley.control.v1.Side
+	35, // 28: parley.control.v1.Explanation.proposals:type_name -> parley.control.v1.Comparison
+	37, // 29: parley.control.v1.Explanation.selectors:type_name -> parley.control.v1.Selectors
+	38, // 30: parley.control.v1.Explanation.earlier:type_name -> parley.control.v1.Earlier
+	39, // 31: parley.control.v1.Attempt.begun:type_name -> google.protobuf.Timestamp
+	39, // 32: parley.control.v1.Attempt.ended:type_name -> google.protobuf.Timestamp
+	39, // 33: parley.control.v1.Step.time:type_name -> google.protobuf.Timestamp
+	36, // 34: parley.control.v1.Comparison.verdicts:type_name -> parley.control.v1.TransformVerdict
+	39, // 35: parley.control.v1.Earlier.begun:type_name -> google.protobuf.Timestamp
+	4,  // 36: parley.control.v1.Control.Version:input_type -> parley.control.v1.VersionRequest
+	6,  // 37: parley.control.v1.Control.Status:input_type -> parley.control.v1.StatusRequest
+	13, // 38: parley.control.v1.Control.Up:input_type -> parley.control.v1.UpRequest
+	16, // 39: parley.control.v1.Control.Down:input_type -> parley.control.v1.DownRequest
+	18, // 40: parley.control.v1.Control.ListSAs:input_type -> parley.control.v1.ListSAsRequest
+	20, // 41: parley.control.v1.Control.ShowSA:input_type -> parley.control.v1.ShowSARequest
+	24, // 42: parley.control.v1.Control.Events:input_type -> parley.control.v1.EventsRequest
+	26, // 43: parley.control.v1.Control.Plugins:input_type -> parley.control.v1.PluginsRequest
+	29, // 44: parley.control.v1.Control.Explain:input_type -> parley.control.v1.ExplainRequest
+	1,  // 45: parley.control.v1.Control.Reload:input_type -> parley.control.v1.ReloadRequest
+	5,  // 46: parley.control.v1.Control.Version:output_type -> parley.control.v1.VersionResponse
+	7,  // 47: parley.control.v1.Control.Status:output_type -> parley.control.v1.StatusResponse
+	14, // 48: parley.control.v1.Control.Up:output_type -> parley.control.v1.UpResponse
+	17, // 49: parley.control.v1.Control.Down:output_type -> parley.control.v1.DownResponse
+	19, // 50: parley.control.v1.Control.ListSAs:output_type -> parley.control.v1.ListSAsResponse
+	19, // 51: parley.control.v1.Control.ShowSA:output_type -> parley.control.v1.ListSAsResponse
+	25, // 52: parley.control.v1.Control.Events:output_type -> parley.control.v1.Event
+	27, // 53: parley.control.v1.Control.Plugins:output_type -> parley.control.v1.PluginsResponse
+	30, // 54: parley.control.v1.Control.Explain:output_type -> parley.control.v1.Explanation
+	2,  // 55: parley.control.v1.Control.Reload:output_type -> parley.control.v1.ReloadResponse
+	46, // [46:56] is the sub-list for method output_type
+	36, // [36:46] is the sub-list for method input_type
+	36, // [36:36] is the sub-list for extension type_name
+	36, // [36:36] is the sub-list for extension extendee
+	0,  // [0:36] is the sub-list for field type_name
 }
 
 func init() { file_parley_control_v1_control_proto_init() }
@@ -3199,7 +3436,7 @@ func file_parley_control_v1_control_proto_init() {
 	if File_parley_control_v1_control_proto != nil {
 		return
 	}
-	file_parley_control_v1_control_proto_msgTypes[10].OneofWrappers = []any{
+	file_parley_control_v1_control_proto_msgTypes[13].OneofWrappers = []any{
 		(*UpResponse_Event)(nil),
 		(*UpResponse_Verdict)(nil),
 	}
@@ -3209,7 +3446,7 @@ func file_parley_control_v1_control_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_parley_control_v1_control_proto_rawDesc), len(file_parley_control_v1_control_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   35,
+			NumMessages:   38,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

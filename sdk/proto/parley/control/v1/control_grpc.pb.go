@@ -28,6 +28,7 @@ const (
 	Control_Events_FullMethodName  = "/parley.control.v1.Control/Events"
 	Control_Plugins_FullMethodName = "/parley.control.v1.Control/Plugins"
 	Control_Explain_FullMethodName = "/parley.control.v1.Control/Explain"
+	Control_Reload_FullMethodName  = "/parley.control.v1.Control/Reload"
 )
 
 // ControlClient is the client API for Control service.
@@ -54,6 +55,9 @@ type ControlClient interface {
 	Plugins(ctx context.Context, in *PluginsRequest, opts ...grpc.CallOption) (*PluginsResponse, error)
 	// Explain says why a connection did not come up, from its last attempt.
 	Explain(ctx context.Context, in *ExplainRequest, opts ...grpc.CallOption) (*Explanation, error)
+	// Reload reads the configuration again and applies what differs. A bad one changes nothing: FAILED_PRECONDITION with
+	// every mistake.
+	Reload(ctx context.Context, in *ReloadRequest, opts ...grpc.CallOption) (*ReloadResponse, error)
 }
 
 type controlClient struct {
@@ -172,6 +176,16 @@ func (c *controlClient) Explain(ctx context.Context, in *ExplainRequest, opts ..
 	return out, nil
 }
 
+func (c *controlClient) Reload(ctx context.Context, in *ReloadRequest, opts ...grpc.CallOption) (*ReloadResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ReloadResponse)
+	err := c.cc.Invoke(ctx, Control_Reload_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // ControlServer is the server API for Control service.
 // All implementations must embed UnimplementedControlServer
 // for forward compatibility.
@@ -196,6 +210,9 @@ type ControlServer interface {
 	Plugins(context.Context, *PluginsRequest) (*PluginsResponse, error)
 	// Explain says why a connection did not come up, from its last attempt.
 	Explain(context.Context, *ExplainRequest) (*Explanation, error)
+	// Reload reads the configuration again and applies what differs. A bad one changes nothing: FAILED_PRECONDITION with
+	// every mistake.
+	Reload(context.Context, *ReloadRequest) (*ReloadResponse, error)
 	mustEmbedUnimplementedControlServer()
 }
 
@@ -232,6 +249,9 @@ func (UnimplementedControlServer) Plugins(context.Context, *PluginsRequest) (*Pl
 }
 func (UnimplementedControlServer) Explain(context.Context, *ExplainRequest) (*Explanation, error) {
 	return nil, status.Error(codes.Unimplemented, "method Explain not implemented")
+}
+func (UnimplementedControlServer) Reload(context.Context, *ReloadRequest) (*ReloadResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method Reload not implemented")
 }
 func (UnimplementedControlServer) mustEmbedUnimplementedControlServer() {}
 func (UnimplementedControlServer) testEmbeddedByValue()                 {}
@@ -402,6 +422,24 @@ func _Control_Explain_Handler(srv interface{}, ctx context.Context, dec func(int
 	return interceptor(ctx, in, info, handler)
 }
 
+func _Control_Reload_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ReloadRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(ControlServer).Reload(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Control_Reload_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(ControlServer).Reload(ctx, req.(*ReloadRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // Control_ServiceDesc is the grpc.ServiceDesc for Control service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -436,6 +474,10 @@ var Control_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "Explain",
 			Handler:    _Control_Explain_Handler,
+		},
+		{
+			MethodName: "Reload",
+			Handler:    _Control_Reload_Handler,
 		},
 	},
 	Streams: []grpc.StreamDesc{

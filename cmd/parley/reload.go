@@ -1,0 +1,75 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/parley-ike/parley/core/control"
+	controlv1 "github.com/parley-ike/parley/sdk/proto/parley/control/v1"
+)
+
+func (a *app) reloadCommand() *cobra.Command {
+	req := &controlv1.ReloadRequest{}
+	cmd := &cobra.Command{
+		Use: "reload", Short: "Apply a changed configuration", Args: args(0, 0, ""), ValidArgsFunction: cobra.NoFileCompletions,
+		Long: "reload has the daemon read its configuration again and apply what differs, as SIGHUP does. Connections that did not\n" +
+			"change keep their SAs; those of changed and removed ones are deleted, and made anew where a child says start = \"up\".\n" +
+			"A configuration with a mistake changes nothing.\n\n" + exitHelp,
+		Example: "  parley reload --dry-run\n  parley reload",
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return a.ask(cmd.Context(), func(ctx context.Context, c *control.Client) error {
+				out, err := c.Reload(ctx, req)
+				if err != nil {
+					return err
+				}
+				return a.tellReload(out)
+			})
+		},
+	}
+	cmd.Flags().BoolVarP(&req.DryRun, "dry-run", "n", false, "only say what would happen")
+	return cmd
+}
+
+func (a *app) tellReload(out *controlv1.ReloadResponse) error {
+	if a.json() {
+		return a.writeJSON(out)
+	}
+	for _, w := range out.Warnings {
+		a.printf("warning: %s\n", w)
+	}
+	for _, name := range out.Added {
+		a.printf("%s: added\n", name)
+	}
+	for _, c := range out.Changed {
+		a.printf("%s: changed (%s)%s\n", c.Name, strings.Join(c.What, ", "), fate(out.DryRun, c.IkeSas))
+	}
+	for _, c := range out.Removed {
+		a.printf("%s: removed%s\n", c.Name, fate(out.DryRun, c.IkeSas))
+	}
+	if out.Credentials {
+		a.printf("credentials: changed\n")
+	}
+	for _, r := range out.Restart {
+		a.printf("%s: changed, takes effect when the daemon is restarted\n", r)
+	}
+	a.printf("%s: %s", out.Config, count(len(out.Same), "connection is", "connections are")+" the same")
+	if out.DryRun {
+		a.printf("; nothing was changed, this was a dry run")
+	}
+	a.printf("\n")
+	return nil
+}
+
+// fate says what becomes of a connection's IKE SAs.
+func fate(dryRun bool, sas uint32) string {
+	switch {
+	case sas == 0:
+		return ""
+	case dryRun:
+		return fmt.Sprintf(", %s deleted", count(int(sas), "IKE SA would be", "IKE SAs would be"))
+	}
+	return fmt.Sprintf(", %s deleted", count(int(sas), "IKE SA is", "IKE SAs are"))
+}
