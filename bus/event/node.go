@@ -64,6 +64,7 @@ type BackendReconciled struct {
 	Reinstalled int    `json:"reinstalled"`
 	Removed     int    `json:"removed"`
 	Failed      int    `json:"failed"`
+	Updated     int    `json:"updated"` // they had other addresses, or were held back
 }
 
 // DaemonStarted says: the daemon began to run.

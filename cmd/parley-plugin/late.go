@@ -139,6 +139,24 @@ func (l *lateBackend[C]) AllocateSPI(ctx context.Context, local, remote netip.Ad
 	return b.AllocateSPI(ctx, local, remote)
 }
 
+// FreeSPI implements sa.Plugin.
+func (l *lateBackend[C]) FreeSPI(ctx context.Context, local, remote netip.Addr, spi uint32) error {
+	b, err := l.get()
+	if err != nil {
+		return err
+	}
+	return b.FreeSPI(ctx, local, remote, spi)
+}
+
+// Update implements sa.Plugin.
+func (l *lateBackend[C]) Update(ctx context.Context, c sa.Child) error {
+	b, err := l.get()
+	if err != nil {
+		return err
+	}
+	return b.Update(ctx, c)
+}
+
 // Install implements sa.Plugin.
 func (l *lateBackend[C]) Install(ctx context.Context, c sa.Child) error {
 	b, err := l.get()

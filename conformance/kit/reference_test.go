@@ -369,6 +369,36 @@ func (b *backend) Install(ctx context.Context, c sa.Child) error {
 	return nil
 }
 
+func (b *backend) FreeSPI(_ context.Context, _, _ netip.Addr, spi uint32) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for uid, c := range b.children {
+		if c.SPIIn == spi && b.fault == "any SPI is freed" {
+			delete(b.children, uid)
+		}
+	}
+	return nil
+}
+
+func (b *backend) Update(ctx context.Context, c sa.Child) error {
+	b.mu.Lock()
+	have, ok := b.children[c.UID]
+	if ok && ctx.Err() == nil {
+		switch b.fault {
+		case "stays held":
+			c.Held = have.Held
+		case "stays where it was":
+			c.Remote = have.Remote
+		}
+		b.children[c.UID] = c
+	}
+	b.mu.Unlock()
+	if ok || b.fault == "what is lost stays lost" {
+		return ctx.Err()
+	}
+	return b.Install(ctx, c)
+}
+
 func (b *backend) again(have, c sa.Child) error {
 	if b.fault == "second install fails" || !have.EncrIn.Equal(c.EncrIn) {
 		return errors.New("reference: file exists")

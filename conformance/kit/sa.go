@@ -40,6 +40,10 @@ func SAChecks() []Check[SAFixture] {
 		{"removing what is not there is a success", "sdk/sa Plugin", saRemoveTwice},
 		{"owners do not meet", "sdk/sa Plugin", saOwners},
 		{"a new child for the same selectors stays when the old one goes", "RFC 7296 section 2.8", saRekey},
+		{"a child that is held back sends after its update", "RFC 7296 section 2.8", saHeld},
+		{"an update moves a child", "RFC 4555 section 3.5", saMoves},
+		{"an update of what is not there installs it", "sdk/sa Plugin", saUpdateLost},
+		{"an SPI is given back, but not that of a child", "sdk/sa Plugin", saFree},
 		{"what cannot be done is unsupported and leaves nothing", "sdk ErrUnsupported", saUnsupported},
 		{"arguments and results belong to the caller", "sdk/sa Plugin", saOwned},
 		{"many children at the same time", "sdk/sa Plugin", saMany},
@@ -249,9 +253,9 @@ func (f SAFixture) looksLike(ctx context.Context, c sa.Child) error {
 		if have.UID != c.UID {
 			continue
 		}
-		if have.Owner != c.Owner || have.SPIIn != c.SPIIn || have.SPIOut != c.SPIOut || have.Local != c.Local || have.Remote != c.Remote {
-			return fmt.Errorf("listed as SPIs %08x/%08x between %v and %v, want %08x/%08x between %v and %v",
-				have.SPIIn, have.SPIOut, have.Local, have.Remote, c.SPIIn, c.SPIOut, c.Local, c.Remote)
+		if have.Owner != c.Owner || have.SPIIn != c.SPIIn || have.SPIOut != c.SPIOut || have.Local != c.Local || have.Remote != c.Remote || have.Held != c.Held {
+			return fmt.Errorf("listed as SPIs %08x/%08x between %v and %v, held %v; want %08x/%08x between %v and %v, held %v",
+				have.SPIIn, have.SPIOut, have.Local, have.Remote, have.Held, c.SPIIn, c.SPIOut, c.Local, c.Remote, c.Held)
 		}
 		return nil
 	}
@@ -332,6 +336,76 @@ func saRekey(ctx context.Context, f SAFixture) error {
 	})
 }
 
+func saHeld(ctx context.Context, f SAFixture) error {
+	before, errBefore := f.child(ctx, 0)
+	after, errAfter := f.child(ctx, 0)
+	if err := errors.Join(errBefore, errAfter); err != nil {
+		return err
+	}
+	after.ReqID, after.Held = before.ReqID, true
+	if err := f.Plugin.Install(ctx, before); err != nil {
+		return err
+	}
+	return f.with(ctx, after, func() error {
+		problem := f.looksLike(ctx, after)
+		after.Held = false
+		problem = errors.Join(problem, f.Plugin.Update(ctx, after), f.looksLike(ctx, after), f.looksLike(ctx, before))
+		_, err := f.Plugin.Remove(ctx, before)
+		return errors.Join(problem, err, f.looksLike(ctx, after))
+	})
+}
+
+func saMoves(ctx context.Context, f SAFixture) error {
+	c, err := f.child(ctx, 0)
+	if err != nil {
+		return err
+	}
+	moved := c
+	moved.Remote = c.Remote.Next()
+	return f.with(ctx, c, func() error {
+		for range 2 { // the second time changes nothing
+			if err := f.Plugin.Update(ctx, moved); err != nil {
+				return err
+			}
+			if err := errors.Join(f.looksLike(ctx, moved), f.wantListed(ctx, kitOwner, moved, 1)); err != nil {
+				return err
+			}
+		}
+		return errors.Join(f.Plugin.Update(ctx, c), f.looksLike(ctx, c)) // and back
+	})
+}
+
+func saUpdateLost(ctx context.Context, f SAFixture) error {
+	c, err := f.child(ctx, 0)
+	if err != nil {
+		return err
+	}
+	if err := f.Plugin.Update(ctx, c); err != nil {
+		return err
+	}
+	problem := f.looksLike(ctx, c)
+	_, err = f.Plugin.Remove(ctx, c)
+	return errors.Join(problem, err, f.wantListed(ctx, kitOwner, c, 0))
+}
+
+func saFree(ctx context.Context, f SAFixture) error {
+	c, err := f.child(ctx, 0)
+	if err != nil {
+		return err
+	}
+	for range 2 { // the second time it is not there
+		if err := f.Plugin.FreeSPI(ctx, c.Local, c.Remote, c.SPIIn); err != nil {
+			return err
+		}
+	}
+	if c, err = f.child(ctx, 0); err != nil {
+		return err
+	}
+	return f.with(ctx, c, func() error {
+		return errors.Join(f.Plugin.FreeSPI(ctx, c.Local, c.Remote, c.SPIIn), f.looksLike(ctx, c))
+	})
+}
+
 func saUnsupported(ctx context.Context, f SAFixture) error {
 	c, err := f.child(ctx, 0)
 	if err != nil {
@@ -390,7 +464,8 @@ func saCanceled(ctx context.Context, f SAFixture) error {
 	}
 	_, allocate := f.Plugin.AllocateSPI(canceled(ctx), c.Local, c.Remote)
 	install := f.Plugin.Install(canceled(ctx), c)
+	update := f.Plugin.Update(canceled(ctx), c)
 	_, list := f.Plugin.List(canceled(ctx), kitOwner)
 	_, remove := f.Plugin.Remove(ctx, c)
-	return errors.Join(wantCanceled("allocate an SPI", allocate), wantCanceled("install", install), wantCanceled("list", list), remove)
+	return errors.Join(wantCanceled("allocate an SPI", allocate), wantCanceled("install", install), wantCanceled("update", update), wantCanceled("list", list), remove)
 }

@@ -165,6 +165,10 @@ func (p *Plugins) backend(ctx context.Context, op machine.Op) (machine.Result, e
 	case machine.AllocateSPI:
 		spi, err := p.SA.AllocateSPI(ctx, op.Local, op.Remote)
 		return machine.AllocatedSPI{SPI: spi}, err
+	case machine.FreeSPI:
+		return machine.Freed{}, p.SA.FreeSPI(ctx, op.Local, op.Remote, op.SPI)
+	case machine.UpdateChild:
+		return machine.Installed{}, p.SA.Update(ctx, toChild(op.Child))
 	case machine.InstallChild:
 		return machine.Installed{}, p.SA.Install(ctx, toChild(op.Child))
 	case machine.RemoveChild:
@@ -184,6 +188,7 @@ func toChild(c machine.ChildSA) sa.Child {
 		Mode: sa.Mode(c.Mode), Local: c.Local, Remote: c.Remote, LocalPort: c.LocalPort, RemotePort: c.RemotePort, Encap: c.Encap,
 		Encr: c.Encr, KeyBits: c.KeyBits, Integ: c.Integ, ESN: c.ESN, EncrIn: c.EncrIn, EncrOut: c.EncrOut,
 		IntegIn: c.IntegIn, IntegOut: c.IntegOut, ReplayWindow: c.ReplayWindow, LocalTS: toSelectors(c.LocalTS), RemoteTS: toSelectors(c.RemoteTS),
+		Held: c.Held, Soft: sa.Volume(c.Soft), Hard: sa.Volume(c.Hard), TFC: c.TFC, Addresses: c.Addresses,
 	}
 }
 

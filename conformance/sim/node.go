@@ -175,7 +175,7 @@ func (n *node) crashBackend() {
 	n.backend.crash()
 	for _, f := range append([]*flight(nil), n.flying...) {
 		switch f.request.Call.Op.(type) {
-		case machine.InstallChild, machine.RemoveChild, machine.AllocateSPI:
+		case machine.InstallChild, machine.UpdateChild, machine.RemoveChild, machine.AllocateSPI, machine.FreeSPI:
 			n.land(f, nil, &machine.CallError{Kind: machine.Unavailable, Text: "sim: the SA backend died"})
 		}
 	}

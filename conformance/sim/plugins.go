@@ -109,6 +109,11 @@ func (b *backend) Install(_ context.Context, c sa.Child) error {
 	return nil
 }
 
+// Update keeps what identifies a child.
+func (b *backend) Update(ctx context.Context, c sa.Child) error { return b.Install(ctx, c) }
+
+func (b *backend) FreeSPI(context.Context, netip.Addr, netip.Addr, uint32) error { return nil }
+
 func (b *backend) Remove(_ context.Context, c sa.Child) (sa.Usage, error) {
 	delete(b.children, c.UID)
 	return sa.Usage{}, nil

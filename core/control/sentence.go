@@ -160,7 +160,7 @@ func nodeSentence(e event.Event) string {
 	case event.BackendChosen:
 		return fmt.Sprintf("SA backend %s chosen: %s", e.Backend, e.Reason)
 	case event.BackendReconciled:
-		return fmt.Sprintf("SA backend %s reconciled: %d kept, %d reinstalled, %d removed, %d failed", e.Backend, e.Kept, e.Reinstalled, e.Removed, e.Failed)
+		return fmt.Sprintf("SA backend %s reconciled: %d kept, %d reinstalled, %d updated, %d removed, %d failed", e.Backend, e.Kept, e.Reinstalled, e.Updated, e.Removed, e.Failed)
 	case event.DaemonStarted:
 		return "parleyd " + e.Version + " started"
 	case event.DaemonReady:

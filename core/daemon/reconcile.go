@@ -48,9 +48,9 @@ func (d *daemon) reconcile(backend string) {
 		d.log.Error("an SA backend could not be reconciled; it is tried again", zap.String("backend", backend), zap.Error(err))
 		return
 	}
-	if done.Reinstalled+done.Removed > 0 {
+	if done.Reinstalled+done.Updated+done.Removed > 0 {
 		d.log.Info("SA backend reconciled", zap.String("backend", backend), zap.Int("kept", done.Kept),
-			zap.Int("reinstalled", done.Reinstalled), zap.Int("removed", done.Removed))
+			zap.Int("reinstalled", done.Reinstalled), zap.Int("updated", done.Updated), zap.Int("removed", done.Removed))
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/netip"
 	"time"
 
 	"google.golang.org/protobuf/proto"
@@ -102,6 +103,12 @@ func (h *Host) Install(ctx context.Context, c machine.ChildSA) error {
 	return err
 }
 
+// Update brings a child to a new description and waits for the answer.
+func (h *Host) Update(ctx context.Context, c machine.ChildSA) error {
+	_, err := h.perform(ctx, machine.UpdateChild{Child: c})
+	return err
+}
+
 // Remove removes a child and returns its final counters.
 func (h *Host) Remove(ctx context.Context, c machine.ChildSA) (event.Traffic, error) {
 	r, err := h.perform(ctx, machine.RemoveChild{Child: c})
@@ -120,7 +127,8 @@ func (h *Host) Usage(ctx context.Context, c machine.ChildSA) (event.Traffic, err
 	return r.(machine.Usage).Traffic, nil
 }
 
-// Reconcile makes a backend hold what the daemon has: it installs what is missing and removes what is unknown. want is
+// Reconcile makes a backend hold what the daemon has: it installs what is missing, updates what has other
+// addresses or is held back wrongly, and removes what is unknown. want is
 // asked after the backend was, so that a child installed meanwhile is not taken for unknown. The event is published.
 func (h *Host) Reconcile(ctx context.Context, backend string, want func() ([]machine.ChildSA, error)) (event.BackendReconciled, error) {
 	done := event.BackendReconciled{Backend: backend}
@@ -138,9 +146,13 @@ func (h *Host) Reconcile(ctx context.Context, backend string, want func() ([]mac
 	}
 	var problems []error
 	for _, c := range wanted {
-		if _, ok := held[keyOf(c)]; ok {
+		if have, ok := held[keyOf(c)]; ok {
 			delete(held, keyOf(c))
-			done.Kept++
+			if placeOf(have) == placeOf(c) {
+				done.Kept++
+			} else {
+				count(&done.Updated, &done.Failed, &problems, h.Update(ctx, c))
+			}
 			continue
 		}
 		count(&done.Reinstalled, &done.Failed, &problems, h.Install(ctx, c))
@@ -169,6 +181,17 @@ type childKey struct {
 }
 
 func keyOf(c machine.ChildSA) childKey { return childKey{c.UID, c.SPIIn, c.SPIOut} }
+
+// place is what an update changes; a backend that died during one may have missed it.
+type place struct {
+	local, remote         netip.Addr
+	localPort, remotePort uint16
+	encap, held           bool
+}
+
+func placeOf(c machine.ChildSA) place {
+	return place{c.Local, c.Remote, c.LocalPort, c.RemotePort, c.Encap, c.Held}
+}
 
 type answer struct {
 	result machine.Result

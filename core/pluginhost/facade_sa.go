@@ -23,6 +23,10 @@ func encodeSA(op machine.Op, owner string) (service, basev1.Op, proto.Message) {
 		return sa(op.Backend), basev1.Op_OP_SA_ALLOCATE_SPI, &sav1.AllocateSPIRequest{Local: op.Local.AsSlice(), Remote: op.Remote.AsSlice()}
 	case machine.InstallChild:
 		return sa(op.Child.Backend), basev1.Op_OP_SA_INSTALL_CHILD, &sav1.InstallChildRequest{Child: fromChild(&op.Child, owner)}
+	case machine.FreeSPI:
+		return sa(op.Backend), basev1.Op_OP_SA_FREE_SPI, &sav1.FreeSPIRequest{Local: op.Local.AsSlice(), Remote: op.Remote.AsSlice(), Spi: op.SPI}
+	case machine.UpdateChild:
+		return sa(op.Child.Backend), basev1.Op_OP_SA_UPDATE_CHILD, &sav1.UpdateChildRequest{Child: fromChild(&op.Child, owner)}
 	case machine.RemoveChild:
 		return sa(op.Child.Backend), basev1.Op_OP_SA_REMOVE_CHILD, &sav1.RemoveChildRequest{Child: fromChild(withoutKeys(op.Child), owner)}
 	case machine.QueryUsage:
@@ -43,8 +47,23 @@ func fromChild(c *machine.ChildSA, owner string) *sav1.Child {
 		Mode: sav1.Mode(c.Mode), Local: c.Local.AsSlice(), Remote: c.Remote.AsSlice(), LocalPort: uint32(c.LocalPort),
 		RemotePort: uint32(c.RemotePort), Encap: c.Encap, Encr: uint32(c.Encr), KeyBits: uint32(c.KeyBits), Integ: uint32(c.Integ),
 		Esn: c.ESN, EncrIn: c.EncrIn, EncrOut: c.EncrOut, IntegIn: c.IntegIn, IntegOut: c.IntegOut, ReplayWindow: c.ReplayWindow,
-		LocalTs: fromSelectors(c.LocalTS), RemoteTs: fromSelectors(c.RemoteTS),
+		LocalTs: fromSelectors(c.LocalTS), RemoteTs: fromSelectors(c.RemoteTS), Held: c.Held,
+		Soft: fromVolume(c.Soft), Hard: fromVolume(c.Hard), Tfc: uint32(c.TFC), Addresses: fromAddrs(c.Addresses),
 	}
+}
+
+func fromVolume(v machine.Volume) *sav1.Volume {
+	if v == (machine.Volume{}) {
+		return nil
+	}
+	return &sav1.Volume{Bytes: v.Bytes, Packets: v.Packets}
+}
+
+func fromAddrs(list []netip.Addr) (out [][]byte) {
+	for _, a := range list {
+		out = append(out, a.AsSlice())
+	}
+	return out
 }
 
 func fromSelectors(list []machine.Selector) []*sav1.Selector {
@@ -67,6 +86,10 @@ func decodeSA(op machine.Op, body []byte) (machine.Result, error) {
 			err = fmt.Errorf("SPI %d, which is reserved", r.GetSpi())
 		}
 		return machine.AllocatedSPI{SPI: r.GetSpi()}, err
+	case machine.FreeSPI:
+		return machine.Freed{}, unmarshal(body, &sav1.FreeSPIResponse{})
+	case machine.UpdateChild:
+		return machine.Installed{}, unmarshal(body, &sav1.UpdateChildResponse{})
 	case machine.InstallChild:
 		return machine.Installed{}, unmarshal(body, &sav1.InstallChildResponse{})
 	case machine.RemoveChild:
@@ -91,8 +114,11 @@ func toChild(c *sav1.Child, backend string) (machine.ChildSA, error) {
 		Backend: backend, Conn: clean(c.GetConn()), Name: clean(c.GetName()), ReqID: c.GetReqid(), SPIIn: c.GetSpiIn(), SPIOut: c.GetSpiOut(),
 		Mode: machine.Mode(c.GetMode()), LocalPort: uint16(c.GetLocalPort()), RemotePort: uint16(c.GetRemotePort()), Encap: c.GetEncap(),
 		Encr: uint16(c.GetEncr()), KeyBits: uint16(c.GetKeyBits()), Integ: uint16(c.GetInteg()), ESN: c.GetEsn(), ReplayWindow: c.GetReplayWindow(),
+		Held: c.GetHeld(), TFC: uint16(c.GetTfc()),
+		Soft: machine.Volume{Bytes: c.GetSoft().GetBytes(), Packets: c.GetSoft().GetPackets()},
+		Hard: machine.Volume{Bytes: c.GetHard().GetBytes(), Packets: c.GetHard().GetPackets()},
 	}
-	for _, v := range []uint32{c.GetLocalPort(), c.GetRemotePort(), c.GetEncr(), c.GetKeyBits(), c.GetInteg()} {
+	for _, v := range []uint32{c.GetLocalPort(), c.GetRemotePort(), c.GetEncr(), c.GetKeyBits(), c.GetInteg(), c.GetTfc()} {
 		if v > 1<<16-1 {
 			return out, fmt.Errorf("child with the impossible number %d", v)
 		}
@@ -106,6 +132,13 @@ func toChild(c *sav1.Child, backend string) (machine.ChildSA, error) {
 	out.Remote, errRemote = toAddr(c.GetRemote())
 	out.LocalTS, errTS = toSelectors(c.GetLocalTs())
 	out.RemoteTS, errRemoteTS = toSelectors(c.GetRemoteTs())
+	for _, b := range c.GetAddresses() {
+		a, err := toAddr(b)
+		if err != nil || !a.IsValid() {
+			return out, fmt.Errorf("inner address of %d octets", len(b))
+		}
+		out.Addresses = append(out.Addresses, a)
+	}
 	return out, errors.Join(errLocal, errRemote, errTS, errRemoteTS)
 }
 

@@ -19,7 +19,7 @@ import (
 
 var everyOp = []machine.Op{
 	machine.KEInitiate{Method: 31}, machine.KERespond{Method: 31, Peer: []byte{1}}, machine.KEFinish{Method: 31}, machine.Sign{Auth: "psk"},
-	machine.Verify{Auth: "psk"}, machine.Authenticate{}, machine.AllocateSPI{}, machine.InstallChild{}, machine.RemoveChild{}, machine.QueryUsage{},
+	machine.Verify{Auth: "psk"}, machine.Authenticate{}, machine.AllocateSPI{}, machine.FreeSPI{}, machine.InstallChild{}, machine.UpdateChild{}, machine.RemoveChild{}, machine.QueryUsage{},
 }
 
 func TestEveryOperationHasARequest(t *testing.T) {

@@ -270,6 +270,10 @@ func (b *backend) Install(_ context.Context, c sa.Child) error {
 	return nil
 }
 
+func (b *backend) Update(ctx context.Context, c sa.Child) error { return b.Install(ctx, c) }
+
+func (b *backend) FreeSPI(context.Context, netip.Addr, netip.Addr, uint32) error { return nil }
+
 func (b *backend) Remove(_ context.Context, c sa.Child) (sa.Usage, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()

@@ -2,6 +2,8 @@ package pluginhost
 
 import (
 	"context"
+	"net/netip"
+	"slices"
 	"testing"
 
 	"go.uber.org/zap"
@@ -42,9 +44,14 @@ func TestABackendIsReconciledAfterItsRestart(t *testing.T) {
 	if err := w.Install(ctx, child(2)); err != nil { // unknown to the daemon
 		t.Fatal(err)
 	}
-	want := []machine.ChildSA{child(1), child(3), child(4)}
+	if err := w.Install(ctx, child(5)); err != nil { // its peer moved since
+		t.Fatal(err)
+	}
+	moved := child(5)
+	moved.Remote, moved.Encap, moved.RemotePort = netip.MustParseAddr("192.0.2.9"), true, 4501
+	want := []machine.ChildSA{child(1), child(3), child(4), moved}
 	got, err := w.Reconcile(ctx, "memory", func() ([]machine.ChildSA, error) { return want, nil })
-	if err != nil || got != (event.BackendReconciled{Backend: "memory", Kept: 1, Reinstalled: 2, Removed: 1}) {
+	if err != nil || got != (event.BackendReconciled{Backend: "memory", Kept: 1, Reinstalled: 2, Updated: 1, Removed: 1}) {
 		t.Errorf("got %+v, %v", got, err)
 	}
 	if e := awaitEvent[event.BackendReconciled](w); e != got {
@@ -53,6 +60,9 @@ func TestABackendIsReconciledAfterItsRestart(t *testing.T) {
 	list, err := w.List(ctx, "memory")
 	if err != nil || len(list) != len(want) {
 		t.Errorf("the backend holds %+v, %v", list, err)
+	}
+	if i := slices.IndexFunc(list, func(c machine.ChildSA) bool { return c.UID == moved.UID }); i < 0 || placeOf(list[i]) != placeOf(moved) {
+		t.Errorf("the peer that moved is still where it was: %+v", list)
 	}
 	if _, err := w.Reconcile(ctx, "nowhere", func() ([]machine.ChildSA, error) { return nil, nil }); err == nil {
 		t.Error("a backend that is not there was reconciled")

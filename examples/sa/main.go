@@ -49,6 +49,13 @@ func (b *backend) AllocateSPI(ctx context.Context, _, _ netip.Addr) (uint32, err
 	return b.spi, ctx.Err()
 }
 
+func (b *backend) FreeSPI(ctx context.Context, _, _ netip.Addr, _ uint32) error {
+	return ctx.Err() // SPIs are counted up here: none is kept for anybody
+}
+
+// Update is Install here. A driver would change what differs in place: sequence numbers have to go on.
+func (b *backend) Update(ctx context.Context, c sa.Child) error { return b.Install(ctx, c) }
+
 func (b *backend) Install(ctx context.Context, c sa.Child) error {
 	if c.Encr != aesGCM16 || c.Integ != 0 || c.Mode != sa.Tunnel {
 		return fmt.Errorf("example: encryption %d, integrity %d, mode %d: %w", c.Encr, c.Integ, c.Mode, sdk.ErrUnsupported)

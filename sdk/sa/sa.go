@@ -49,7 +49,21 @@ type Child struct {
 	IntegIn, IntegOut secret.Bytes
 	ReplayWindow      uint32 // packets, 0 turns the check off
 	LocalTS, RemoteTS []Selector
+
+	// Held keeps the outbound SA from being used: another child with the same selectors goes on sending until Update brings a
+	// description without Held (RFC 7296 section 2.8). The inbound SA works at once.
+	Held bool
+	// Soft and Hard say how much the child may carry, in either direction, before it is told to have expired.
+	Soft, Hard Volume
+	// TFC is the length to which inner packets are padded in tunnel mode (RFC 4303 section 2.7), in octets: 0 for none.
+	TFC uint16
+	// Addresses are inner addresses that the peer assigned to us (RFC 7296 section 2.19): this machine has them as long as a
+	// child does.
+	Addresses []netip.Addr
 }
+
+// Volume is an amount of traffic in one direction; a zero field has no limit.
+type Volume struct{ Bytes, Packets uint64 }
 
 // Usage counts what crossed a child.
 type Usage struct {
@@ -84,9 +98,17 @@ type Plugin interface {
 	Probe(ctx context.Context) (Capabilities, error)
 	// AllocateSPI reserves an inbound SPI, never below 256 (RFC 4303 section 2.1).
 	AllocateSPI(ctx context.Context, local, remote netip.Addr) (uint32, error)
+	// FreeSPI gives an SPI back that was allocated and never installed. One that is not there, or that a child has, is left as
+	// it is, and that is a success.
+	FreeSPI(ctx context.Context, local, remote netip.Addr, spi uint32) error
 	// Install makes both SAs and all policies, in an order that leaks nothing in clear. The same child again changes
 	// nothing and is a success. An algorithm that cannot be done is an error that wraps sdk.ErrUnsupported.
 	Install(ctx context.Context, c Child) error
+	// Update brings an installed child to a new description: other outer addresses, ports or encapsulation, other limits, or an
+	// outbound SA that is no longer held back. Its UID, SPIs, transforms and keys are those that it has, and its sequence
+	// numbers go on. The same description again changes nothing and is a success. A child that is not there, because the backend
+	// lost it meanwhile, is installed.
+	Update(ctx context.Context, c Child) error
 	// Remove ends a child and returns its final counters. A child that is not there is a success.
 	Remove(ctx context.Context, c Child) (Usage, error)
 	// Usage returns a child's counters.

@@ -134,6 +134,14 @@ func (e saEnd) AllocateSPI(ctx context.Context, local, remote netip.Addr) (uint3
 	return r.GetSpi(), err
 }
 
+func (e saEnd) FreeSPI(ctx context.Context, local, remote netip.Addr, spi uint32) error {
+	return e.call(ctx, basev1.Op_OP_SA_FREE_SPI, 0, &sav1.FreeSPIRequest{Local: local.AsSlice(), Remote: remote.AsSlice(), Spi: spi}, &sav1.FreeSPIResponse{})
+}
+
+func (e saEnd) Update(ctx context.Context, c sa.Child) error {
+	return e.call(ctx, basev1.Op_OP_SA_UPDATE_CHILD, order(c), &sav1.UpdateChildRequest{Child: codec.FromChild(c)}, &sav1.UpdateChildResponse{})
+}
+
 func (e saEnd) Install(ctx context.Context, c sa.Child) error {
 	return e.call(ctx, basev1.Op_OP_SA_INSTALL_CHILD, order(c), &sav1.InstallChildRequest{Child: codec.FromChild(c)}, &sav1.InstallChildResponse{})
 }

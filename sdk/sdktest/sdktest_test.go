@@ -119,6 +119,18 @@ func (s *slow) Install(_ context.Context, c sa.Child) error {
 	return nil
 }
 
+func (s *slow) Update(_ context.Context, c sa.Child) error {
+	s.note("update", c)
+	return nil
+}
+
+func (s *slow) FreeSPI(_ context.Context, local, remote netip.Addr, spi uint32) error {
+	if !local.Is4() || !remote.Is6() || spi != 4096 {
+		return sdk.ErrInvalid
+	}
+	return nil
+}
+
 func (s *slow) Remove(_ context.Context, c sa.Child) (sa.Usage, error) {
 	s.note("remove", c)
 	return sa.Usage{BytesIn: 1, BytesOut: 2, PacketsIn: 3, PacketsOut: 4}, nil
@@ -139,6 +151,7 @@ func example() sa.Child {
 		LocalPort: 4, RemotePort: 5, Encap: true, Encr: 6, KeyBits: 7, Integ: 8, ESN: true, EncrIn: []byte{9}, EncrOut: []byte{10},
 		IntegIn: []byte{11}, IntegOut: []byte{12}, ReplayWindow: 13, LocalTS: []sa.Selector{{Protocol: 14, StartPort: 15, EndPort: 16, Start: a, End: a}},
 		RemoteTS: []sa.Selector{{Start: b, End: b}},
+		Held:     true, Soft: sa.Volume{Bytes: 17, Packets: 18}, Hard: sa.Volume{Bytes: 19}, TFC: 20, Addresses: []netip.Addr{a, b},
 	}
 }
 
@@ -149,12 +162,20 @@ func TestABackendGetsTheWholeChild(t *testing.T) {
 	if err := p.Install(t.Context(), example()); err != nil || !reflect.DeepEqual(s.got, example()) {
 		t.Errorf("%v: got %+v", err, s.got)
 	}
+	moved := example()
+	moved.Held, moved.RemotePort = false, 21
+	if err := p.Update(t.Context(), moved); err != nil || !reflect.DeepEqual(s.got, moved) {
+		t.Errorf("%v: got %+v", err, s.got)
+	}
 	want, _ := s.Probe(t.Context())
 	if got, err := p.Probe(t.Context()); err != nil || !reflect.DeepEqual(got, want) {
 		t.Errorf("%v: got %+v", err, got)
 	}
 	if spi, err := p.AllocateSPI(t.Context(), example().Local, example().Remote); err != nil || spi != 4096 {
 		t.Errorf("%d, %v", spi, err)
+	}
+	if err := p.FreeSPI(t.Context(), example().Local, example().Remote, 4096); err != nil {
+		t.Error(err)
 	}
 	list, err := p.List(t.Context(), "me")
 	if err != nil || len(list) != 1 || list[0].Owner != "me" || list[0].EncrIn != nil || list[0].SPIIn != 2 {

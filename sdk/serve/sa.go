@@ -17,6 +17,10 @@ func saHandler(p sa.Plugin) handler {
 			return saProbe(ctx, p)
 		case basev1.Op_OP_SA_ALLOCATE_SPI:
 			return saAllocate(ctx, p, body)
+		case basev1.Op_OP_SA_FREE_SPI:
+			return saFree(ctx, p, body)
+		case basev1.Op_OP_SA_UPDATE_CHILD:
+			return saUpdate(ctx, p, body)
 		case basev1.Op_OP_SA_INSTALL_CHILD:
 			return saInstall(ctx, p, body)
 		case basev1.Op_OP_SA_REMOVE_CHILD:
@@ -56,6 +60,40 @@ func saAllocate(ctx context.Context, p sa.Plugin, body []byte) ([]byte, error) {
 		return nil, err
 	}
 	return encode(&sav1.AllocateSPIResponse{Spi: spi})
+}
+
+func saFree(ctx context.Context, p sa.Plugin, body []byte) ([]byte, error) {
+	r, err := decode[sav1.FreeSPIRequest](body)
+	if err != nil {
+		return nil, err
+	}
+	local, err := codec.ToAddr("local", r.GetLocal())
+	if err != nil {
+		return nil, err
+	}
+	remote, err := codec.ToAddr("remote", r.GetRemote())
+	if err != nil {
+		return nil, err
+	}
+	if err := p.FreeSPI(ctx, local, remote, r.GetSpi()); err != nil {
+		return nil, err
+	}
+	return encode(&sav1.FreeSPIResponse{})
+}
+
+func saUpdate(ctx context.Context, p sa.Plugin, body []byte) ([]byte, error) {
+	r, err := decode[sav1.UpdateChildRequest](body)
+	if err != nil {
+		return nil, err
+	}
+	child, err := codec.ToChild(r.GetChild())
+	if err != nil {
+		return nil, err
+	}
+	if err := p.Update(ctx, child); err != nil {
+		return nil, err
+	}
+	return encode(&sav1.UpdateChildResponse{})
 }
 
 func saInstall(ctx context.Context, p sa.Plugin, body []byte) ([]byte, error) {

@@ -86,8 +86,14 @@ func keyLengths(c sa.Child) (encr, integ int, err error) {
 func clone(c sa.Child) sa.Child {
 	c.EncrIn, c.EncrOut = c.EncrIn.Clone(), c.EncrOut.Clone()
 	c.IntegIn, c.IntegOut = c.IntegIn.Clone(), c.IntegOut.Clone()
-	c.LocalTS, c.RemoteTS = slices.Clone(c.LocalTS), slices.Clone(c.RemoteTS)
+	c.LocalTS, c.RemoteTS, c.Addresses = slices.Clone(c.LocalTS), slices.Clone(c.RemoteTS), slices.Clone(c.Addresses)
 	return c
+}
+
+// sameSAs tells whether two descriptions are of the same SAs: what Update may not change.
+func sameSAs(a, b sa.Child) bool {
+	return a.SPIIn == b.SPIIn && a.SPIOut == b.SPIOut && a.Encr == b.Encr && a.KeyBits == b.KeyBits && a.Integ == b.Integ && a.ESN == b.ESN &&
+		a.EncrIn.Equal(b.EncrIn) && a.EncrOut.Equal(b.EncrOut) && a.IntegIn.Equal(b.IntegIn) && a.IntegOut.Equal(b.IntegOut)
 }
 
 func withoutKeys(c sa.Child) sa.Child {

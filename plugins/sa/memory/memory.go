@@ -13,6 +13,7 @@ import (
 	"slices"
 	"sync"
 
+	"github.com/parley-ike/parley/sdk"
 	"github.com/parley-ike/parley/sdk/sa"
 	"github.com/parley-ike/parley/sdk/secret"
 	"github.com/parley-ike/parley/sdk/serve"
@@ -37,7 +38,8 @@ type Plugin struct {
 	next     uint32
 	epoch    uint64
 	children map[key]sa.Child
-	spis     map[uint32]key // inbound SPIs in use
+	spis     map[uint32]key  // inbound SPIs in use
+	reserved map[uint32]bool // given out, not installed yet
 	fault    Fault
 	counts   Counts
 }
@@ -54,13 +56,14 @@ type Fault func(ctx context.Context, call string, child sa.Child) error
 
 // Counts says how often what was done, failed calls left out.
 type Counts struct {
-	Installed                      int // now
+	Installed, Reserved            int // now: children, and SPIs that none has yet
 	Allocations, Installs, Removes int // of children that were not there and that were there, respectively
+	Updates                        int // that changed something
 }
 
 // New returns an empty backend.
 func New(config Config) *Plugin {
-	p := &Plugin{children: map[key]sa.Child{}, spis: map[uint32]key{}}
+	p := &Plugin{children: map[key]sa.Child{}, spis: map[uint32]key{}, reserved: map[uint32]bool{}}
 	p.epoch = random()
 	p.start(config)
 	return p
@@ -137,12 +140,24 @@ func (p *Plugin) AllocateSPI(ctx context.Context, local, remote netip.Addr) (uin
 	}
 	p.counts.Allocations++
 	p.next++
+	p.reserved[p.next-1] = true
 	return p.next - 1, nil
 }
 
 func (p *Plugin) used(spi uint32) bool {
 	_, ok := p.spis[spi]
-	return ok
+	return ok || p.reserved[spi]
+}
+
+// FreeSPI implements sa.Plugin.
+func (p *Plugin) FreeSPI(ctx context.Context, local, remote netip.Addr, spi uint32) error {
+	if err := p.enter(ctx, "FreeSPI", sa.Child{Local: local, Remote: remote, SPIIn: spi}); err != nil {
+		return err
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	delete(p.reserved, spi)
+	return nil
 }
 
 // Install implements sa.Plugin.
@@ -162,11 +177,40 @@ func (p *Plugin) Install(ctx context.Context, c sa.Child) error {
 		}
 		return nil
 	}
-	if p.used(c.SPIIn) {
+	return p.add(k, c)
+}
+
+func (p *Plugin) add(k key, c sa.Child) error {
+	if _, taken := p.spis[c.SPIIn]; taken {
 		return fmt.Errorf("sa/memory: inbound SPI %08x is in use by another child", c.SPIIn)
 	}
 	p.children[k], p.spis[c.SPIIn] = clone(c), k
+	delete(p.reserved, c.SPIIn)
 	p.counts.Installs++
+	return nil
+}
+
+// Update implements sa.Plugin.
+func (p *Plugin) Update(ctx context.Context, c sa.Child) error {
+	if err := p.enter(ctx, "Update", c); err != nil {
+		return err
+	}
+	if err := check(c); err != nil {
+		return err
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	k := key{c.Owner, c.UID}
+	have, ok := p.children[k]
+	switch {
+	case !ok:
+		return p.add(k, c)
+	case !sameSAs(have, c):
+		return fmt.Errorf("sa/memory: child %x of %q: an update changes neither SPIs nor transforms nor keys: %w", c.UID, c.Owner, sdk.ErrInvalid)
+	case !reflect.DeepEqual(have, clone(c)):
+		p.children[k] = clone(c)
+		p.counts.Updates++
+	}
 	return nil
 }
 

@@ -33,7 +33,7 @@ func (p *Plugin) Counts() Counts {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	counts := p.counts
-	counts.Installed = len(p.children)
+	counts.Installed, counts.Reserved = len(p.children), len(p.reserved)
 	return counts
 }
 

@@ -21,7 +21,7 @@ type child struct {
 	sa.Child // without its keys
 	keys     [2][16]byte
 	suite    esp.Suite
-	born     uint64 // grows with each installation
+	born     uint64 // grows with each child; updates keep it
 	rules    []rule
 	slot     *slot
 	out      *esp.Sealer // of the outbound goroutine
@@ -49,7 +49,7 @@ func newChild(c sa.Child) (*child, error) {
 		return nil, err
 	}
 	n := &child{Child: c, suite: suite}
-	n.keys = [2][16]byte{fingerprint(c.Encr, c.EncrIn, c.IntegIn), fingerprint(c.Encr, c.EncrOut, c.IntegOut)}
+	n.keys = keysOf(&c)
 	n.EncrIn, n.EncrOut, n.IntegIn, n.IntegOut = nil, nil, nil, nil
 	if n.rules, err = makeRules(n); err != nil {
 		return nil, err
@@ -67,6 +67,11 @@ func newChild(c sa.Child) (*child, error) {
 	n.in = &inbound{opener: opener}
 	n.peer = newSockaddr(n.remoteAddr())
 	return n, nil
+}
+
+// keysOf names the inbound and outbound keys of a child.
+func keysOf(c *sa.Child) [2][16]byte {
+	return [2][16]byte{fingerprint(c.Encr, c.EncrIn, c.IntegIn), fingerprint(c.Encr, c.EncrOut, c.IntegOut)}
 }
 
 // check refuses what cannot work, before anything is changed.
@@ -106,6 +111,9 @@ func (c *child) same(o *child) bool {
 func (c *child) adopt(old *child) {
 	if c.keys[0] == old.keys[0] && c.SPIIn == old.SPIIn && c.ESN == old.ESN && c.ReplayWindow == old.ReplayWindow {
 		c.in = old.in
+	}
+	if c.keys == old.keys {
+		c.born = old.born
 	}
 }
 

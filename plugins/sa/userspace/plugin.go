@@ -122,6 +122,38 @@ func (p *Plugin) AllocateSPI(context.Context, netip.Addr, netip.Addr) (uint32, e
 	}
 }
 
+// FreeSPI implements sa.Plugin.
+func (p *Plugin) FreeSPI(_ context.Context, _, _ netip.Addr, spi uint32) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	delete(p.reserved, spi)
+	return nil
+}
+
+// Update implements sa.Plugin: another incarnation takes the child's place, with its sequence numbers and its window. It becomes
+// no newer by that, so that it does not take packets from a younger child with the same selectors.
+func (p *Plugin) Update(_ context.Context, c sa.Child) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	err := p.mayUpdate(c)
+	if err == nil {
+		err = p.install(c)
+	}
+	if err != nil {
+		return fmt.Errorf("sa/userspace: updating child %s of %s (SPI %08x in, %08x out): %w", c.Name, c.Conn, c.SPIIn, c.SPIOut, err)
+	}
+	return nil
+}
+
+// mayUpdate refuses what would be another child.
+func (p *Plugin) mayUpdate(c sa.Child) error {
+	old := p.children[c.UID]
+	if old == nil || old.SPIIn == c.SPIIn && old.SPIOut == c.SPIOut && old.ESN == c.ESN && old.keys == keysOf(&c) {
+		return nil
+	}
+	return fmt.Errorf("an update changes neither SPIs nor transforms nor keys: %w", sdk.ErrInvalid)
+}
+
 // Install implements sa.Plugin.
 func (p *Plugin) Install(_ context.Context, c sa.Child) error {
 	p.mu.Lock()

@@ -143,7 +143,9 @@ func newTable(children map[sa.UID]*child) *table {
 	t := &table{bySPI: make(map[uint32]*child, len(children))}
 	for _, c := range children {
 		t.bySPI[c.SPIIn] = c
-		t.rules = append(t.rules, c.rules...)
+		if !c.Held { // its predecessor goes on sending
+			t.rules = append(t.rules, c.rules...)
+		}
 	}
 	slices.SortStableFunc(t.rules, order)
 	return t

@@ -15,7 +15,37 @@ func FromChild(c sa.Child) *sav1.Child {
 		RemotePort: uint32(c.RemotePort), Encap: c.Encap, Encr: uint32(c.Encr), KeyBits: uint32(c.KeyBits), Integ: uint32(c.Integ),
 		Esn: c.ESN, EncrIn: c.EncrIn, EncrOut: c.EncrOut, IntegIn: c.IntegIn, IntegOut: c.IntegOut, ReplayWindow: c.ReplayWindow,
 		LocalTs: fromSelectors(c.LocalTS), RemoteTs: fromSelectors(c.RemoteTS),
+		Held: c.Held, Soft: fromVolume(c.Soft), Hard: fromVolume(c.Hard), Tfc: uint32(c.TFC), Addresses: fromAddrs(c.Addresses),
 	}
+}
+
+func fromVolume(v sa.Volume) *sav1.Volume {
+	if v == (sa.Volume{}) {
+		return nil
+	}
+	return &sav1.Volume{Bytes: v.Bytes, Packets: v.Packets}
+}
+
+func toVolume(v *sav1.Volume) sa.Volume {
+	return sa.Volume{Bytes: v.GetBytes(), Packets: v.GetPackets()}
+}
+
+func fromAddrs(list []netip.Addr) (out [][]byte) {
+	for _, a := range list {
+		out = append(out, a.AsSlice())
+	}
+	return out
+}
+
+func (n *narrower) addrs(field string, list [][]byte) (out []netip.Addr) {
+	for _, b := range list {
+		a := n.addr(field, b)
+		if !a.IsValid() {
+			n.fail(field, "none")
+		}
+		out = append(out, a)
+	}
+	return out
 }
 
 // ToChild is the reverse of FromChild.
@@ -28,6 +58,8 @@ func ToChild(c *sav1.Child) (sa.Child, error) {
 		Encr: n.u16("encr", c.GetEncr()), KeyBits: n.u16("key_bits", c.GetKeyBits()), Integ: n.u16("integ", c.GetInteg()), ESN: c.GetEsn(),
 		EncrIn: c.GetEncrIn(), EncrOut: c.GetEncrOut(), IntegIn: c.GetIntegIn(), IntegOut: c.GetIntegOut(), ReplayWindow: c.GetReplayWindow(),
 		LocalTS: n.selectors("local_ts", c.GetLocalTs()), RemoteTS: n.selectors("remote_ts", c.GetRemoteTs()),
+		Held: c.GetHeld(), Soft: toVolume(c.GetSoft()), Hard: toVolume(c.GetHard()), TFC: n.u16("tfc", c.GetTfc()),
+		Addresses: n.addrs("addresses", c.GetAddresses()),
 	}
 	if copy(out.UID[:], c.GetUid()) != len(out.UID) || len(c.GetUid()) != len(out.UID) {
 		n.fail("uid", len(c.GetUid()))

@@ -40,6 +40,8 @@ const (
 	Op_OP_SA_REMOVE_CHILD   Op = 404
 	Op_OP_SA_USAGE          Op = 405
 	Op_OP_SA_LIST           Op = 406
+	Op_OP_SA_UPDATE_CHILD   Op = 407
+	Op_OP_SA_FREE_SPI       Op = 408
 )
 
 // Enum value maps for Op.
@@ -60,6 +62,8 @@ var (
 		404: "OP_SA_REMOVE_CHILD",
 		405: "OP_SA_USAGE",
 		406: "OP_SA_LIST",
+		407: "OP_SA_UPDATE_CHILD",
+		408: "OP_SA_FREE_SPI",
 	}
 	Op_value = map[string]int32{
 		"OP_UNSPECIFIED":       0,
@@ -77,6 +81,8 @@ var (
 		"OP_SA_REMOVE_CHILD":   404,
 		"OP_SA_USAGE":          405,
 		"OP_SA_LIST":           406,
+		"OP_SA_UPDATE_CHILD":   407,
+		"OP_SA_FREE_SPI":       408,
 	}
 )
 
@@ -1260,7 +1266,7 @@ const file_parley_plugin_base_v1_base_proto_rawDesc = "" +
 	"\aREFUSED\x10\x03\x12\x11\n" +
 	"\rNO_CREDENTIAL\x10\x04\x12\x0f\n" +
 	"\vUNSUPPORTED\x10\x05\x12\v\n" +
-	"\aINVALID\x10\x06*\xba\x02\n" +
+	"\aINVALID\x10\x06*\xe8\x02\n" +
 	"\x02Op\x12\x12\n" +
 	"\x0eOP_UNSPECIFIED\x10\x00\x12\x12\n" +
 	"\x0eOP_KE_INITIATE\x10e\x12\x11\n" +
@@ -1277,7 +1283,9 @@ const file_parley_plugin_base_v1_base_proto_rawDesc = "" +
 	"\x12OP_SA_REMOVE_CHILD\x10\x94\x03\x12\x10\n" +
 	"\vOP_SA_USAGE\x10\x95\x03\x12\x0f\n" +
 	"\n" +
-	"OP_SA_LIST\x10\x96\x032\x91\x04\n" +
+	"OP_SA_LIST\x10\x96\x03\x12\x17\n" +
+	"\x12OP_SA_UPDATE_CHILD\x10\x97\x03\x12\x13\n" +
+	"\x0eOP_SA_FREE_SPI\x10\x98\x032\x91\x04\n" +
 	"\x06Plugin\x12S\n" +
 	"\bDescribe\x12&.parley.plugin.base.v1.DescribeRequest\x1a\x1f.parley.plugin.base.v1.Manifest\x12[\n" +
 	"\bValidate\x12&.parley.plugin.base.v1.ValidateRequest\x1a'.parley.plugin.base.v1.ValidateResponse\x12^\n" +

@@ -169,6 +169,11 @@ type Child struct {
 	ReplayWindow  uint32                 `protobuf:"varint,22,opt,name=replay_window,json=replayWindow,proto3" json:"replay_window,omitempty"`
 	LocalTs       []*Selector            `protobuf:"bytes,23,rep,name=local_ts,json=localTs,proto3" json:"local_ts,omitempty"`
 	RemoteTs      []*Selector            `protobuf:"bytes,24,rep,name=remote_ts,json=remoteTs,proto3" json:"remote_ts,omitempty"`
+	Held          bool                   `protobuf:"varint,25,opt,name=held,proto3" json:"held,omitempty"` // the outbound SA is not used before an update without held
+	Soft          *Volume                `protobuf:"bytes,26,opt,name=soft,proto3" json:"soft,omitempty"`
+	Hard          *Volume                `protobuf:"bytes,27,opt,name=hard,proto3" json:"hard,omitempty"`
+	Tfc           uint32                 `protobuf:"varint,28,opt,name=tfc,proto3" json:"tfc,omitempty"` // octets to which inner packets are padded
+	Addresses     [][]byte               `protobuf:"bytes,29,rep,name=addresses,proto3" json:"addresses,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -371,6 +376,94 @@ func (x *Child) GetRemoteTs() []*Selector {
 	return nil
 }
 
+func (x *Child) GetHeld() bool {
+	if x != nil {
+		return x.Held
+	}
+	return false
+}
+
+func (x *Child) GetSoft() *Volume {
+	if x != nil {
+		return x.Soft
+	}
+	return nil
+}
+
+func (x *Child) GetHard() *Volume {
+	if x != nil {
+		return x.Hard
+	}
+	return nil
+}
+
+func (x *Child) GetTfc() uint32 {
+	if x != nil {
+		return x.Tfc
+	}
+	return 0
+}
+
+func (x *Child) GetAddresses() [][]byte {
+	if x != nil {
+		return x.Addresses
+	}
+	return nil
+}
+
+// Volume is an amount of traffic in one direction; 0: no limit.
+type Volume struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Bytes         uint64                 `protobuf:"varint,1,opt,name=bytes,proto3" json:"bytes,omitempty"`
+	Packets       uint64                 `protobuf:"varint,2,opt,name=packets,proto3" json:"packets,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Volume) Reset() {
+	*x = Volume{}
+	mi := &file_parley_plugin_sa_v1_sa_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Volume) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Volume) ProtoMessage() {}
+
+func (x *Volume) ProtoReflect() protoreflect.Message {
+	mi := &file_parley_plugin_sa_v1_sa_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Volume.ProtoReflect.Descriptor instead.
+func (*Volume) Descriptor() ([]byte, []int) {
+	return file_parley_plugin_sa_v1_sa_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *Volume) GetBytes() uint64 {
+	if x != nil {
+		return x.Bytes
+	}
+	return 0
+}
+
+func (x *Volume) GetPackets() uint64 {
+	if x != nil {
+		return x.Packets
+	}
+	return 0
+}
+
 type Usage struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	BytesIn       uint64                 `protobuf:"varint,1,opt,name=bytes_in,json=bytesIn,proto3" json:"bytes_in,omitempty"`
@@ -383,7 +476,7 @@ type Usage struct {
 
 func (x *Usage) Reset() {
 	*x = Usage{}
-	mi := &file_parley_plugin_sa_v1_sa_proto_msgTypes[2]
+	mi := &file_parley_plugin_sa_v1_sa_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -395,7 +488,7 @@ func (x *Usage) String() string {
 func (*Usage) ProtoMessage() {}
 
 func (x *Usage) ProtoReflect() protoreflect.Message {
-	mi := &file_parley_plugin_sa_v1_sa_proto_msgTypes[2]
+	mi := &file_parley_plugin_sa_v1_sa_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -408,7 +501,7 @@ func (x *Usage) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Usage.ProtoReflect.Descriptor instead.
 func (*Usage) Descriptor() ([]byte, []int) {
-	return file_parley_plugin_sa_v1_sa_proto_rawDescGZIP(), []int{2}
+	return file_parley_plugin_sa_v1_sa_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *Usage) GetBytesIn() uint64 {
@@ -447,7 +540,7 @@ type ProbeRequest struct {
 
 func (x *ProbeRequest) Reset() {
 	*x = ProbeRequest{}
-	mi := &file_parley_plugin_sa_v1_sa_proto_msgTypes[3]
+	mi := &file_parley_plugin_sa_v1_sa_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -459,7 +552,7 @@ func (x *ProbeRequest) String() string {
 func (*ProbeRequest) ProtoMessage() {}
 
 func (x *ProbeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_parley_plugin_sa_v1_sa_proto_msgTypes[3]
+	mi := &file_parley_plugin_sa_v1_sa_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -472,7 +565,7 @@ func (x *ProbeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ProbeRequest.ProtoReflect.Descriptor instead.
 func (*ProbeRequest) Descriptor() ([]byte, []int) {
-	return file_parley_plugin_sa_v1_sa_proto_rawDescGZIP(), []int{3}
+	return file_parley_plugin_sa_v1_sa_proto_rawDescGZIP(), []int{4}
 }
 
 type Algorithm struct {
@@ -486,7 +579,7 @@ type Algorithm struct {
 
 func (x *Algorithm) Reset() {
 	*x = Algorithm{}
-	mi := &file_parley_plugin_sa_v1_sa_proto_msgTypes[4]
+	mi := &file_parley_plugin_sa_v1_sa_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -498,7 +591,7 @@ func (x *Algorithm) String() string {
 func (*Algorithm) ProtoMessage() {}
 
 func (x *Algorithm) ProtoReflect() protoreflect.Message {
-	mi := &file_parley_plugin_sa_v1_sa_proto_msgTypes[4]
+	mi := &file_parley_plugin_sa_v1_sa_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -511,7 +604,7 @@ func (x *Algorithm) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Algorithm.ProtoReflect.Descriptor instead.
 func (*Algorithm) Descriptor() ([]byte, []int) {
-	return file_parley_plugin_sa_v1_sa_proto_rawDescGZIP(), []int{4}
+	return file_parley_plugin_sa_v1_sa_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *Algorithm) GetType() uint32 {
@@ -553,7 +646,7 @@ type ProbeResponse struct {
 
 func (x *ProbeResponse) Reset() {
 	*x = ProbeResponse{}
-	mi := &file_parley_plugin_sa_v1_sa_proto_msgTypes[5]
+	mi := &file_parley_plugin_sa_v1_sa_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -565,7 +658,7 @@ func (x *ProbeResponse) String() string {
 func (*ProbeResponse) ProtoMessage() {}
 
 func (x *ProbeResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_parley_plugin_sa_v1_sa_proto_msgTypes[5]
+	mi := &file_parley_plugin_sa_v1_sa_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -578,7 +671,7 @@ func (x *ProbeResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ProbeResponse.ProtoReflect.Descriptor instead.
 func (*ProbeResponse) Descriptor() ([]byte, []int) {
-	return file_parley_plugin_sa_v1_sa_proto_rawDescGZIP(), []int{5}
+	return file_parley_plugin_sa_v1_sa_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *ProbeResponse) GetName() string {
@@ -661,7 +754,7 @@ type AllocateSPIRequest struct {
 
 func (x *AllocateSPIRequest) Reset() {
 	*x = AllocateSPIRequest{}
-	mi := &file_parley_plugin_sa_v1_sa_proto_msgTypes[6]
+	mi := &file_parley_plugin_sa_v1_sa_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -673,7 +766,7 @@ func (x *AllocateSPIRequest) String() string {
 func (*AllocateSPIRequest) ProtoMessage() {}
 
 func (x *AllocateSPIRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_parley_plugin_sa_v1_sa_proto_msgTypes[6]
+	mi := &file_parley_plugin_sa_v1_sa_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -686,7 +779,7 @@ func (x *AllocateSPIRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AllocateSPIRequest.ProtoReflect.Descriptor instead.
 func (*AllocateSPIRequest) Descriptor() ([]byte, []int) {
-	return file_parley_plugin_sa_v1_sa_proto_rawDescGZIP(), []int{6}
+	return file_parley_plugin_sa_v1_sa_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *AllocateSPIRequest) GetLocal() []byte {
@@ -712,7 +805,7 @@ type AllocateSPIResponse struct {
 
 func (x *AllocateSPIResponse) Reset() {
 	*x = AllocateSPIResponse{}
-	mi := &file_parley_plugin_sa_v1_sa_proto_msgTypes[7]
+	mi := &file_parley_plugin_sa_v1_sa_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -724,7 +817,7 @@ func (x *AllocateSPIResponse) String() string {
 func (*AllocateSPIResponse) ProtoMessage() {}
 
 func (x *AllocateSPIResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_parley_plugin_sa_v1_sa_proto_msgTypes[7]
+	mi := &file_parley_plugin_sa_v1_sa_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -737,7 +830,7 @@ func (x *AllocateSPIResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AllocateSPIResponse.ProtoReflect.Descriptor instead.
 func (*AllocateSPIResponse) Descriptor() ([]byte, []int) {
-	return file_parley_plugin_sa_v1_sa_proto_rawDescGZIP(), []int{7}
+	return file_parley_plugin_sa_v1_sa_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *AllocateSPIResponse) GetSpi() uint32 {
@@ -745,6 +838,102 @@ func (x *AllocateSPIResponse) GetSpi() uint32 {
 		return x.Spi
 	}
 	return 0
+}
+
+type FreeSPIRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Local         []byte                 `protobuf:"bytes,1,opt,name=local,proto3" json:"local,omitempty"`
+	Remote        []byte                 `protobuf:"bytes,2,opt,name=remote,proto3" json:"remote,omitempty"`
+	Spi           uint32                 `protobuf:"varint,3,opt,name=spi,proto3" json:"spi,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *FreeSPIRequest) Reset() {
+	*x = FreeSPIRequest{}
+	mi := &file_parley_plugin_sa_v1_sa_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *FreeSPIRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*FreeSPIRequest) ProtoMessage() {}
+
+func (x *FreeSPIRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_parley_plugin_sa_v1_sa_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use FreeSPIRequest.ProtoReflect.Descriptor instead.
+func (*FreeSPIRequest) Descriptor() ([]byte, []int) {
+	return file_parley_plugin_sa_v1_sa_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *FreeSPIRequest) GetLocal() []byte {
+	if x != nil {
+		return x.Local
+	}
+	return nil
+}
+
+func (x *FreeSPIRequest) GetRemote() []byte {
+	if x != nil {
+		return x.Remote
+	}
+	return nil
+}
+
+func (x *FreeSPIRequest) GetSpi() uint32 {
+	if x != nil {
+		return x.Spi
+	}
+	return 0
+}
+
+type FreeSPIResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *FreeSPIResponse) Reset() {
+	*x = FreeSPIResponse{}
+	mi := &file_parley_plugin_sa_v1_sa_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *FreeSPIResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*FreeSPIResponse) ProtoMessage() {}
+
+func (x *FreeSPIResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_parley_plugin_sa_v1_sa_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use FreeSPIResponse.ProtoReflect.Descriptor instead.
+func (*FreeSPIResponse) Descriptor() ([]byte, []int) {
+	return file_parley_plugin_sa_v1_sa_proto_rawDescGZIP(), []int{10}
 }
 
 type InstallChildRequest struct {
@@ -756,7 +945,7 @@ type InstallChildRequest struct {
 
 func (x *InstallChildRequest) Reset() {
 	*x = InstallChildRequest{}
-	mi := &file_parley_plugin_sa_v1_sa_proto_msgTypes[8]
+	mi := &file_parley_plugin_sa_v1_sa_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -768,7 +957,7 @@ func (x *InstallChildRequest) String() string {
 func (*InstallChildRequest) ProtoMessage() {}
 
 func (x *InstallChildRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_parley_plugin_sa_v1_sa_proto_msgTypes[8]
+	mi := &file_parley_plugin_sa_v1_sa_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -781,7 +970,7 @@ func (x *InstallChildRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use InstallChildRequest.ProtoReflect.Descriptor instead.
 func (*InstallChildRequest) Descriptor() ([]byte, []int) {
-	return file_parley_plugin_sa_v1_sa_proto_rawDescGZIP(), []int{8}
+	return file_parley_plugin_sa_v1_sa_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *InstallChildRequest) GetChild() *Child {
@@ -799,7 +988,7 @@ type InstallChildResponse struct {
 
 func (x *InstallChildResponse) Reset() {
 	*x = InstallChildResponse{}
-	mi := &file_parley_plugin_sa_v1_sa_proto_msgTypes[9]
+	mi := &file_parley_plugin_sa_v1_sa_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -811,7 +1000,7 @@ func (x *InstallChildResponse) String() string {
 func (*InstallChildResponse) ProtoMessage() {}
 
 func (x *InstallChildResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_parley_plugin_sa_v1_sa_proto_msgTypes[9]
+	mi := &file_parley_plugin_sa_v1_sa_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -824,7 +1013,87 @@ func (x *InstallChildResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use InstallChildResponse.ProtoReflect.Descriptor instead.
 func (*InstallChildResponse) Descriptor() ([]byte, []int) {
-	return file_parley_plugin_sa_v1_sa_proto_rawDescGZIP(), []int{9}
+	return file_parley_plugin_sa_v1_sa_proto_rawDescGZIP(), []int{12}
+}
+
+type UpdateChildRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Child         *Child                 `protobuf:"bytes,1,opt,name=child,proto3" json:"child,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *UpdateChildRequest) Reset() {
+	*x = UpdateChildRequest{}
+	mi := &file_parley_plugin_sa_v1_sa_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *UpdateChildRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*UpdateChildRequest) ProtoMessage() {}
+
+func (x *UpdateChildRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_parley_plugin_sa_v1_sa_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use UpdateChildRequest.ProtoReflect.Descriptor instead.
+func (*UpdateChildRequest) Descriptor() ([]byte, []int) {
+	return file_parley_plugin_sa_v1_sa_proto_rawDescGZIP(), []int{13}
+}
+
+func (x *UpdateChildRequest) GetChild() *Child {
+	if x != nil {
+		return x.Child
+	}
+	return nil
+}
+
+type UpdateChildResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *UpdateChildResponse) Reset() {
+	*x = UpdateChildResponse{}
+	mi := &file_parley_plugin_sa_v1_sa_proto_msgTypes[14]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *UpdateChildResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*UpdateChildResponse) ProtoMessage() {}
+
+func (x *UpdateChildResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_parley_plugin_sa_v1_sa_proto_msgTypes[14]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use UpdateChildResponse.ProtoReflect.Descriptor instead.
+func (*UpdateChildResponse) Descriptor() ([]byte, []int) {
+	return file_parley_plugin_sa_v1_sa_proto_rawDescGZIP(), []int{14}
 }
 
 type RemoveChildRequest struct {
@@ -836,7 +1105,7 @@ type RemoveChildRequest struct {
 
 func (x *RemoveChildRequest) Reset() {
 	*x = RemoveChildRequest{}
-	mi := &file_parley_plugin_sa_v1_sa_proto_msgTypes[10]
+	mi := &file_parley_plugin_sa_v1_sa_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -848,7 +1117,7 @@ func (x *RemoveChildRequest) String() string {
 func (*RemoveChildRequest) ProtoMessage() {}
 
 func (x *RemoveChildRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_parley_plugin_sa_v1_sa_proto_msgTypes[10]
+	mi := &file_parley_plugin_sa_v1_sa_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -861,7 +1130,7 @@ func (x *RemoveChildRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RemoveChildRequest.ProtoReflect.Descriptor instead.
 func (*RemoveChildRequest) Descriptor() ([]byte, []int) {
-	return file_parley_plugin_sa_v1_sa_proto_rawDescGZIP(), []int{10}
+	return file_parley_plugin_sa_v1_sa_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *RemoveChildRequest) GetChild() *Child {
@@ -880,7 +1149,7 @@ type RemoveChildResponse struct {
 
 func (x *RemoveChildResponse) Reset() {
 	*x = RemoveChildResponse{}
-	mi := &file_parley_plugin_sa_v1_sa_proto_msgTypes[11]
+	mi := &file_parley_plugin_sa_v1_sa_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -892,7 +1161,7 @@ func (x *RemoveChildResponse) String() string {
 func (*RemoveChildResponse) ProtoMessage() {}
 
 func (x *RemoveChildResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_parley_plugin_sa_v1_sa_proto_msgTypes[11]
+	mi := &file_parley_plugin_sa_v1_sa_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -905,7 +1174,7 @@ func (x *RemoveChildResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RemoveChildResponse.ProtoReflect.Descriptor instead.
 func (*RemoveChildResponse) Descriptor() ([]byte, []int) {
-	return file_parley_plugin_sa_v1_sa_proto_rawDescGZIP(), []int{11}
+	return file_parley_plugin_sa_v1_sa_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *RemoveChildResponse) GetUsage() *Usage {
@@ -924,7 +1193,7 @@ type UsageRequest struct {
 
 func (x *UsageRequest) Reset() {
 	*x = UsageRequest{}
-	mi := &file_parley_plugin_sa_v1_sa_proto_msgTypes[12]
+	mi := &file_parley_plugin_sa_v1_sa_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -936,7 +1205,7 @@ func (x *UsageRequest) String() string {
 func (*UsageRequest) ProtoMessage() {}
 
 func (x *UsageRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_parley_plugin_sa_v1_sa_proto_msgTypes[12]
+	mi := &file_parley_plugin_sa_v1_sa_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -949,7 +1218,7 @@ func (x *UsageRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UsageRequest.ProtoReflect.Descriptor instead.
 func (*UsageRequest) Descriptor() ([]byte, []int) {
-	return file_parley_plugin_sa_v1_sa_proto_rawDescGZIP(), []int{12}
+	return file_parley_plugin_sa_v1_sa_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *UsageRequest) GetChild() *Child {
@@ -968,7 +1237,7 @@ type UsageResponse struct {
 
 func (x *UsageResponse) Reset() {
 	*x = UsageResponse{}
-	mi := &file_parley_plugin_sa_v1_sa_proto_msgTypes[13]
+	mi := &file_parley_plugin_sa_v1_sa_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -980,7 +1249,7 @@ func (x *UsageResponse) String() string {
 func (*UsageResponse) ProtoMessage() {}
 
 func (x *UsageResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_parley_plugin_sa_v1_sa_proto_msgTypes[13]
+	mi := &file_parley_plugin_sa_v1_sa_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -993,7 +1262,7 @@ func (x *UsageResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UsageResponse.ProtoReflect.Descriptor instead.
 func (*UsageResponse) Descriptor() ([]byte, []int) {
-	return file_parley_plugin_sa_v1_sa_proto_rawDescGZIP(), []int{13}
+	return file_parley_plugin_sa_v1_sa_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *UsageResponse) GetUsage() *Usage {
@@ -1012,7 +1281,7 @@ type ListRequest struct {
 
 func (x *ListRequest) Reset() {
 	*x = ListRequest{}
-	mi := &file_parley_plugin_sa_v1_sa_proto_msgTypes[14]
+	mi := &file_parley_plugin_sa_v1_sa_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1024,7 +1293,7 @@ func (x *ListRequest) String() string {
 func (*ListRequest) ProtoMessage() {}
 
 func (x *ListRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_parley_plugin_sa_v1_sa_proto_msgTypes[14]
+	mi := &file_parley_plugin_sa_v1_sa_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1037,7 +1306,7 @@ func (x *ListRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListRequest.ProtoReflect.Descriptor instead.
 func (*ListRequest) Descriptor() ([]byte, []int) {
-	return file_parley_plugin_sa_v1_sa_proto_rawDescGZIP(), []int{14}
+	return file_parley_plugin_sa_v1_sa_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *ListRequest) GetOwner() string {
@@ -1056,7 +1325,7 @@ type ListResponse struct {
 
 func (x *ListResponse) Reset() {
 	*x = ListResponse{}
-	mi := &file_parley_plugin_sa_v1_sa_proto_msgTypes[15]
+	mi := &file_parley_plugin_sa_v1_sa_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1068,7 +1337,7 @@ func (x *ListResponse) String() string {
 func (*ListResponse) ProtoMessage() {}
 
 func (x *ListResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_parley_plugin_sa_v1_sa_proto_msgTypes[15]
+	mi := &file_parley_plugin_sa_v1_sa_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1081,7 +1350,7 @@ func (x *ListResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListResponse.ProtoReflect.Descriptor instead.
 func (*ListResponse) Descriptor() ([]byte, []int) {
-	return file_parley_plugin_sa_v1_sa_proto_rawDescGZIP(), []int{15}
+	return file_parley_plugin_sa_v1_sa_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *ListResponse) GetChildren() []*Child {
@@ -1102,7 +1371,7 @@ const file_parley_plugin_sa_v1_sa_proto_rawDesc = "" +
 	"start_port\x18\x02 \x01(\rR\tstartPort\x12\x19\n" +
 	"\bend_port\x18\x03 \x01(\rR\aendPort\x12\x14\n" +
 	"\x05start\x18\x04 \x01(\fR\x05start\x12\x10\n" +
-	"\x03end\x18\x05 \x01(\fR\x03end\"\xae\x05\n" +
+	"\x03end\x18\x05 \x01(\fR\x03end\"\xd4\x06\n" +
 	"\x05Child\x12\x10\n" +
 	"\x03uid\x18\x01 \x01(\fR\x03uid\x12\x14\n" +
 	"\x05owner\x18\x02 \x01(\tR\x05owner\x12\x12\n" +
@@ -1130,7 +1399,15 @@ const file_parley_plugin_sa_v1_sa_proto_rawDesc = "" +
 	"\tinteg_out\x18\x15 \x01(\fR\bintegOut\x12#\n" +
 	"\rreplay_window\x18\x16 \x01(\rR\freplayWindow\x128\n" +
 	"\blocal_ts\x18\x17 \x03(\v2\x1d.parley.plugin.sa.v1.SelectorR\alocalTs\x12:\n" +
-	"\tremote_ts\x18\x18 \x03(\v2\x1d.parley.plugin.sa.v1.SelectorR\bremoteTs\"\x7f\n" +
+	"\tremote_ts\x18\x18 \x03(\v2\x1d.parley.plugin.sa.v1.SelectorR\bremoteTs\x12\x12\n" +
+	"\x04held\x18\x19 \x01(\bR\x04held\x12/\n" +
+	"\x04soft\x18\x1a \x01(\v2\x1b.parley.plugin.sa.v1.VolumeR\x04soft\x12/\n" +
+	"\x04hard\x18\x1b \x01(\v2\x1b.parley.plugin.sa.v1.VolumeR\x04hard\x12\x10\n" +
+	"\x03tfc\x18\x1c \x01(\rR\x03tfc\x12\x1c\n" +
+	"\taddresses\x18\x1d \x03(\fR\taddresses\"8\n" +
+	"\x06Volume\x12\x14\n" +
+	"\x05bytes\x18\x01 \x01(\x04R\x05bytes\x12\x18\n" +
+	"\apackets\x18\x02 \x01(\x04R\apackets\"\x7f\n" +
 	"\x05Usage\x12\x19\n" +
 	"\bbytes_in\x18\x01 \x01(\x04R\abytesIn\x12\x1b\n" +
 	"\tbytes_out\x18\x02 \x01(\x04R\bbytesOut\x12\x1d\n" +
@@ -1161,10 +1438,18 @@ const file_parley_plugin_sa_v1_sa_proto_rawDesc = "" +
 	"\x05local\x18\x01 \x01(\fR\x05local\x12\x16\n" +
 	"\x06remote\x18\x02 \x01(\fR\x06remote\"'\n" +
 	"\x13AllocateSPIResponse\x12\x10\n" +
-	"\x03spi\x18\x01 \x01(\rR\x03spi\"G\n" +
+	"\x03spi\x18\x01 \x01(\rR\x03spi\"P\n" +
+	"\x0eFreeSPIRequest\x12\x14\n" +
+	"\x05local\x18\x01 \x01(\fR\x05local\x12\x16\n" +
+	"\x06remote\x18\x02 \x01(\fR\x06remote\x12\x10\n" +
+	"\x03spi\x18\x03 \x01(\rR\x03spi\"\x11\n" +
+	"\x0fFreeSPIResponse\"G\n" +
 	"\x13InstallChildRequest\x120\n" +
 	"\x05child\x18\x01 \x01(\v2\x1a.parley.plugin.sa.v1.ChildR\x05child\"\x16\n" +
 	"\x14InstallChildResponse\"F\n" +
+	"\x12UpdateChildRequest\x120\n" +
+	"\x05child\x18\x01 \x01(\v2\x1a.parley.plugin.sa.v1.ChildR\x05child\"\x15\n" +
+	"\x13UpdateChildResponse\"F\n" +
 	"\x12RemoveChildRequest\x120\n" +
 	"\x05child\x18\x01 \x01(\v2\x1a.parley.plugin.sa.v1.ChildR\x05child\"G\n" +
 	"\x13RemoveChildResponse\x120\n" +
@@ -1195,43 +1480,51 @@ func file_parley_plugin_sa_v1_sa_proto_rawDescGZIP() []byte {
 }
 
 var file_parley_plugin_sa_v1_sa_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_parley_plugin_sa_v1_sa_proto_msgTypes = make([]protoimpl.MessageInfo, 16)
+var file_parley_plugin_sa_v1_sa_proto_msgTypes = make([]protoimpl.MessageInfo, 21)
 var file_parley_plugin_sa_v1_sa_proto_goTypes = []any{
 	(Mode)(0),                    // 0: parley.plugin.sa.v1.Mode
 	(*Selector)(nil),             // 1: parley.plugin.sa.v1.Selector
 	(*Child)(nil),                // 2: parley.plugin.sa.v1.Child
-	(*Usage)(nil),                // 3: parley.plugin.sa.v1.Usage
-	(*ProbeRequest)(nil),         // 4: parley.plugin.sa.v1.ProbeRequest
-	(*Algorithm)(nil),            // 5: parley.plugin.sa.v1.Algorithm
-	(*ProbeResponse)(nil),        // 6: parley.plugin.sa.v1.ProbeResponse
-	(*AllocateSPIRequest)(nil),   // 7: parley.plugin.sa.v1.AllocateSPIRequest
-	(*AllocateSPIResponse)(nil),  // 8: parley.plugin.sa.v1.AllocateSPIResponse
-	(*InstallChildRequest)(nil),  // 9: parley.plugin.sa.v1.InstallChildRequest
-	(*InstallChildResponse)(nil), // 10: parley.plugin.sa.v1.InstallChildResponse
-	(*RemoveChildRequest)(nil),   // 11: parley.plugin.sa.v1.RemoveChildRequest
-	(*RemoveChildResponse)(nil),  // 12: parley.plugin.sa.v1.RemoveChildResponse
-	(*UsageRequest)(nil),         // 13: parley.plugin.sa.v1.UsageRequest
-	(*UsageResponse)(nil),        // 14: parley.plugin.sa.v1.UsageResponse
-	(*ListRequest)(nil),          // 15: parley.plugin.sa.v1.ListRequest
-	(*ListResponse)(nil),         // 16: parley.plugin.sa.v1.ListResponse
+	(*Volume)(nil),               // 3: parley.plugin.sa.v1.Volume
+	(*Usage)(nil),                // 4: parley.plugin.sa.v1.Usage
+	(*ProbeRequest)(nil),         // 5: parley.plugin.sa.v1.ProbeRequest
+	(*Algorithm)(nil),            // 6: parley.plugin.sa.v1.Algorithm
+	(*ProbeResponse)(nil),        // 7: parley.plugin.sa.v1.ProbeResponse
+	(*AllocateSPIRequest)(nil),   // 8: parley.plugin.sa.v1.AllocateSPIRequest
+	(*AllocateSPIResponse)(nil),  // 9: parley.plugin.sa.v1.AllocateSPIResponse
+	(*FreeSPIRequest)(nil),       // 10: parley.plugin.sa.v1.FreeSPIRequest
+	(*FreeSPIResponse)(nil),      // 11: parley.plugin.sa.v1.FreeSPIResponse
+	(*InstallChildRequest)(nil),  // 12: parley.plugin.sa.v1.InstallChildRequest
+	(*InstallChildResponse)(nil), // 13: parley.plugin.sa.v1.InstallChildResponse
+	(*UpdateChildRequest)(nil),   // 14: parley.plugin.sa.v1.UpdateChildRequest
+	(*UpdateChildResponse)(nil),  // 15: parley.plugin.sa.v1.UpdateChildResponse
+	(*RemoveChildRequest)(nil),   // 16: parley.plugin.sa.v1.RemoveChildRequest
+	(*RemoveChildResponse)(nil),  // 17: parley.plugin.sa.v1.RemoveChildResponse
+	(*UsageRequest)(nil),         // 18: parley.plugin.sa.v1.UsageRequest
+	(*UsageResponse)(nil),        // 19: parley.plugin.sa.v1.UsageResponse
+	(*ListRequest)(nil),          // 20: parley.plugin.sa.v1.ListRequest
+	(*ListResponse)(nil),         // 21: parley.plugin.sa.v1.ListResponse
 }
 var file_parley_plugin_sa_v1_sa_proto_depIdxs = []int32{
 	0,  // 0: parley.plugin.sa.v1.Child.mode:type_name -> parley.plugin.sa.v1.Mode
 	1,  // 1: parley.plugin.sa.v1.Child.local_ts:type_name -> parley.plugin.sa.v1.Selector
 	1,  // 2: parley.plugin.sa.v1.Child.remote_ts:type_name -> parley.plugin.sa.v1.Selector
-	5,  // 3: parley.plugin.sa.v1.ProbeResponse.algorithms:type_name -> parley.plugin.sa.v1.Algorithm
-	0,  // 4: parley.plugin.sa.v1.ProbeResponse.modes:type_name -> parley.plugin.sa.v1.Mode
-	2,  // 5: parley.plugin.sa.v1.InstallChildRequest.child:type_name -> parley.plugin.sa.v1.Child
-	2,  // 6: parley.plugin.sa.v1.RemoveChildRequest.child:type_name -> parley.plugin.sa.v1.Child
-	3,  // 7: parley.plugin.sa.v1.RemoveChildResponse.usage:type_name -> parley.plugin.sa.v1.Usage
-	2,  // 8: parley.plugin.sa.v1.UsageRequest.child:type_name -> parley.plugin.sa.v1.Child
-	3,  // 9: parley.plugin.sa.v1.UsageResponse.usage:type_name -> parley.plugin.sa.v1.Usage
-	2,  // 10: parley.plugin.sa.v1.ListResponse.children:type_name -> parley.plugin.sa.v1.Child
-	11, // [11:11] is the sub-list for method output_type
-	11, // [11:11] is the sub-list for method input_type
-	11, // [11:11] is the sub-list for extension type_name
-	11, // [11:11] is the sub-list for extension extendee
-	0,  // [0:11] is the sub-list for field type_name
+	3,  // 3: parley.plugin.sa.v1.Child.soft:type_name -> parley.plugin.sa.v1.Volume
+	3,  // 4: parley.plugin.sa.v1.Child.hard:type_name -> parley.plugin.sa.v1.Volume
+	6,  // 5: parley.plugin.sa.v1.ProbeResponse.algorithms:type_name -> parley.plugin.sa.v1.Algorithm
+	0,  // 6: parley.plugin.sa.v1.ProbeResponse.modes:type_name -> parley.plugin.sa.v1.Mode
+	2,  // 7: parley.plugin.sa.v1.InstallChildRequest.child:type_name -> parley.plugin.sa.v1.Child
+	2,  // 8: parley.plugin.sa.v1.UpdateChildRequest.child:type_name -> parley.plugin.sa.v1.Child
+	2,  // 9: parley.plugin.sa.v1.RemoveChildRequest.child:type_name -> parley.plugin.sa.v1.Child
+	4,  // 10: parley.plugin.sa.v1.RemoveChildResponse.usage:type_name -> parley.plugin.sa.v1.Usage
+	2,  // 11: parley.plugin.sa.v1.UsageRequest.child:type_name -> parley.plugin.sa.v1.Child
+	4,  // 12: parley.plugin.sa.v1.UsageResponse.usage:type_name -> parley.plugin.sa.v1.Usage
+	2,  // 13: parley.plugin.sa.v1.ListResponse.children:type_name -> parley.plugin.sa.v1.Child
+	14, // [14:14] is the sub-list for method output_type
+	14, // [14:14] is the sub-list for method input_type
+	14, // [14:14] is the sub-list for extension type_name
+	14, // [14:14] is the sub-list for extension extendee
+	0,  // [0:14] is the sub-list for field type_name
 }
 
 func init() { file_parley_plugin_sa_v1_sa_proto_init() }
@@ -1245,7 +1538,7 @@ func file_parley_plugin_sa_v1_sa_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_parley_plugin_sa_v1_sa_proto_rawDesc), len(file_parley_plugin_sa_v1_sa_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   16,
+			NumMessages:   21,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
