@@ -10,6 +10,7 @@
 //     door for replays either. When the counter cannot be found or kept, Install fails.
 //   - Install makes the inbound SA, then the outbound one, then the routes; Remove goes the other way; a child that is installed
 //     again under its UID with other keys or addresses replaces the old one in one step.
+//   - Update does so too, and the child keeps its numbers and its age. A child that is held back receives and does not send.
 //   - Inbound packets pass when their SPI is known, their number is fresh, their ICV right and their addresses, protocol
 //     and ports are within the child's selectors (RFC 4301 section 5.2), in this order; all else is dropped and counted.
 //   - Outbound packets take the child with the most specific selectors that match them; among equals the newest one. What

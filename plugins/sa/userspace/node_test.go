@@ -13,6 +13,8 @@ import (
 	"sort"
 	"syscall"
 	"time"
+
+	"github.com/parley-ike/parley/conformance/kit"
 )
 
 // What a node process does, see lab_test.go.
@@ -53,6 +55,10 @@ func (s *nodeState) serve(r request) (a reply, err error) {
 		return a, s.start(r)
 	case "install":
 		return a, s.plugin.Install(ctx, r.Child)
+	case "update":
+		return a, s.plugin.Update(ctx, r.Child)
+	case "kit":
+		return a, conforms(ctx, s.plugin)
 	case "remove":
 		a.Usage, err = s.plugin.Remove(ctx, r.Child)
 		return a, err
@@ -88,6 +94,17 @@ func (s *nodeState) serve(r request) (a reply, err error) {
 		return a, err
 	}
 	return a, errors.New("unknown operation " + r.Op)
+}
+
+// conforms runs the suite for SA backends in this namespace.
+func conforms(ctx context.Context, p *Plugin) error {
+	var problems []error
+	for _, check := range kit.SAChecks() {
+		if err := check.Run(ctx, kit.SAFixture{Plugin: p}); err != nil {
+			problems = append(problems, fmt.Errorf("%s (%s): %w", check.Name, check.Rule, err))
+		}
+	}
+	return errors.Join(problems...)
 }
 
 func (s *nodeState) start(r request) (err error) {

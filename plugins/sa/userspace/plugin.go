@@ -105,7 +105,10 @@ func (p *Plugin) Probe(context.Context) (sa.Capabilities, error) {
 }
 
 // AllocateSPI implements sa.Plugin.
-func (p *Plugin) AllocateSPI(context.Context, netip.Addr, netip.Addr) (uint32, error) {
+func (p *Plugin) AllocateSPI(ctx context.Context, _, _ netip.Addr) (uint32, error) {
+	if err := ctx.Err(); err != nil {
+		return 0, err
+	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if len(p.reserved) >= maxReserved {
@@ -132,10 +135,10 @@ func (p *Plugin) FreeSPI(_ context.Context, _, _ netip.Addr, spi uint32) error {
 
 // Update implements sa.Plugin: another incarnation takes the child's place, with its sequence numbers and its window. It becomes
 // no newer by that, so that it does not take packets from a younger child with the same selectors.
-func (p *Plugin) Update(_ context.Context, c sa.Child) error {
+func (p *Plugin) Update(ctx context.Context, c sa.Child) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	err := p.mayUpdate(c)
+	err := errors.Join(ctx.Err(), p.mayUpdate(c))
 	if err == nil {
 		err = p.install(c)
 	}
@@ -155,10 +158,14 @@ func (p *Plugin) mayUpdate(c sa.Child) error {
 }
 
 // Install implements sa.Plugin.
-func (p *Plugin) Install(_ context.Context, c sa.Child) error {
+func (p *Plugin) Install(ctx context.Context, c sa.Child) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if err := p.install(c); err != nil {
+	err := ctx.Err()
+	if err == nil {
+		err = p.install(c)
+	}
+	if err != nil {
 		return fmt.Errorf("sa/userspace: installing child %s of %s (SPI %08x in, %08x out): %w", c.Name, c.Conn, c.SPIIn, c.SPIOut, err)
 	}
 	return nil
@@ -277,6 +284,9 @@ func (p *Plugin) Remove(_ context.Context, c sa.Child) (sa.Usage, error) {
 	if old == nil {
 		return sa.Usage{}, p.forget(c.UID)
 	}
+	if old.Owner != c.Owner {
+		return sa.Usage{}, nil
+	}
 	delete(p.children, c.UID)
 	err := p.plane.route(p.list())
 	p.publish()
@@ -313,7 +323,10 @@ func (p *Plugin) Usage(_ context.Context, c sa.Child) (sa.Usage, error) {
 
 // List implements sa.Plugin; an empty owner means every one. A restarted plugin holds nothing until it is installed again: Epoch
 // tells.
-func (p *Plugin) List(_ context.Context, owner string) ([]sa.Child, error) {
+func (p *Plugin) List(ctx context.Context, owner string) ([]sa.Child, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	var out []sa.Child

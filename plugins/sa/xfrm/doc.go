@@ -6,6 +6,10 @@
 //     (RFC 4303 section 2.1), and tells what the kernel answered and what that means.
 //   - Install makes the inbound SA, the inbound policies, the outbound SA and the outbound policies in this order, and Remove goes
 //     the other way, so that there is no moment at which a protected packet finds no policy but has an SA to arrive on.
+//   - Of children with the same selectors the youngest that is not held back sends: the outbound policy names its SPI. A policy
+//     goes with the last child that needs it. Rekeying loses no packet.
+//   - Update changes ports in place. To another address it makes the SA anew with the numbers, window and counters of the old one;
+//     the outbound number jumps, so that none comes twice whatever the old SA sent meanwhile.
 //   - The kernel's entries bear a reqid of a range of our own (ReqIDBase). What does not is another's and is never changed: a
 //     policy of another in our place is an error.
 //   - A journal in Config.StateDir (mode 0600, no keys) is written before the kernel is changed, so that a restarted plugin knows

@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"reflect"
+	"slices"
 
 	"github.com/parley-ike/parley/sdk/sa"
 )
@@ -16,40 +18,80 @@ const journalName = "xfrm.json"
 
 // entry is a child that the kernel holds, or might hold.
 type entry struct {
-	Child sa.Child `json:"child"` // without keys
-	Keys  string   `json:"keys"`  // a fingerprint of them
+	Child sa.Child   `json:"child"` // without keys
+	Keys  string     `json:"keys"`  // a fingerprint of them
+	ReqID uint32     `json:"reqid"` // as in Child, or that of a child before it whose policies it shares
+	Born  uint64     `json:"born"`  // grows with each child; updates keep it
+	Was   []sa.Child `json:"was"`   // where it may still be: an update that has not ended moves it from there
+
+	traffic []traffic // its policies
 }
 
-// MarshalJSON leaves the keys out altogether: a secret's redacted text could not be read back.
-func (e entry) MarshalJSON() ([]byte, error) {
-	type plain sa.Child
-	return json.Marshal(struct {
-		Child any    `json:"child"`
-		Keys  string `json:"keys"`
-	}{struct {
-		plain
-		EncrIn, EncrOut, IntegIn, IntegOut *struct{} `json:",omitempty"`
-	}{plain: plain(e.Child)}, e.Keys})
+// plain is a child as it stands in the journal: without keys, whose redacted text could not be read back.
+type plain struct {
+	child
+	EncrIn, EncrOut, IntegIn, IntegOut *struct{} `json:",omitempty"`
 }
 
-func newEntry(c sa.Child) entry {
+type child sa.Child
+
+// MarshalJSON leaves the keys out altogether.
+func (e *entry) MarshalJSON() ([]byte, error) {
+	out := struct {
+		Child plain   `json:"child"`
+		Keys  string  `json:"keys"`
+		ReqID uint32  `json:"reqid"`
+		Born  uint64  `json:"born"`
+		Was   []plain `json:"was,omitempty"`
+	}{plain{child: child(e.Child)}, e.Keys, e.ReqID, e.Born, nil}
+	for _, c := range e.Was {
+		out.Was = append(out.Was, plain{child: child(c)})
+	}
+	return json.Marshal(out)
+}
+
+func newEntry(c sa.Child) *entry {
 	h := sha256.New()
 	for _, k := range [][]byte{c.EncrIn, c.EncrOut, c.IntegIn, c.IntegOut} {
 		fmt.Fprintf(h, "%d:", len(k))
 		h.Write(k)
 	}
+	return &entry{Child: withoutKeys(c), Keys: hex.EncodeToString(h.Sum(nil)[:16]), ReqID: c.ReqID}
+}
+
+func withoutKeys(c sa.Child) sa.Child {
 	c.EncrIn, c.EncrOut, c.IntegIn, c.IntegOut = nil, nil, nil, nil
-	return entry{c, hex.EncodeToString(h.Sum(nil)[:16])}
+	return c
+}
+
+// same tells whether two entries are of one description.
+func (e *entry) same(o *entry) bool { return e.Keys == o.Keys && reflect.DeepEqual(e.Child, o.Child) }
+
+// sameSAs tells whether an update may lead from one to the other.
+func (e *entry) sameSAs(o *entry) bool {
+	a, b := &e.Child, &o.Child
+	return e.Keys == o.Keys && a.SPIIn == b.SPIIn && a.SPIOut == b.SPIOut && a.Encr == b.Encr && a.KeyBits == b.KeyBits &&
+		a.Integ == b.Integ && a.ESN == b.ESN && a.Mode == b.Mode && a.ReplayWindow == b.ReplayWindow &&
+		reflect.DeepEqual(a.LocalTS, b.LocalTS) && reflect.DeepEqual(a.RemoteTS, b.RemoteTS)
+}
+
+// kernel is the child as the kernel is told of it.
+func (e *entry) kernel() *sa.Child {
+	c := e.Child
+	c.ReqID = e.ReqID
+	return &c
 }
 
 // journal remembers which of the kernel's entries belong to which child.
 type journal struct {
 	path    string
-	entries map[sa.UID]entry
+	entries map[sa.UID]*entry
+	users   map[traffic][]*entry // who needs a policy
+	born    uint64
 }
 
 func openJournal(dir string) (*journal, error) {
-	j := &journal{path: filepath.Join(dir, journalName), entries: map[sa.UID]entry{}}
+	j := &journal{path: filepath.Join(dir, journalName), entries: map[sa.UID]*entry{}, users: map[traffic][]*entry{}}
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("state_dir: %w; name a folder that this user may write", err)
 	}
@@ -57,7 +99,7 @@ func openJournal(dir string) (*journal, error) {
 	if errors.Is(err, os.ErrNotExist) {
 		return j, nil
 	}
-	var list []entry
+	var list []*entry
 	if err == nil {
 		err = json.Unmarshal(text, &list)
 	}
@@ -65,14 +107,58 @@ func openJournal(dir string) (*journal, error) {
 		return nil, fmt.Errorf("journal %s: %w; with no tunnel up, delete it", j.path, err)
 	}
 	for _, e := range list {
-		j.entries[e.Child.UID] = e
+		if e.Born == 0 { // of a version that did not know updates
+			e.ReqID = e.Child.ReqID
+		}
+		j.add(e)
 	}
 	return j, nil
 }
 
+// add indexes an entry, in the place of one with its UID.
+func (j *journal) add(e *entry) {
+	j.drop(e.Child.UID)
+	e.traffic, _ = policies(&e.Child) // one that has none is refused before it comes here
+	j.entries[e.Child.UID] = e
+	for _, t := range e.traffic {
+		j.users[t] = append(j.users[t], e)
+	}
+	j.born = max(j.born, e.Born)
+}
+
+func (j *journal) drop(uid sa.UID) {
+	e := j.entries[uid]
+	if e == nil {
+		return
+	}
+	delete(j.entries, uid)
+	for _, t := range e.traffic {
+		if j.users[t] = slices.DeleteFunc(j.users[t], func(o *entry) bool { return o == e }); len(j.users[t]) == 0 {
+			delete(j.users, t)
+		}
+	}
+}
+
+// owner is the child that a policy leads to: outwards the youngest that is not held back, inwards the youngest; nil for none.
+func (j *journal) owner(t traffic, dir uint8) (best *entry) {
+	for _, e := range j.users[t] {
+		switch {
+		case best == nil:
+			best = e
+		case dir == dirOut && e.Child.Held != best.Child.Held:
+			if !e.Child.Held {
+				best = e
+			}
+		case e.Born > best.Born:
+			best = e
+		}
+	}
+	return best
+}
+
 // save replaces the file in one step.
 func (j *journal) save() error {
-	list := make([]entry, 0, len(j.entries))
+	list := make([]*entry, 0, len(j.entries))
 	for _, e := range j.entries {
 		list = append(list, e)
 	}
@@ -90,7 +176,7 @@ func (j *journal) save() error {
 	return nil
 }
 
-func (j *journal) put(e entry) error {
-	j.entries[e.Child.UID] = e
+func (j *journal) put(e *entry) error {
+	j.add(e)
 	return j.save()
 }

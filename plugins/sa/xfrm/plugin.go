@@ -9,7 +9,6 @@ import (
 	"hash/fnv"
 	"net/netip"
 	"os"
-	"reflect"
 	"sync"
 
 	"github.com/vishvananda/netlink/nl"
@@ -125,7 +124,7 @@ func reqID(c *sa.Child) uint32 {
 		fmt.Fprintf(h, "%s\x00%s", c.Conn, c.Name)
 		id = h.Sum32()
 	}
-	return ReqIDBase | (id^id>>reqIDBits)&reqIDMask
+	return ReqIDBase | max((id^id>>reqIDBits)&reqIDMask, 1) // the first one is that of reserved SPIs
 }
 
 func ours(reqid uint32) bool { return reqid&^reqIDMask == ReqIDBase }
@@ -143,7 +142,10 @@ func (p *Plugin) ready() error {
 }
 
 // AllocateSPI implements sa.Plugin.
-func (p *Plugin) AllocateSPI(_ context.Context, local, remote netip.Addr) (uint32, error) {
+func (p *Plugin) AllocateSPI(ctx context.Context, local, remote netip.Addr) (uint32, error) {
+	if err := ctx.Err(); err != nil {
+		return 0, err
+	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if err := p.ready(); err != nil {
@@ -156,174 +158,16 @@ func (p *Plugin) AllocateSPI(_ context.Context, local, remote netip.Addr) (uint3
 	return spi, nil
 }
 
-// Install implements sa.Plugin.
-func (p *Plugin) Install(_ context.Context, c sa.Child) error {
+// FreeSPI implements sa.Plugin.
+func (p *Plugin) FreeSPI(_ context.Context, local, _ netip.Addr, spi uint32) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if err := p.install(&c); err != nil {
-		return fmt.Errorf("sa/xfrm: installing child %s of %s (SPI %08x in, %08x out): %w", c.Name, c.Conn, c.SPIIn, c.SPIOut, err)
-	}
-	return nil
-}
-
-func (p *Plugin) install(c *sa.Child) error {
-	if err := p.check(c); err != nil {
-		return err
-	}
-	selectors, err := policies(c)
-	if err != nil {
-		return err
-	}
-	if err := p.ready(); err != nil {
-		return err
-	}
-	if c.Encap {
-		if err := p.encapsulate(); err != nil {
-			return err
-		}
-	}
-	e := newEntry(*c)
-	old, known := p.journal.entries[c.UID]
-	if known && reflect.DeepEqual(old, e) && p.holds(c) {
-		return p.point(c, selectors, dirIn, dirFwd, dirOut) // the same again; its policies are made sure of
-	}
-	if known && !reflect.DeepEqual(old, e) {
-		if err := p.kernel.dropSAs(&old.Child); err != nil { // its policies stay: they block until the new SAs are there
-			return err
-		}
-	}
-	if err := p.journal.put(e); err != nil {
-		return err
-	}
-	if err := p.bring(c, selectors); err != nil {
-		return errors.Join(err, p.take(e))
-	}
-	if known {
-		return p.cleanPolicies(&old.Child)
-	}
-	return nil
-}
-
-// bring makes everything in the order that leaks nothing.
-func (p *Plugin) bring(c *sa.Child, selectors []traffic) error {
-	if err := p.kernel.putSA(c, inbound(c)); err != nil {
-		return fmt.Errorf("inbound SA: %w", meaning(err))
-	}
-	if err := p.point(c, selectors, dirIn, dirFwd); err != nil {
-		return err
-	}
-	if err := p.kernel.putSA(c, outbound(c)); err != nil {
-		return fmt.Errorf("outbound SA: %w", meaning(err))
-	}
-	return p.point(c, selectors, dirOut)
-}
-
-// point makes policies of these directions lead to the child.
-func (p *Plugin) point(c *sa.Child, selectors []traffic, dirs ...uint8) error {
-	for _, dir := range dirs {
-		for _, t := range selectors {
-			if err := p.kernel.putPolicy(c, t, dir); err != nil {
-				return fmt.Errorf("policy %v to %v: %w", t.local, t.remote, meaning(err))
-			}
-		}
-	}
-	return nil
-}
-
-// holds tells whether the kernel still has both SAs.
-func (p *Plugin) holds(c *sa.Child) bool {
-	for _, h := range []half{inbound(c), outbound(c)} {
-		if m, ok, err := p.kernel.getSA(h); err != nil || !ok || m.Reqid != reqID(c) {
-			return false
-		}
-	}
-	return true
-}
-
-func (p *Plugin) check(c *sa.Child) error {
-	switch {
-	case p.cfg.Owner != "" && c.Owner != p.cfg.Owner:
-		return fmt.Errorf("its owner is %q, this plugin serves %q: %w", c.Owner, p.cfg.Owner, sdk.ErrInvalid)
-	case c.SPIIn < minSPI || c.SPIOut < minSPI:
-		return fmt.Errorf("an SPI below 256 (RFC 4303 section 2.1): %w", sdk.ErrInvalid)
-	case !c.Local.IsValid() || c.Local.BitLen() != c.Remote.BitLen():
-		return fmt.Errorf("outer addresses %v and %v are not two of one family: %w", c.Local, c.Remote, sdk.ErrInvalid)
-	case c.ReplayWindow > maxReplayWindow:
-		return fmt.Errorf("replay window of %d packets; at most %d: %w", c.ReplayWindow, maxReplayWindow, sdk.ErrUnsupported)
-	case c.Encap && (c.LocalPort == 0 || c.RemotePort == 0):
-		return fmt.Errorf("UDP encapsulation without ports: %w", sdk.ErrInvalid)
-	}
-	_, err := transforms(c, c.EncrOut, c.IntegOut)
-	return err
-}
-
-// Remove implements sa.Plugin.
-func (p *Plugin) Remove(_ context.Context, c sa.Child) (sa.Usage, error) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if err := p.ready(); err != nil {
-		return sa.Usage{}, fmt.Errorf("sa/xfrm: removing child %s of %s: %w", c.Name, c.Conn, err)
-	}
-	e, ok := p.journal.entries[c.UID]
-	if !ok {
-		return sa.Usage{}, nil
-	}
-	usage, _ := p.kernel.usage(&e.Child)
-	if err := p.take(e); err != nil {
-		return usage, fmt.Errorf("sa/xfrm: removing child %s of %s: %w", c.Name, c.Conn, err)
-	}
-	return usage, nil
-}
-
-// take undoes bring in the other order. Policies that another child shares are pointed to it.
-func (p *Plugin) take(e entry) error {
-	rest := p.journal.entries
-	delete(rest, e.Child.UID)
-	err := p.cleanPolicies(&e.Child)
+	err := p.ready()
 	if err == nil {
-		err = p.kernel.dropSAs(&e.Child)
+		err = p.kernel.free(local, spi)
 	}
 	if err != nil {
-		rest[e.Child.UID] = e // for another try
-		return err
-	}
-	return p.journal.save()
-}
-
-// cleanPolicies removes the policies of a child that no child in the journal needs.
-func (p *Plugin) cleanPolicies(gone *sa.Child) error {
-	selectors, err := policies(gone)
-	if err != nil {
-		return nil // it never had any
-	}
-	needed := map[traffic]*sa.Child{}
-	for _, e := range p.journal.entries {
-		others, _ := policies(&e.Child)
-		for _, t := range others {
-			needed[t] = &e.Child
-		}
-	}
-	for _, dir := range []uint8{dirOut, dirFwd, dirIn} {
-		for _, t := range selectors {
-			var err error
-			if other := needed[t]; other != nil {
-				err = p.kernel.putPolicy(other, t, dir)
-			} else {
-				err = p.kernel.dropPolicy(t, dir)
-			}
-			if err != nil {
-				return fmt.Errorf("policy %v to %v: %w", t.local, t.remote, meaning(err))
-			}
-		}
-	}
-	return nil
-}
-
-func (k *kernel) dropSAs(c *sa.Child) error {
-	for _, h := range []half{outbound(c), inbound(c)} {
-		if err := k.dropSA(h); err != nil {
-			return fmt.Errorf("SA %08x: %w", h.spi, meaning(err))
-		}
+		return fmt.Errorf("sa/xfrm: giving SPI %08x back: %w", spi, meaning(err))
 	}
 	return nil
 }
@@ -347,22 +191,27 @@ func (p *Plugin) Usage(_ context.Context, c sa.Child) (sa.Usage, error) {
 }
 
 func (k *kernel) usage(c *sa.Child) (u sa.Usage, err error) {
-	in, okIn, err := k.getSA(inbound(c))
-	if err != nil {
-		return u, err
+	for _, h := range halves(c) {
+		have, err := k.getSA(h)
+		switch {
+		case err != nil:
+			return u, err
+		case have == nil:
+			return u, fmt.Errorf("the kernel lost an SA: %w", sdk.ErrUnavailable)
+		case h.out:
+			u.BytesOut, u.PacketsOut = have.Curlft.Bytes, have.Curlft.Packets
+		default:
+			u.BytesIn, u.PacketsIn = have.Curlft.Bytes, have.Curlft.Packets
+		}
 	}
-	out, okOut, err := k.getSA(outbound(c))
-	if err != nil {
-		return u, err
-	}
-	if !okIn || !okOut {
-		return u, fmt.Errorf("the kernel lost an SA: %w", sdk.ErrUnavailable)
-	}
-	return sa.Usage{BytesIn: in.Curlft.Bytes, BytesOut: out.Curlft.Bytes, PacketsIn: in.Curlft.Packets, PacketsOut: out.Curlft.Packets}, nil
+	return u, nil
 }
 
 // List implements sa.Plugin: the children in the journal whose SAs the kernel has, without keys; an empty owner means every one.
-func (p *Plugin) List(_ context.Context, owner string) ([]sa.Child, error) {
+func (p *Plugin) List(ctx context.Context, owner string) ([]sa.Child, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if err := p.ready(); err != nil {
@@ -370,7 +219,7 @@ func (p *Plugin) List(_ context.Context, owner string) ([]sa.Child, error) {
 	}
 	var out []sa.Child
 	for _, e := range p.journal.entries {
-		if (owner == "" || e.Child.Owner == owner) && p.holds(&e.Child) {
+		if (owner == "" || e.Child.Owner == owner) && p.holds(e) {
 			out = append(out, e.Child)
 		}
 	}

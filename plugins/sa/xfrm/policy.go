@@ -122,6 +122,9 @@ func template(c *sa.Child, dir uint8) []byte {
 		t.Mode = modeTransport
 	}
 	t.XfrmId = nl.XfrmId{Daddr: address(h.dst), Proto: unix.IPPROTO_ESP}
+	if h.out { // this very SA and no other of the reqid; inwards all of the reqid may come
+		t.XfrmId.Spi = nl.Swap32(h.spi)
+	}
 	return t.Serialize()
 }
 

@@ -84,7 +84,7 @@ func (p *Plugin) try(addrs [2]netip.Addr, encr, bits, integ uint16) error {
 	}
 	c := &sa.Child{Conn: "probe", SPIOut: probeSPI, Local: addrs[0], Remote: addrs[1], Encr: encr, KeyBits: bits, Integ: integ,
 		EncrOut: slices.Repeat([]byte{0x5a}, size), IntegOut: make([]byte, integrities[integ].key)}
-	if err := p.kernel.putSA(c, outbound(c)); err != nil {
+	if err := p.kernel.putSA(c, outbound(c), nil); err != nil {
 		return err
 	}
 	return p.kernel.dropSA(outbound(c))

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 
 	"github.com/vishvananda/netlink/nl"
 	"golang.org/x/sys/unix"
@@ -22,6 +23,7 @@ const (
 
 // half is one direction of a child.
 type half struct {
+	out             bool
 	src, dst        netip.Addr
 	sport, dport    uint16
 	spi             uint32
@@ -30,11 +32,28 @@ type half struct {
 }
 
 func inbound(c *sa.Child) half {
-	return half{c.Remote, c.Local, c.RemotePort, c.LocalPort, c.SPIIn, c.ReplayWindow, c.EncrIn, c.IntegIn}
+	return half{false, c.Remote, c.Local, c.RemotePort, c.LocalPort, c.SPIIn, c.ReplayWindow, c.EncrIn, c.IntegIn}
 }
 
 func outbound(c *sa.Child) half {
-	return half{c.Local, c.Remote, c.LocalPort, c.RemotePort, c.SPIOut, outboundWindow, c.EncrOut, c.IntegOut}
+	return half{true, c.Local, c.Remote, c.LocalPort, c.RemotePort, c.SPIOut, outboundWindow, c.EncrOut, c.IntegOut}
+}
+
+// halves are the SAs that the kernel has of a child: an outbound SA that is held back is made when it is to be used, since the
+// kernel would send on the youngest of a reqid.
+func halves(c *sa.Child) []half {
+	if c.Held {
+		return []half{inbound(c)}
+	}
+	return []half{inbound(c), outbound(c)}
+}
+
+// at is what names an SA in the kernel.
+func (h half) at() any {
+	return struct {
+		dst netip.Addr
+		spi uint32
+	}{h.dst, h.spi}
 }
 
 func family(a netip.Addr) uint16 {
@@ -61,14 +80,19 @@ func info(c *sa.Child, h half) nl.XfrmUsersaInfo {
 	return m
 }
 
-// putSA makes one SA: over the reservation that ALLOCSPI made of its SPI, or anew.
-func (k *kernel) putSA(c *sa.Child, h half) error {
+// putSA makes one SA: over the reservation that ALLOCSPI made of its SPI, or anew; one that is there gets other ports and limits.
+// What it carries on from another SA takes the place of an empty replay state.
+func (k *kernel) putSA(c *sa.Child, h half, carried []attribute) error {
 	m := info(c, h)
 	attrs, err := transforms(c, h.encr, h.integrity)
 	if err != nil {
 		return err
 	}
 	switch {
+	case hasReplayState(carried):
+		if c.ESN {
+			m.Flags |= nl.XFRM_STATE_ESN
+		}
 	case c.ESN || h.window > bitsPerWord: // RFC 4303 section 2.2.1; the old field holds 32 packets at most
 		attrs = append(attrs, attribute{nl.XFRMA_REPLAY_ESN_VAL, replayState(max(h.window, 1))})
 		if c.ESN {
@@ -77,6 +101,7 @@ func (k *kernel) putSA(c *sa.Child, h half) error {
 	default:
 		m.ReplayWindow = uint8(h.window)
 	}
+	attrs = append(attrs, carried...)
 	if c.Encap {
 		e := nl.XfrmEncapTmpl{EncapType: encapESPInUDP, EncapSport: nl.Swap16(h.sport), EncapDport: nl.Swap16(h.dport)}
 		attrs = append(attrs, attribute{nl.XFRMA_ENCAP, e.Serialize()})
@@ -88,6 +113,11 @@ func (k *kernel) putSA(c *sa.Child, h half) error {
 	return err
 }
 
+// hasReplayState: the window of a carried state says its size itself.
+func hasReplayState(carried []attribute) bool {
+	return slices.ContainsFunc(carried, func(a attribute) bool { return a.kind == nl.XFRMA_REPLAY_ESN_VAL })
+}
+
 // replayState is an empty struct xfrm_replay_state_esn.
 func replayState(window uint32) []byte {
 	words := (window + bitsPerWord - 1) / bitsPerWord
@@ -97,21 +127,46 @@ func replayState(window uint32) []byte {
 	return b
 }
 
-// getSA reads an SA's reqid and counters; false when there is none.
-func (k *kernel) getSA(h half) (m *nl.XfrmUsersaInfo, ok bool, err error) {
+// state is what the kernel tells of an SA.
+type state struct {
+	*nl.XfrmUsersaInfo
+	attrs []attribute
+}
+
+// getSA reads an SA; nil when there is none.
+func (k *kernel) getSA(h half) (*state, error) {
 	req := nl.NewNetlinkRequest(nl.XFRM_MSG_GETSA, unix.NLM_F_ACK)
 	req.Sockets = k.sockets
 	req.AddData(saID(h))
 	msgs, err := req.Execute(unix.NETLINK_XFRM, 0)
 	switch {
 	case errors.Is(err, unix.ESRCH):
-		return nil, false, nil
+		return nil, nil
 	case err != nil:
-		return nil, false, err
-	case len(msgs) == 0 || len(msgs[0]) < nl.SizeofXfrmUsersaInfo:
-		return nil, false, errors.New("the kernel's answer about an SA is too short")
+		return nil, err
+	case len(msgs) == 0:
+		return nil, errShort
 	}
-	return nl.DeserializeXfrmUsersaInfo(msgs[0]), true, nil
+	return readState(msgs[0])
+}
+
+var errShort = errors.New("the kernel's answer about an SA is too short")
+
+func readState(msg []byte) (*state, error) {
+	if len(msg) < nl.SizeofXfrmUsersaInfo {
+		return nil, errShort
+	}
+	s := &state{XfrmUsersaInfo: nl.DeserializeXfrmUsersaInfo(msg)}
+	attrs, err := nl.ParseRouteAttr(msg[nl.SizeofXfrmUsersaInfo:])
+	for _, a := range attrs {
+		switch a.Attr.Type {
+		case nl.XFRMA_ALG_AEAD, nl.XFRMA_ALG_CRYPT, nl.XFRMA_ALG_AUTH, nl.XFRMA_ALG_AUTH_TRUNC:
+			clear(a.Value) // they hold the keys, which nobody needs here
+		default:
+			s.attrs = append(s.attrs, attribute{int(a.Attr.Type), a.Value})
+		}
+	}
+	return s, err
 }
 
 func saID(h half) *nl.XfrmUsersaId {
@@ -120,8 +175,8 @@ func saID(h half) *nl.XfrmUsersaId {
 
 // dropSA deletes an SA of ours; none there, or one of another's, is left as it is.
 func (k *kernel) dropSA(h half) error {
-	m, ok, err := k.getSA(h)
-	if err != nil || !ok || !ours(m.Reqid) {
+	m, err := k.getSA(h)
+	if err != nil || m == nil || !ours(m.Reqid) {
 		return err
 	}
 	req := nl.NewNetlinkRequest(nl.XFRM_MSG_DELSA, unix.NLM_F_ACK)
@@ -151,6 +206,16 @@ func (k *kernel) allocate(local, remote netip.Addr) (uint32, error) {
 	return nl.Swap32(nl.DeserializeXfrmUsersaInfo(msgs[0]).Id.Spi), nil
 }
 
+// free ends the reservation of an SPI. An SA that has it stays: its reqid is that of a child.
+func (k *kernel) free(local netip.Addr, spi uint32) error {
+	h := half{dst: local, spi: spi}
+	m, err := k.getSA(h)
+	if err != nil || m == nil || m.Reqid != ReqIDBase {
+		return err
+	}
+	return k.dropSA(h)
+}
+
 // kernel is a netlink socket in the network namespace where it was opened.
 type kernel struct{ sockets map[int]*nl.SocketHandle }
 
@@ -173,4 +238,17 @@ func (k *kernel) request(kind nl.XfrmMsgType, m nl.NetlinkRequestData, attrs ...
 	}
 	_, err := req.Execute(unix.NETLINK_XFRM, 0)
 	return err
+}
+
+// sent is the last sequence number that an SA used outwards.
+func (s *state) sent() (n uint64) {
+	for _, a := range s.attrs {
+		switch {
+		case a.kind == nl.XFRMA_REPLAY_ESN_VAL && len(a.data) >= nl.SizeofXfrmReplayStateEsn:
+			return uint64(binary.NativeEndian.Uint32(a.data[12:]))<<32 | uint64(binary.NativeEndian.Uint32(a.data[4:]))
+		case a.kind == nl.XFRMA_REPLAY_VAL && len(a.data) >= 4:
+			return uint64(binary.NativeEndian.Uint32(a.data))
+		}
+	}
+	return 0
 }
