@@ -57,13 +57,14 @@ type IKEHalfOpenTimedOut struct {
 
 // IKEEstablished says: both sides are authenticated.
 type IKEEstablished struct {
-	IKE IKESA `json:"ike"`
+	IKE            IKESA `json:"ike"`
+	InitialContact bool  `json:"initial_contact,omitempty"` // the peer knows of no other IKE SA (RFC 7296 section 2.4)
 }
 
 // IKEDeleted says: an established IKE SA ended in order.
 type IKEDeleted struct {
 	IKE    IKESA  `json:"ike"`
-	By     string `json:"by"`     // "peer", "operator", "liveness", "error"
+	By     string `json:"by"`     // "peer", "operator", "liveness", "error", "replaced"
 	Reason string `json:"reason"` // a sentence
 }
 
@@ -98,6 +99,7 @@ const (
 	CausePeerError       Cause = "peer_error"       // another error notify of the peer
 	CauseOperator        Cause = "operator"         // asked to stop
 	CauseReplaced        Cause = "replaced"         // another SA took its place
+	CauseDuplicate       Cause = "duplicate"        // another SA of the peer keeps its place
 )
 
 // ChildEstablished says: a child SA is installed at our side and answered for.

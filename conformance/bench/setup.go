@@ -52,6 +52,7 @@ func (s Setup) policy() (*policy.Snapshot, error) {
 	}
 	c.ApplyDefaults()
 	c.Liveness = 0 // idle SAs shall be idle
+	c.Unique = policy.UniqueNever
 	return &policy.Snapshot{Connections: []*policy.Connection{c}}, nil
 }
 

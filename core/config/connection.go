@@ -35,6 +35,7 @@ func (l *loader) connection(s *section, c *policy.Connection) {
 	s.retransmit(&c.Retransmit)
 	s.duration("call_budget", &c.CallBudget, 10*time.Millisecond)
 	s.boolean("force_encap", &c.ForceEncap)
+	s.session(c)
 	c.HalfOpen = l.snapshot.Daemon.HalfOpenTimeout
 	if c.Remote.Identity.IsAny() && c.Remote.Host != "" && !remote.has("identity") {
 		c.Remote.Identity, _ = remote.identity(text{c.Remote.Host, remote.at})

@@ -12,7 +12,7 @@ import (
 // Sentence tells an event in one line for people: what happened, without the time. Events that have no sentence of their
 // own are shown by name and fields. The text is printable.
 func Sentence(e event.Event) string {
-	for _, tell := range []func(event.Event) string{ikeSentence, childSentence, negotiationSentence, livenessSentence, nodeSentence} {
+	for _, tell := range []func(event.Event) string{ikeSentence, childSentence, negotiationSentence, livenessSentence, sessionSentence, nodeSentence} {
 		if s := tell(e); s != "" {
 			return clean(s)
 		}
@@ -216,6 +216,8 @@ func actor(by string) string {
 		return "the " + by
 	case "liveness":
 		return "the liveness check"
+	case "replaced":
+		return "another IKE SA"
 	case "error":
 		return "an error"
 	}

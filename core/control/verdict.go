@@ -54,6 +54,8 @@ func (t *tale) failed(e event.IKEFailed) {
 		t.plugin(e.Reason)
 	case event.CauseInstall:
 		t.install("", e.Reason)
+	case event.CauseDuplicate:
+		t.duplicate(e)
 	default:
 		t.other(e.Cause, e.By, e.Reason)
 	}
@@ -349,6 +351,8 @@ func (t *tale) deleted(e event.IKEDeleted) {
 	case "peer":
 		t.verdict("deleted_by_peer", "it was up and the peer deleted it")
 		t.remedy("", "read the peer's log for the reason; `parley up %s` brings it up again", orDash(t.conn.name))
+	case "replaced":
+		t.replaced(e)
 	case "liveness":
 		t.verdict("peer_dead", "it was up, and then %v stopped answering: %s", t.a.ike.Remote, e.Reason)
 		t.remedy("", "see that the peer runs and that the way to it is open; a NAT that forgot us shows the same")

@@ -81,11 +81,11 @@ func New(c Config) (*Engine, error) {
 	c.applyDefaults()
 	e := &Engine{c: c, hash: maphash.MakeSeed(), start: time.Now(), stopping: make(chan struct{}), quit: make(chan struct{})}
 	e.protocol.Store(&c.Protocol)
-	gate := NewGate(c.Limits, rand.Reader)
+	gate, roster := NewGate(c.Limits, rand.Reader), NewRoster()
 	for i := range c.Shards {
 		shard := NewShard(ShardConfig{Index: i, Count: c.Shards, Rand: rand.Reader, Protocol: c.Protocol, Sender: c.NewSender(),
 			Caller: c.Caller, Publisher: wallClock{c.Publisher}, Gate: gate, Counters: &e.counters, Journal: c.Journal,
-			Elsewhere: e.elsewhere})
+			Elsewhere: e.elsewhere, Roster: roster})
 		e.runners = append(e.runners, &runner{shard: shard, inbox: newInbox(), now: e.now, quit: e.quit})
 	}
 	return e, nil
@@ -164,9 +164,9 @@ func (e *Engine) route(d machine.Datagram) *runner {
 	return e.of(maphash.Comparable(e.hash, place{d.Remote, h.InitiatorSPI}))
 }
 
-// elsewhere hands a spawned SA to the shard of its SPI. Answers to it can only come after.
-func (e *Engine) elsewhere(o machine.Owner, give func(*Shard)) {
-	e.of(uint64(o)).inbox.putCommand(func(s *Shard, _ time.Time) { give(s) }, true)
+// elsewhere has the shard of an SPI do something. Answers to an SA that it is given can only come after.
+func (e *Engine) elsewhere(o machine.Owner, give func(*Shard, time.Time)) {
+	e.of(uint64(o)).inbox.putCommand(give, true)
 }
 
 // run is the loop of a shard.

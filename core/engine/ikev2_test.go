@@ -64,6 +64,7 @@ func connection(name string, local, remote netip.AddrPort) *policy.Connection {
 		Remote:   policy.Endpoint{Addr: remote.Addr(), Identity: id(remote), Auth: "psk"},
 		Children: []*policy.Child{{Name: "lan", LocalTS: []policy.Selector{ts}, RemoteTS: []policy.Selector{ts}}}}
 	c.ApplyDefaults()
+	c.Unique = policy.UniqueNever // many tunnels between two
 	return c
 }
 

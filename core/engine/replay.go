@@ -40,8 +40,12 @@ func Digest(effects []machine.Effect) uint64 {
 func digestValue(h hash.Hash64, v reflect.Value) {
 	switch v.Kind() {
 	case reflect.Struct:
-		if a, ok := v.Interface().(netip.Addr); ok {
-			fmt.Fprint(h, a)
+		switch x := v.Interface().(type) {
+		case netip.Addr, netip.AddrPort:
+			fmt.Fprint(h, x)
+			return
+		case time.Time:
+			fmt.Fprint(h, x.UnixNano(), ",")
 			return
 		}
 		fmt.Fprint(h, v.Type().Name())

@@ -24,8 +24,9 @@ type ShardConfig struct {
 	Gate         *Gate
 	Counters     *Counters
 	Journal      *journal.Recorder // nil: nothing is recorded
-	// Elsewhere takes a spawned SA whose SPI belongs to another shard. It may be nil when there is only one.
-	Elsewhere func(o machine.Owner, give func(*Shard))
+	// Elsewhere has the shard of another SPI do something. It may be nil when there is only one.
+	Elsewhere func(o machine.Owner, give func(s *Shard, now time.Time))
+	Roster    *Roster // nil: one of its own
 }
 
 // Shard owns a part of the SAs and drives them. It is not safe for concurrent use, reads no clock and starts nothing:
@@ -37,12 +38,16 @@ type Shard struct {
 	timers timers
 	fx     machine.Effects
 	calls  []machine.Request
+	later  []later
 	closed bool // no new SAs
 }
 
 // NewShard returns a shard without SAs. A Count of 0 means 1.
 func NewShard(c ShardConfig) *Shard {
 	c.Count = max(c.Count, 1)
+	if c.Roster == nil {
+		c.Roster = NewRoster()
+	}
 	return &Shard{c: c, sas: map[machine.Owner]*sa{}, inits: map[initKey]*sa{}}
 }
 
@@ -83,8 +88,10 @@ func (s *Shard) Tick(now time.Time) {
 	}
 }
 
-// Flush ends a loop: it hands over the calls and datagrams, and tells what the gate has to say.
+// Flush ends a loop: it lets SAs settle with each other, hands over the calls and datagrams, and tells what the gate has to
+// say.
 func (s *Shard) Flush(now time.Time) {
+	s.settleLater(now)
 	s.submit()
 	s.c.Sender.Flush()
 	for _, e := range s.c.Gate.tell(now) {
@@ -161,6 +168,7 @@ func (s *Shard) add(e *sa) *sa {
 
 // remove forgets an SA.
 func (s *Shard) remove(e *sa) {
+	s.c.Roster.leave(e.owner)
 	s.settle(e)
 	s.timers.remove(e)
 	delete(s.sas, e.owner)

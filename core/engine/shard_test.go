@@ -265,7 +265,7 @@ func TestASpawnedSAOfAnotherShardGoesThere(t *testing.T) {
 	b := newBench(t, Limits{})
 	b.Shard.c.Count = 2
 	var given machine.Owner
-	b.Shard.c.Elsewhere = func(o machine.Owner, _ func(*Shard)) { given = o }
+	b.Shard.c.Elsewhere = func(o machine.Owner, _ func(*Shard, time.Time)) { given = o }
 	b.loop(first(them, 1, nil))
 	spi := b.fakes.made[0].birth.SPI
 	if spi%2 != 0 {

@@ -37,6 +37,10 @@ func (s *Shard) perform(now time.Time, e *sa, effect machine.Effect) {
 		s.c.Counters.DatagramsOut.Add(1)
 		s.c.Sender.Send(fx.Local, fx.Remote, fx.Bytes)
 	case machine.Call:
+		if op, ours := fx.Op.(machine.Admit); ours {
+			s.answerAdmit(e, fx.Ticket, op)
+			return
+		}
 		s.calls = append(s.calls, machine.Request{Owner: e.owner, Call: fx})
 	case machine.Cancel:
 		s.submit() // the call may be in this very batch
@@ -44,7 +48,7 @@ func (s *Shard) perform(now time.Time, e *sa, effect machine.Effect) {
 	case machine.Emit:
 		s.emit(now, e, fx)
 	case machine.Spawn:
-		s.spawn(e, fx)
+		s.spawn(now, e, fx)
 	case machine.Done:
 		s.enter(e, gone)
 	}
@@ -64,9 +68,10 @@ func (s *Shard) emit(now time.Time, e *sa, fx machine.Emit) {
 		r.SASequence = e.sequence
 	}
 	s.c.Publisher.Publish(r)
-	switch fx.Event.(type) {
+	switch up := fx.Event.(type) {
 	case event.IKEEstablished:
 		s.enter(e, established)
+		s.meet(now, e, up)
 	case event.IKEDeleted, event.IKEFailed, event.IKEHalfOpenTimedOut:
 		s.enter(e, ended)
 	}
@@ -85,6 +90,9 @@ func (s *Shard) enter(e *sa, p phase) {
 		s.settle(e)
 	}
 	e.phase = p
+	if p >= ended {
+		s.c.Roster.leave(e.owner)
+	}
 }
 
 // settle gives the place at the gate back. An SA that failed keeps it until it is gone, because it keeps its memory.
@@ -98,13 +106,14 @@ func (s *Shard) settle(e *sa) {
 
 // spawn takes over an SA that grew out of e. It is established by birth, and recorded in the journal of its parent,
 // whose seed it comes from.
-func (s *Shard) spawn(parent *sa, fx machine.Spawn) {
+func (s *Shard) spawn(now time.Time, parent *sa, fx machine.Spawn) {
+	defer s.c.Roster.inherit(now, parent.owner, fx.Owner, fx.Machine.Info()) // when there is a shard to answer for it
 	child := &sa{owner: fx.Owner, machine: fx.Machine, conn: parent.conn, track: parent.track.Share(), uid: fx.Machine.Info().UID}
 	if uint64(fx.Owner)%uint64(s.c.Count) == uint64(s.c.Index) {
 		s.adopt(child)
 		return
 	}
-	s.c.Elsewhere(fx.Owner, func(other *Shard) { other.adopt(child) })
+	s.c.Elsewhere(fx.Owner, func(other *Shard, _ time.Time) { other.adopt(child) })
 }
 
 func (s *Shard) adopt(e *sa) {

@@ -15,6 +15,7 @@ type authI struct {
 	conf   *policy.Child
 	spi    uint32          // our inbound ESP SPI, 0 until allocated
 	proof  *machine.Signed // our AUTH, nil until signed
+	alone  sole            // whether there are other SAs of the peer
 	offer  wire2.SA
 	packet packet // the response
 }
@@ -42,6 +43,7 @@ func (x *authI) begin() {
 	s := x.s
 	s.localID, s.remoteID = s.identity(), s.conn.Remote.Identity
 	s.enter(Signing)
+	s.admit(x.admitted)
 	ask(s, s.sign(s.signedByInitiator(wire2.IDi(s.localID.Wire())), peerHashes(s.peerInit)), 0, x.signed)
 }
 
@@ -56,17 +58,17 @@ func (x *authI) signed(r machine.Signed, err *machine.CallError) {
 
 // step sends the request when proof and SPI are both there.
 func (x *authI) step() {
-	if x.s.state == Signing && x.proof != nil && x.spi != 0 {
+	if x.s.state == Signing && x.proof != nil && x.spi != 0 && x.alone.settled {
 		x.send()
 	}
 }
 
-// send sends IDi, [CERT], AUTH, [IDr], SAi2, TSi, TSr in the order of RFC 7296 section 1.2 (IDr is our wish).
+// send sends IDi, [N(INITIAL_CONTACT)], [IDr], [CERT], AUTH, SAi2, TSi, TSr (RFC 7296 section 1.2; IDr is our wish).
 func (x *authI) send() {
 	s := x.s
 	s.enter(AuthSent)
 	x.offer = espOffer(x.conf, x.spi)
-	ps := []wire2.Payload{wire2.IDi(s.localID.Wire())}
+	ps := append([]wire2.Payload{wire2.IDi(s.localID.Wire())}, x.alone.notify()...)
 	if id := s.conn.Remote.Identity; isExact(id) {
 		ps = append(ps, wire2.IDr(id.Wire()))
 	}
@@ -108,6 +110,7 @@ func (x *authI) verified(r machine.Verified, err *machine.CallError) {
 	}
 	s.emit(event.AuthSucceeded{Method: auth.Method.String(), RemoteID: s.remoteID.String()})
 	s.noticeAll(x.packet)
+	s.noteContact(x.packet)
 	c, f := x.acceptChild()
 	if f != nil {
 		s.establish()

@@ -17,6 +17,7 @@ type authR struct {
 	spi      uint32   // our inbound ESP SPI, 0 until allocated
 	childErr *failure // why there will be no child (RFC 7296 section 2.21.2)
 	proof    *machine.Signed
+	alone    sole // whether there is a place beside other SAs of the peer
 }
 
 // answerAuth finds the connection by the identities and has the peer's proof checked. An identity that nobody expects
@@ -94,8 +95,9 @@ func (x *authR) authenticated(r machine.Authenticated, err *machine.CallError) {
 	}
 	s.emit(event.AuthSucceeded{Method: x.method.String(), RemoteID: s.remoteID.String()})
 	s.noticeAll(x.packet)
+	s.noteContact(x.packet)
 	x.proof = &r.Signed
-	x.step()
+	s.admit(x.admitted)
 }
 
 func (x *authR) allocated(r machine.AllocatedSPI, err *machine.CallError) {
@@ -113,7 +115,7 @@ func (x *authR) allocated(r machine.AllocatedSPI, err *machine.CallError) {
 // step installs the child when the peer is authenticated and the SPI is there, or answers without a child.
 func (x *authR) step() {
 	s := x.s
-	if s.state != Verifying || x.proof == nil || x.spi == 0 && x.childErr == nil {
+	if s.state != Verifying || x.proof == nil || !x.alone.settled || x.spi == 0 && x.childErr == nil {
 		return
 	}
 	s.enter(Installing)

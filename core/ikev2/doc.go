@@ -23,8 +23,8 @@
 // Secrets. Step takes over the secrets in a Reply and wipes them after use: who records inputs does so before Step.
 // Ops that leave carry copies of their own, which belong to the receiver.
 //
-// INITIAL_CONTACT is not sent, because a gateway may be one of several with the same identity (RFC 7296 section 2.4);
-// when it is received, an event tells of it.
+// An SA does not see others. Whether there are any of the same peer it asks its driver (unique.go), and gives way to one
+// when it is told so.
 //
 // Limits: no rekeying and no second child yet (CREATE_CHILD_SA requests are answered NO_ADDITIONAL_SAS), no fragments
 // (RFC 7383), no EAP, no configuration payloads, no MOBIKE; the window is one request each way; all

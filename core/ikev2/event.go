@@ -18,6 +18,7 @@ const (
 	byOperator = "operator"
 	byLiveness = "liveness"
 	byError    = "error"
+	byReplaced = "replaced"
 
 	scopeIKE   = "ike"
 	scopeChild = "child"

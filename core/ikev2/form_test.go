@@ -61,8 +61,11 @@ func payloadFaults(m wire2.Message, p wire2.Payload) (faults []string) {
 		if len(p.SPI) != 0 || p.Protocol != 0 {
 			faults = append(faults, "a notify about no child has an SPI or a protocol")
 		}
-		if p.Kind == wire2.InitialContact || p.Kind == wire2.InvalidMessageID { // RFC7296-2.4-1, RFC7296-2.3-8
+		if p.Kind == wire2.InvalidMessageID { // RFC7296-2.3-8
 			faults = append(faults, fmt.Sprintf("%v is never ours to send", p.Kind))
+		}
+		if p.Kind == wire2.InitialContact && (m.Header.Exchange != wire2.IKEAuth || m.Header.MessageID != 1) { // RFC7296-2.4-2
+			faults = append(faults, "INITIAL_CONTACT outside the first IKE_AUTH exchange")
 		}
 	case wire2.Delete: // RFC7296-3.11-3
 		if p.Protocol == wire2.ProtoIKE && (p.SPISize != 0 || len(p.SPIs) != 0) || p.Protocol != wire2.ProtoIKE && p.SPISize != 4 {

@@ -56,6 +56,7 @@ type SA struct {
 	lastHeard         time.Time // fresh authentic message
 	lastSent          time.Time
 	forged            forgeries
+	session           session
 	goodbye           event.Event // IKEDeleted, told when the children are gone
 	lingerTill        time.Time
 	reason            string // of Done
@@ -105,6 +106,8 @@ func (s *SA) Step(now time.Time, in machine.Input, fx *machine.Effects) {
 		s.terminate(in)
 	case machine.Probe:
 		s.probe()
+	case machine.Replaced:
+		s.replaced(in)
 	}
 }
 
@@ -115,6 +118,7 @@ func (s *SA) tick() {
 	s.expireState()
 	s.keepAlive()
 	s.checkLiveness()
+	s.tickSession()
 }
 
 // Deadline is when the SA wants a Tick: the earliest of all that it waits for.
@@ -122,7 +126,7 @@ func (s *SA) Deadline() time.Time {
 	if s.state == Closed {
 		return time.Time{}
 	}
-	at := earliest(s.deadline, s.own.due())
+	at := earliest(earliest(s.deadline, s.own.due()), s.sessionDue())
 	for _, c := range s.calls {
 		at = earliest(at, c.at)
 	}

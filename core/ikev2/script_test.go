@@ -131,6 +131,7 @@ func (p *player) command(w []string) {
 		"state":     p.state,
 		"exhaust":   func() { p.sa(arg(1)).own.next = maxMessageID; p.meddled = true },
 	}
+	p.sessionCommands(commands, arg)
 	run, ok := commands[w[0]]
 	if !ok {
 		p.t.Fatalf("unknown command %q", w)
@@ -219,6 +220,7 @@ func (p *player) makeNode(name, local, remote, localID, remoteID, localTS, remot
 	}
 	conn.ApplyDefaults()
 	conn.Liveness = p.duration(get("liveness", "0s"))
+	p.makeSession(conn, get)
 	n := p.addNode(name, conn, map[string]string{get("psk-for", ""): get("psk", "secret")})
 	n.conn.Remote.Addr = conn.Remote.Addr
 	if v := get("nat", ""); v != "" {

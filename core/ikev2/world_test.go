@@ -374,7 +374,7 @@ func (p pending) behind(before []pending) bool {
 }
 
 func (n *node) answer(p pending) {
-	result, err := n.plugin(p.call.Op)
+	result, err := n.driver(p)
 	if err != nil {
 		n.w.logf("%s reply %d: %v", p.sa.label, p.call.Ticket, err)
 	}

@@ -37,10 +37,12 @@ const (
 var (
 	inputs = index[machine.Input](
 		machine.Datagram{}, machine.Tick{}, machine.Initiate{}, machine.Terminate{}, machine.Probe{}, machine.Rekey{},
-		machine.Migrate{}, machine.ChildExpired{}, machine.ChildMoved{}, machine.ChildLost{})
+		machine.Migrate{}, machine.ChildExpired{}, machine.ChildMoved{}, machine.ChildLost{},
+		machine.Replaced{})
 	results = index[machine.Result](
 		machine.KEInitiated{}, machine.KEResponded{}, machine.KEFinished{}, machine.Signed{}, machine.Verified{},
-		machine.Authenticated{}, machine.AllocatedSPI{}, machine.Freed{}, machine.Installed{}, machine.Removed{}, machine.Usage{})
+		machine.Authenticated{}, machine.AllocatedSPI{}, machine.Freed{}, machine.Installed{}, machine.Removed{}, machine.Usage{},
+		machine.Admitted{})
 )
 
 // index registers the types that have fields with gob, and returns all by name.

@@ -55,6 +55,7 @@ func samples() []machine.Input {
 		machine.ChildExpired{SPIIn: 256, Hard: true, Cause: "bytes"},
 		machine.ChildMoved{SPIIn: 256, Remote: west},
 		machine.ChildLost{SPIIn: 256},
+		machine.Replaced{By: event.UID{7}, Cause: machine.ReplaceContact, Grace: time.Second},
 		machine.Reply{Ticket: 9, Err: &machine.CallError{Kind: machine.Refused, Text: "no"}},
 	}
 	for i, r := range []machine.Result{
@@ -69,6 +70,7 @@ func samples() []machine.Input {
 		machine.Installed{},
 		machine.Removed{Traffic: traffic},
 		machine.Usage{Traffic: traffic},
+		machine.Admitted{Others: 2, Instead: event.UID{7}},
 	} {
 		list = append(list, machine.Reply{Ticket: machine.Ticket(i + 1), Result: r})
 	}

@@ -18,6 +18,7 @@ type Connection struct {
 	NATKeepalive  time.Duration // RFC 3948 section 4
 	CallBudget    time.Duration // how long one plugin call may take
 	ForceEncap    bool          // ESP in UDP though there is no NAT
+	Session
 }
 
 // Child returns the child of that name.

@@ -1,0 +1,8 @@
+package event
+
+// IKEUniqueness says: of two IKE SAs between the same identities this one gives way, or is not made.
+type IKEUniqueness struct {
+	IKE    IKESA  `json:"ike"`
+	Policy string `json:"policy"` // "replace", "keep" or "initial_contact"
+	Stays  UID    `json:"stays"`  // the other one
+}

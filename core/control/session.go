@@ -1,0 +1,45 @@
+package control
+
+import (
+	"fmt"
+
+	"github.com/parley-ike/parley/bus/event"
+)
+
+// sessionSentence tells how IKE SAs of a peer relate.
+func sessionSentence(e event.Event) string {
+	if e, ok := e.(event.IKEUniqueness); ok {
+		return uniquenessSentence(e)
+	}
+	return ""
+}
+
+func uniquenessSentence(e event.IKEUniqueness) string {
+	switch e.Policy {
+	case "keep":
+		return fmt.Sprintf("refused: IKE SA %v with %s is there already and stays (unique = \"keep\")", e.Stays, orDash(e.IKE.RemoteID))
+	case "initial_contact":
+		return fmt.Sprintf("%s began anew with IKE SA %v and does not know this one (INITIAL_CONTACT)", orDash(e.IKE.RemoteID), e.Stays)
+	}
+	return fmt.Sprintf("IKE SA %v with %s takes the place of this one (unique = \"replace\")", e.Stays, orDash(e.IKE.RemoteID))
+}
+
+// duplicate says that another IKE SA is in the way.
+func (t *tale) duplicate(e event.IKEFailed) {
+	t.verdict("duplicate", "%s", e.Reason)
+	if other, ok := last[event.IKEUniqueness](t.a); ok {
+		t.verdict("duplicate", "there is an IKE SA with %s already, and it stays", orDash(other.IKE.RemoteID))
+		t.remedy("", "look at it with `parley sa show %v`; `parley down %s` makes room", other.Stays, orDash(t.conn.name))
+	}
+	t.remedy(t.setting("unique"), "or set unique = \"replace\", so that a new IKE SA takes the place of the old one")
+	t.note("the IKE SA that stays was asked whether its peer lives: if that has lost it, there is room soon")
+}
+
+// replaced says that another IKE SA took the place of this one.
+func (t *tale) replaced(e event.IKEDeleted) {
+	t.verdict("replaced", "it was up and gave way to another: %s", e.Reason)
+	if other, ok := last[event.IKEUniqueness](t.a); ok {
+		t.remedy("", "`parley sa show %v` shows the other one", other.Stays)
+	}
+	t.remedy(t.setting("unique"), "if the two are not one peer, give each an identity of its own, or set unique = \"never\"")
+}

@@ -1,0 +1,56 @@
+package engine
+
+import (
+	"time"
+
+	"github.com/parley-ike/parley/bus/event"
+	"github.com/parley-ike/parley/core/machine"
+)
+
+// This file is what SAs have to do with each other. What one step causes at another SA happens after it, in Flush, because
+// steps do not nest.
+
+// later is something to do when the step at hand is over.
+type later func(now time.Time)
+
+// settleLater does what steps have left to do, and what comes of that.
+func (s *Shard) settleLater(now time.Time) {
+	for len(s.later) > 0 {
+		do := s.later[0]
+		s.later = s.later[1:]
+		do(now)
+	}
+	s.later = nil
+}
+
+// answerAdmit answers a question about other SAs, which no plugin knows.
+func (s *Shard) answerAdmit(e *sa, t machine.Ticket, op machine.Admit) {
+	answer, calls := s.c.Roster.admit(e.owner, op)
+	s.later = append(s.later, func(now time.Time) {
+		s.Return(now, machine.Return{Owner: e.owner, Reply: machine.Reply{Ticket: t, Result: answer}})
+	})
+	s.summon(calls)
+}
+
+// meet lets an SA that is just established and its neighbours settle who stays.
+func (s *Shard) meet(now time.Time, e *sa, up event.IKEEstablished) {
+	s.summon(s.c.Roster.established(now, e.owner, e.uid, e.conn, up))
+}
+
+// summon hands commands to other SAs, in this shard or another.
+func (s *Shard) summon(list []summons) {
+	for _, c := range list {
+		if uint64(c.to)%uint64(s.c.Count) == uint64(s.c.Index) {
+			s.later = append(s.later, func(now time.Time) { s.give(now, c) })
+			continue
+		}
+		s.c.Elsewhere(c.to, func(other *Shard, now time.Time) { other.give(now, c) })
+	}
+}
+
+// give steps an SA that may have ended meanwhile.
+func (s *Shard) give(now time.Time, c summons) {
+	if e := s.sas[c.to]; e != nil && e.phase < ended {
+		s.step(now, e, c.in)
+	}
+}

@@ -1,0 +1,193 @@
+package engine
+
+import (
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/parley-ike/parley/bus/event"
+	"github.com/parley-ike/parley/core/machine"
+)
+
+const (
+	// crossing is how close two SAs that the two sides began at each other may be for both sides to have meant one: as long
+	// as an attempt may last by default. Of those the one with the lower initiator's SPI stays, which both sides see alike.
+	crossing = 30 * time.Second
+	// replaceGrace is how long a peer that comes from the address and port of an older SA of its own may take to delete that:
+	// it seems to reauthenticate make-before-break (RFC 7296 section 2.8.3), and moves its traffic meanwhile.
+	replaceGrace = 10 * time.Second
+)
+
+// Roster knows which SAs there are between which identities, for all shards of an engine together, and which of them have to
+// give way (RFC 7296 section 2.4). SAs stand in it from the question Admit, or from when they are established, until they
+// have ended. Its methods are safe for concurrent use.
+type Roster struct {
+	mu      sync.Mutex
+	members map[machine.Owner]*member
+	peers   map[pair][]*member   // in the order in which they came
+	conns   map[string][]*member // initiators: they know their connection before they know the peer
+}
+
+// pair is two identities that talk to each other, as events render them.
+type pair struct{ local, remote string }
+
+// member is an SA in the roster.
+type member struct {
+	owner    machine.Owner
+	uid      event.UID
+	conn     string
+	ike      event.IKESA
+	pair     pair
+	admitted bool // asked with Admit: its connection does care
+	keep     bool
+	replaces event.UID
+	begun    time.Time // when its first message was sent or received
+	up       time.Time // when it was established, zero before
+}
+
+// summons is a command for another SA.
+type summons struct {
+	to machine.Owner
+	in machine.Input
+}
+
+// NewRoster returns an empty Roster.
+func NewRoster() *Roster {
+	return &Roster{members: map[machine.Owner]*member{}, peers: map[pair][]*member{}, conns: map[string][]*member{}}
+}
+
+// admit answers Admit. An SA that is kept in place of the one that asks is to be asked whether its peer lives: that might have
+// lost it.
+func (r *Roster) admit(owner machine.Owner, op machine.Admit) (machine.Admitted, []summons) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	m := &member{owner: owner, uid: op.UID, conn: op.Conn, ike: op.IKE, pair: pair{op.IKE.LocalID, op.IKE.RemoteID},
+		admitted: true, keep: op.Keep, replaces: op.Replaces, begun: op.Begun}
+	var answer machine.Admitted
+	for _, other := range r.others(m) {
+		if other.uid == op.Replaces {
+			continue
+		}
+		answer.Others++
+		forgotten := op.Contact && !other.up.IsZero() && other.up.Before(m.begun)
+		if op.Keep && other.conn == m.conn && !forgotten {
+			answer.Instead = other.uid
+			return answer, []summons{{other.owner, machine.Probe{}}}
+		}
+	}
+	r.put(m)
+	return answer, nil
+}
+
+// established notes that an SA is up and returns what others, or it, have to do about it.
+func (r *Roster) established(now time.Time, owner machine.Owner, uid event.UID, conn string, e event.IKEEstablished) []summons {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	m := &member{owner: owner}
+	if before := r.members[owner]; before != nil {
+		r.drop(before)
+		*m = *before
+	}
+	m.uid, m.conn, m.ike, m.pair, m.up = uid, conn, e.IKE, pair{e.IKE.LocalID, e.IKE.RemoteID}, now
+	r.put(m)
+	if !m.admitted {
+		return nil
+	}
+	var list []summons
+	for _, other := range r.peers[m.pair] {
+		if other != m && !other.up.IsZero() && other.uid != m.replaces {
+			list = append(list, m.meets(other, e.InitialContact)...)
+		}
+	}
+	return list
+}
+
+// meets decides between m, which is just established, and an older SA between the same identities. What INITIAL_CONTACT
+// disowns was there before the peer began m: later ones it may have meant as well.
+func (m *member) meets(other *member, contact bool) []summons {
+	switch {
+	case contact && other.up.Before(m.begun):
+		return []summons{{other.owner, machine.Replaced{By: m.uid, Cause: machine.ReplaceContact}}}
+	case other.conn != m.conn:
+		return nil
+	case m.crosses(other) && other.ike.SPIi < m.ike.SPIi:
+		return []summons{{m.owner, machine.Replaced{By: other.uid}}}
+	case m.ike.Role == other.ike.Role && m.ike.Role == responder && m.ike.Remote == other.ike.Remote:
+		return []summons{{other.owner, machine.Replaced{By: m.uid, Grace: replaceGrace}}}
+	}
+	return []summons{{other.owner, machine.Replaced{By: m.uid}}}
+}
+
+const (
+	initiator = "initiator"
+	responder = "responder"
+)
+
+// crosses reports whether the two sides called each other at the same time.
+func (m *member) crosses(other *member) bool {
+	return m.ike.Role != other.ike.Role && m.up.Sub(other.up) < crossing
+}
+
+// inherit puts an SA into the roster that took the place of another by rekeying.
+func (r *Roster) inherit(now time.Time, from, owner machine.Owner, info machine.Info) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	m := &member{begun: now}
+	if parent := r.members[from]; parent != nil {
+		*m = *parent
+	}
+	m.owner, m.uid, m.conn, m.ike, m.up = owner, info.UID, info.Conn, info.IKE, now
+	m.pair = pair{info.IKE.LocalID, info.IKE.RemoteID}
+	r.put(m)
+}
+
+// leave forgets an SA.
+func (r *Roster) leave(owner machine.Owner) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if m := r.members[owner]; m != nil {
+		r.drop(m)
+	}
+}
+
+// others lists the members between the same identities; for an initiator, whose peer may turn out to be another, also those
+// that it began by the same connection.
+func (r *Roster) others(m *member) []*member {
+	list := slices.Clone(r.peers[m.pair])
+	if m.ike.Role == initiator {
+		for _, other := range r.conns[m.conn] {
+			if !slices.Contains(list, other) {
+				list = append(list, other)
+			}
+		}
+	}
+	return slices.DeleteFunc(list, func(other *member) bool { return other.owner == m.owner })
+}
+
+func (r *Roster) put(m *member) {
+	if before := r.members[m.owner]; before != nil {
+		r.drop(before)
+	}
+	r.members[m.owner] = m
+	r.peers[m.pair] = append(r.peers[m.pair], m)
+	if m.ike.Role == initiator {
+		r.conns[m.conn] = append(r.conns[m.conn], m)
+	}
+}
+
+func (r *Roster) drop(m *member) {
+	delete(r.members, m.owner)
+	without(r.peers, m.pair, m)
+	if m.ike.Role == initiator {
+		without(r.conns, m.conn, m)
+	}
+}
+
+func without[K comparable](index map[K][]*member, key K, m *member) {
+	left := slices.DeleteFunc(index[key], func(other *member) bool { return other == m })
+	if len(left) == 0 {
+		delete(index, key)
+		return
+	}
+	index[key] = left
+}

@@ -1,0 +1,58 @@
+package ikev2
+
+import (
+	"slices"
+
+	"github.com/parley-ike/parley/bus/event"
+	"github.com/parley-ike/parley/core/machine"
+	"github.com/parley-ike/parley/core/policy"
+)
+
+// makeSession reads what nodes say of how SAs relate. Scripts that do not care have many side by side.
+func (p *player) makeSession(conn *policy.Connection, get func(key, or string) string) {
+	p.t.Helper()
+	i := slices.Index(policy.UniqueWords(), get("unique", "never"))
+	if i < 0 {
+		p.t.Fatalf("no policy %q", get("unique", ""))
+	}
+	conn.Unique = policy.Unique(i)
+}
+
+// sessionCommands adds the commands of a driver that sees all SAs.
+func (p *player) sessionCommands(commands map[string]func(), arg func(int) string) {
+	commands["replace"] = func() { // replace SA BY [contact|GRACE]
+		in := machine.Replaced{By: p.sa(arg(2)).uid}
+		switch how := arg(3); how {
+		case "":
+		case "contact":
+			in.Cause = machine.ReplaceContact
+		default:
+			in.Grace = p.duration(how)
+		}
+		p.step(p.sa(arg(1)), in)
+	}
+}
+
+// driver answers what only the driver of all SAs knows, and leaves the rest to the plugins.
+func (n *node) driver(p pending) (machine.Result, *machine.CallError) {
+	if op, ours := p.call.Op.(machine.Admit); ours {
+		return n.admitSA(p.sa, op), nil
+	}
+	return n.plugin(p.call.Op)
+}
+
+// admitSA counts the other SAs between the identities, those that are established: the simplest roster there is.
+func (n *node) admitSA(h *host, op machine.Admit) machine.Admitted {
+	var answer machine.Admitted
+	for _, other := range n.sas {
+		same := other.describe().LocalID == op.IKE.LocalID && other.describe().RemoteID == op.IKE.RemoteID
+		if other == h || other.State() != Established || !same || other.uid == op.Replaces {
+			continue
+		}
+		answer.Others++
+		if op.Keep && !op.Contact && answer.Instead == (event.UID{}) {
+			answer.Instead = other.uid
+		}
+	}
+	return answer
+}

@@ -1,0 +1,51 @@
+package machine
+
+import (
+	"time"
+
+	"github.com/parley-ike/parley/bus/event"
+)
+
+// Admit asks the driver, who sees all SAs, whether there is a place for one more between two identities. It is asked when
+// the peer is known and before it is told that it is authenticated. The driver remembers who asked until that SA has
+// ended. Answer: Admitted.
+type Admit struct {
+	Conn string
+	IKE  event.IKESA // what is known of the SA, with both identities
+	UID  event.UID
+	// Begun is when the first message of the SA was sent or received.
+	Begun time.Time
+	// Keep refuses this SA when the connection has another one between the identities.
+	Keep bool
+	// Contact says that the peer knows of no other SA (INITIAL_CONTACT of RFC 7296 section 2.4).
+	Contact bool
+	// Replaces is an SA that this one is to take the place of, and that does not count; zero for none.
+	Replaces event.UID
+}
+
+// Admitted is the answer to Admit.
+type Admitted struct {
+	Others  int       // further SAs between the identities, those on their way included
+	Instead event.UID // not zero: this SA stays, and the one that asked may not be
+}
+
+// Replaced is the command to give way to another SA between the same identities. An SA that is not established ignores it.
+type Replaced struct {
+	By    event.UID
+	Cause ReplaceCause
+	// Grace is how long the peer may take to delete the SA by itself; zero: not at all.
+	Grace time.Duration
+}
+
+// ReplaceCause says why an SA has to give way.
+type ReplaceCause uint8
+
+// Causes of replacement.
+const (
+	ReplaceUnique  ReplaceCause = iota // the connection permits one SA only
+	ReplaceContact                     // the peer said INITIAL_CONTACT: it does not know this SA, and need not be told
+)
+
+func (Admit) op()        {}
+func (Admitted) result() {}
+func (Replaced) input()  {}
