@@ -49,6 +49,15 @@ func (ParseErrors) Kind() Kind     { return Kind{1705, "protocol.parse_error", N
 func (IntegrityFailed) Kind() Kind { return Kind{1709, "protocol.decrypt_failed", Notice, Failure} }
 func (CookieRequested) Kind() Kind { return Kind{1712, "dos.cookie_requested", Debug, Success} }
 
+func (PoolLeased) Kind() Kind       { return Kind{1801, "pool.lease", Info, Success} }
+func (PoolReleased) Kind() Kind     { return Kind{1802, "pool.release", Info, Success} }
+func (PoolExhausted) Kind() Kind    { return Kind{1803, "pool.exhausted", Error, Failure} }
+func (PoolStoreFailed) Kind() Kind  { return Kind{1804, "pool.store_failed", Error, Failure} }
+func (PoolStoreMended) Kind() Kind  { return Kind{1805, "pool.store_mended", Notice, Success} }
+func (AddressAssigned) Kind() Kind  { return Kind{1811, "address.assigned", Info, Success} }
+func (AddressWithdrawn) Kind() Kind { return Kind{1812, "address.withdrawn", Info, Success} }
+func (PeerVersion) Kind() Kind      { return Kind{1813, "address.peer_version", Info, Success} }
+
 func (PluginStarted) Kind() Kind   { return Kind{1901, "plugin.started", Info, Success} }
 func (PluginCrashed) Kind() Kind   { return Kind{1902, "plugin.crashed", Error, Failure} }
 func (PluginRestarted) Kind() Kind { return Kind{1903, "plugin.restarted", Notice, Success} }

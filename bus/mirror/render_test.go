@@ -35,6 +35,8 @@ var every = []event.Event{
 	event.LivenessTimedOut{}, event.Retransmitted{}, event.RetransmitTimedOut{},
 	event.NATDetected{}, event.NATMappingChanged{},
 	event.CookieThreshold{}, event.RateLimited{}, event.ParseErrors{}, event.IntegrityFailed{}, event.CookieRequested{},
+	event.PoolLeased{}, event.PoolReleased{}, event.PoolExhausted{}, event.PoolStoreFailed{}, event.PoolStoreMended{},
+	event.AddressAssigned{}, event.AddressWithdrawn{}, event.PeerVersion{},
 	event.PluginStarted{}, event.PluginCrashed{}, event.PluginRestarted{}, event.PluginUnhealthy{}, event.PluginDegraded{}, event.PluginRejected{}, event.PluginStopped{},
 	event.DaemonStarted{}, event.DaemonStopping{}, event.DaemonReady{}, event.ConfigChanged{}, event.ConfigRejected{}, event.ControlRequested{},
 	event.BackendChosen{}, event.BackendReconciled{},
@@ -132,6 +134,9 @@ func fill(v reflect.Value, name string) {
 	switch v.Interface().(type) {
 	case netip.AddrPort:
 		v.Set(reflect.ValueOf(netip.MustParseAddrPort("[2001:db8::1]:4500")))
+		return
+	case netip.Addr:
+		v.Set(reflect.ValueOf(netip.MustParseAddr("2001:db8::7")))
 		return
 	case netip.Prefix:
 		v.Set(reflect.ValueOf(netip.MustParsePrefix("192.0.2.0/24")))

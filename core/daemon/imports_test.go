@@ -36,6 +36,7 @@ var allowed = []struct {
 	{[]string{"core/policy"}, []string{"core/wire/...", "core/suite"}},
 	{[]string{"core/machine"}, []string{"bus/event"}},
 	{[]string{"core/ikev1", "core/ikev2"}, []string{"core/machine", "core/wire/...", "core/suite", "core/policy", "bus/event"}},
+	{[]string{"core/pool"}, []string{"core/machine", "core/policy", "bus/event"}},
 	{[]string{"core/journal"}, []string{"core/machine", "core/policy", "core/suite", "core/wire/...", "bus/event"}},
 	{[]string{"core/engine"}, []string{"core/machine", "core/ikev1", "core/ikev2", "core/wire/...", "core/policy", "core/journal", "bus", "bus/event"}},
 	{[]string{"core/pluginhost"}, []string{"core/machine", "bus", "bus/event", "sdk/proto/..."}},

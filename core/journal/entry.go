@@ -42,7 +42,7 @@ var (
 	results = index[machine.Result](
 		machine.KEInitiated{}, machine.KEResponded{}, machine.KEFinished{}, machine.Signed{}, machine.Verified{},
 		machine.Authenticated{}, machine.AllocatedSPI{}, machine.Freed{}, machine.Installed{}, machine.Removed{}, machine.Usage{},
-		machine.Admitted{})
+		machine.Admitted{}, machine.Leased{}, machine.Released{})
 )
 
 // index registers the types that have fields with gob, and returns all by name.

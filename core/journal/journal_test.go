@@ -71,6 +71,9 @@ func samples() []machine.Input {
 		machine.Removed{Traffic: traffic},
 		machine.Usage{Traffic: traffic},
 		machine.Admitted{Others: 2, Instead: event.UID{7}},
+		machine.Leased{Pools: []string{"staff"}, Addresses: []netip.Addr{west.Addr()}, DNS: []netip.Addr{netip.IPv6Loopback()},
+			Subnets: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}, Domains: []string{"example.net"}},
+		machine.Released{},
 	} {
 		list = append(list, machine.Reply{Ticket: machine.Ticket(i + 1), Result: r})
 	}
@@ -79,7 +82,7 @@ func samples() []machine.Input {
 
 // compare sees secrets as what they are.
 var compare = cmp.Options{
-	cmpopts.EquateComparable(netip.Addr{}, netip.AddrPort{}),
+	cmpopts.EquateComparable(netip.Addr{}, netip.AddrPort{}, netip.Prefix{}),
 	cmp.Transformer("secret", func(s secret.Bytes) string { return string(s) }),
 }
 

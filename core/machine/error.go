@@ -12,11 +12,12 @@ const (
 	Unsupported                       // the plugin cannot do this: final
 	Invalid                           // the peer's value is unacceptable (a bad public value): final
 	Internal                          // the plugin failed in another way: final
+	Exhausted                         // nothing is left to give: final
 )
 
 // String returns the kind's name.
 func (k ErrorKind) String() string {
-	names := [...]string{"", "unavailable", "overloaded", "refused", "no credential", "unsupported", "invalid", "internal"}
+	names := [...]string{"", "unavailable", "overloaded", "refused", "no credential", "unsupported", "invalid", "internal", "exhausted"}
 	if int(k) < len(names) {
 		return names[k]
 	}

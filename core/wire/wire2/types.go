@@ -229,7 +229,7 @@ type SKF struct {
 
 // CP is the Configuration payload (RFC 7296 section 3.15).
 type CP struct {
-	Kind       uint8 // CFG_REQUEST 1, CFG_REPLY 2, CFG_SET 3, CFG_ACK 4
+	Kind       uint8 // CFGRequest, ...
 	Attributes []CPAttribute
 }
 
