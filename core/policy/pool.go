@@ -30,7 +30,9 @@ type RangeError struct {
 	Reason string // a clause that ends with the remedy
 }
 
-func (e *RangeError) Error() string { return fmt.Sprintf("policy: addresses %q: %s", e.Range, e.Reason) }
+func (e *RangeError) Error() string {
+	return fmt.Sprintf("policy: addresses %q: %s", e.Range, e.Reason)
+}
 
 // ParseRange reads the addresses of a pool: a prefix "10.9.0.0/24", an address or a range "10.9.0.10-10.9.0.99". Of a prefix
 // that has more than two addresses the first is left out, and of an IPv4 prefix the last: what they mean on a link (network,
