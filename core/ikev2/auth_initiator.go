@@ -12,29 +12,24 @@ import (
 // authI is the IKE_AUTH exchange of an initiator. Fields are set by replies; step says what is due.
 type authI struct {
 	s      *SA
-	conf   *policy.Child
+	child  proposed
 	spi    uint32          // our inbound ESP SPI, 0 until allocated
 	proof  *machine.Signed // our AUTH, nil until signed
 	alone  sole            // whether there are other SAs of the peer
-	offer  wire2.SA
-	packet packet // the response
+	packet packet          // the response
 }
 
 // allocate gets an SPI; this runs beside IKE_SA_INIT.
-func (x *authI) allocate() {
-	s := x.s
-	ask(s, machine.AllocateSPI{Backend: x.conf.Backend, Local: s.local.Addr(), Remote: s.remote.Addr()}, 0, x.allocated)
-}
+func (x *authI) allocate() { x.s.reserve(x.child.conf.Backend, x.allocated) }
 
-func (x *authI) allocated(r machine.AllocatedSPI, err *machine.CallError) {
-	if err == nil && r.SPI < minSPI {
-		err = &machine.CallError{Kind: machine.Internal, Text: fmt.Sprintf("it gave the reserved SPI %d", r.SPI)}
-	}
+func (x *authI) allocated(spi uint32, err *machine.CallError) {
 	if err != nil {
-		x.s.fail(failure{cause: event.CauseInstall, by: byUs, reason: "the SA backend gave no SPI: " + err.Error()})
+		f := noSPI(err)
+		f.notify = 0
+		x.s.fail(f)
 		return
 	}
-	x.spi = r.SPI
+	x.spi = spi
 	x.step()
 }
 
@@ -67,14 +62,15 @@ func (x *authI) step() {
 func (x *authI) send() {
 	s := x.s
 	s.enter(AuthSent)
-	x.offer = espOffer(x.conf, x.spi)
+	conf := x.child.conf
+	x.child = proposed{conf: conf, sa: espOffer(policy.WithoutKE(conf.ESP), x.spi), local: conf.LocalTS, remote: conf.RemoteTS}
 	ps := append([]wire2.Payload{wire2.IDi(s.localID.Wire())}, x.alone.notify()...)
 	if id := s.conn.Remote.Identity; isExact(id) {
 		ps = append(ps, wire2.IDr(id.Wire()))
 	}
 	ps = append(ps, proof(*x.proof)...)
-	ps = append(ps, x.offer, wire2.TSi{Selectors: policy.SelectorsToWire(x.conf.LocalTS)},
-		wire2.TSr{Selectors: policy.SelectorsToWire(x.conf.RemoteTS)})
+	ps = append(ps, x.child.sa, wire2.TSi{Selectors: policy.SelectorsToWire(conf.LocalTS)},
+		wire2.TSr{Selectors: policy.SelectorsToWire(conf.RemoteTS)})
 	s.request(request{exch: wire2.IKEAuth, payloads: ps})
 }
 
@@ -111,14 +107,30 @@ func (x *authI) verified(r machine.Verified, err *machine.CallError) {
 	s.emit(event.AuthSucceeded{Method: auth.Method.String(), RemoteID: s.remoteID.String()})
 	s.noticeAll(x.packet)
 	s.noteContact(x.packet)
-	c, f := x.acceptChild()
+	c, f := x.makeChild()
 	if f != nil {
 		s.establish()
-		s.loseChild(x, *f)
+		s.loseChild(x.child.conf.Name, x.spi, x.packet, *f)
 		return
 	}
 	s.enter(Installing)
 	s.install(c, func(err *machine.CallError) { x.installed(c, err) })
+}
+
+// makeChild makes the child of the response.
+func (x *authI) makeChild() (*child, *failure) {
+	s := x.s
+	agreed, f := s.acceptChild(x.child, x.packet)
+	if f != nil {
+		return nil, f
+	}
+	agreed.spi, agreed.ni, agreed.nr = x.spi, s.ni, s.nr
+	c, err := s.newChild(*agreed)
+	if err != nil {
+		return nil, keysFailure(err)
+	}
+	s.tellNarrowed(c, x.child.local, x.child.remote)
+	return c, nil
 }
 
 func (x *authI) installed(c *child, err *machine.CallError) {
@@ -126,7 +138,7 @@ func (x *authI) installed(c *child, err *machine.CallError) {
 	f := s.childInstalled(c, err) // before establish, which may delete it at once
 	s.establish()
 	if f != nil {
-		s.loseChild(x, *f)
+		s.loseChild(x.child.conf.Name, x.spi, x.packet, *f)
 		return
 	}
 	s.announce(c)

@@ -14,8 +14,9 @@ type authR struct {
 	s        *SA
 	packet   packet
 	method   wire2.AuthMethod
-	spi      uint32   // our inbound ESP SPI, 0 until allocated
-	childErr *failure // why there will be no child (RFC 7296 section 2.21.2)
+	offer    offer
+	agreed   *agreement // about the child, nil for none
+	childErr *failure   // why there will be no child (RFC 7296 section 2.21.2)
 	proof    *machine.Signed
 	alone    sole // whether there is a place beside other SAs of the peer
 }
@@ -42,7 +43,10 @@ func (s *SA) answerAuth(p packet) {
 		Verify: s.verify(s.signedByInitiator(idi), auth, p.Payloads),
 		Sign:   s.sign(s.signedByResponder(idr), peerHashes(s.peerInit)),
 	}, 0, x.authenticated)
-	ask(s, machine.AllocateSPI{Backend: x.backend(), Local: s.local.Addr(), Remote: s.remote.Addr()}, 0, x.allocated)
+	x.offer = childOffer(p)
+	if x.agreed = x.offer.pick(s.conn.Children); x.agreed != nil {
+		s.reserve(x.agreed.conf.Backend, x.allocated)
+	}
 }
 
 // selectConnection settles which candidate the peer means, and who both sides are.
@@ -75,15 +79,6 @@ func wish(ps []wire2.Payload) *policy.Identity {
 	return &id
 }
 
-// backend is where the first child goes. The SPI is taken before the child is chosen, so all children of a connection that
-// we answer for share one backend.
-func (x *authR) backend() string {
-	if len(x.s.conn.Children) == 0 {
-		return ""
-	}
-	return x.s.conn.Children[0].Backend
-}
-
 func (x *authR) authenticated(r machine.Authenticated, err *machine.CallError) {
 	s := x.s
 	if err == nil {
@@ -100,49 +95,64 @@ func (x *authR) authenticated(r machine.Authenticated, err *machine.CallError) {
 	s.admit(x.admitted)
 }
 
-func (x *authR) allocated(r machine.AllocatedSPI, err *machine.CallError) {
-	if err == nil && r.SPI < minSPI {
-		err = &machine.CallError{Kind: machine.Internal, Text: fmt.Sprintf("it gave the reserved SPI %d", r.SPI)}
-	}
+func (x *authR) allocated(spi uint32, err *machine.CallError) {
 	if err != nil {
-		x.childErr = &failure{cause: event.CauseInstall, notify: wire2.TemporaryFailure, by: byUs,
-			reason: "the SA backend gave no SPI: " + err.Error()}
+		f := noSPI(err)
+		x.childErr = &f
 	}
-	x.spi = r.SPI
+	x.agreed.spi = spi
 	x.step()
 }
 
 // step installs the child when the peer is authenticated and the SPI is there, or answers without a child.
 func (x *authR) step() {
 	s := x.s
-	if s.state != Verifying || x.proof == nil || !x.alone.settled || x.spi == 0 && x.childErr == nil {
+	waits := x.agreed != nil && x.agreed.spi == 0 && x.childErr == nil
+	if s.state != Verifying || x.proof == nil || !x.alone.settled || waits {
 		return
 	}
 	s.enter(Installing)
-	if x.childErr != nil {
-		x.finish(nil, nil)
-		return
+	if x.agreed == nil {
+		x.childErr = s.unpicked(x.offer, s.conn.Children)
 	}
-	c, answer, f := x.chooseChild()
-	if f != nil {
-		x.childErr = f
-		x.finish(nil, nil)
+	c := x.makeChild()
+	if c == nil {
+		x.finish(nil)
 		return
 	}
 	s.install(c, func(err *machine.CallError) {
 		x.childErr = s.childInstalled(c, err)
-		x.finish(c, answer)
+		x.finish(c)
 	})
 }
 
+// makeChild returns the child that was agreed on, nil when there is to be none.
+func (x *authR) makeChild() *child {
+	s := x.s
+	if x.childErr != nil {
+		return nil
+	}
+	x.agreed.ni, x.agreed.nr = s.ni, s.nr
+	c, err := s.newChild(*x.agreed)
+	if err != nil {
+		s.free(x.agreed.spi)
+		x.childErr = keysFailure(err)
+		return nil
+	}
+	s.tellNarrowed(c, x.offer.local, x.offer.remote)
+	return c
+}
+
 // finish answers IKE_AUTH: IDr, [CERT], AUTH, and the child or the reason why there is none (RFC 7296 section 2.21.2).
-func (x *authR) finish(c *child, answer []wire2.Payload) {
+func (x *authR) finish(c *child) {
 	s := x.s
 	ps := append([]wire2.Payload{wire2.IDr(s.localID.Wire())}, proof(*x.proof)...)
 	if x.childErr != nil {
-		answer = []wire2.Payload{wire2.Notify{Kind: x.childErr.notify}}
+		ps = append(ps, wire2.Notify{Kind: x.childErr.notify})
+	} else {
+		ps = append(ps, x.agreed.answer()...)
 	}
-	s.respond(append(ps, answer...)...)
+	s.respond(ps...)
 	if s.state != Installing { // the response could not be sent
 		return
 	}
@@ -156,6 +166,9 @@ func (x *authR) finish(c *child, answer []wire2.Payload) {
 
 // childName names the child that the peer must have meant, for the report that it failed.
 func (x *authR) childName() string {
+	if x.agreed != nil {
+		return x.agreed.conf.Name
+	}
 	if len(x.s.conn.Children) == 0 {
 		return ""
 	}

@@ -17,6 +17,7 @@ type call struct {
 	until  time.Time // from then on a failure is final
 	tries  int
 	then   func(machine.Result, *machine.CallError)
+	late   bool // given up; only what it brings is given back
 }
 
 // ask calls a plugin and continues with then: once, with a result of type R or with a failure that is final. All ops are
@@ -35,8 +36,11 @@ func ask[R machine.Result](s *SA, op machine.Op, key uint64, then func(R, *machi
 
 // patience is until when a call may be repeated: the deadline of the state, but for removals a time of their own.
 func (s *SA) patience(op machine.Op) time.Time {
-	_, removal := op.(machine.RemoveChild)
-	if removal || s.deadline.IsZero() {
+	switch op.(type) {
+	case machine.RemoveChild, machine.FreeSPI:
+		return s.now.Add(s.limits.RemovalWait)
+	}
+	if s.deadline.IsZero() {
 		return s.now.Add(s.limits.RemovalWait)
 	}
 	return s.deadline
@@ -89,20 +93,34 @@ func (s *SA) expireCalls() {
 		case c.ticket == 0:
 			s.issue(c)
 		default:
-			s.fx.Add(machine.Cancel{Ticket: c.ticket})
+			if _, allocates := c.op.(machine.AllocateSPI); allocates && !c.late {
+				s.giveUpAllocation(c)
+			} else {
+				s.fx.Add(machine.Cancel{Ticket: c.ticket})
+			}
 			s.settleCall(c, nil, &machine.CallError{Kind: machine.Unavailable, Text: "the plugin did not answer in time"})
 		}
 	}
 }
 
-// cancelCalls forgets all calls.
+// cancelCalls forgets all calls but those that would leave an SPI behind.
 func (s *SA) cancelCalls() {
+	var left []*call
 	for _, c := range s.calls {
-		if c.ticket != 0 {
+		_, allocates := c.op.(machine.AllocateSPI)
+		_, frees := c.op.(machine.FreeSPI)
+		switch {
+		case frees || c.late:
+			left = append(left, c)
+		case c.ticket == 0:
+		case allocates:
+			s.freeLate(c)
+			left = append(left, c)
+		default:
 			s.fx.Add(machine.Cancel{Ticket: c.ticket})
 		}
 	}
-	s.calls = nil
+	s.calls = left
 }
 
 // cloneOp gives an op secrets of its own, so that we can wipe ours while a plugin host still reads.

@@ -132,13 +132,15 @@ func (c *chaos) reply() bool {
 			}
 			n.held = slices.Delete(n.held, i, i+1)
 			_, removal := p.call.Op.(machine.RemoveChild)
+			_, frees := p.call.Op.(machine.FreeSPI)
+			_, allocates := p.call.Op.(machine.AllocateSPI) // an SPI that nobody hears of is the backend's to forget
 			switch {
-			case removal || c.rand.Float64() >= c.faulty:
+			case removal || frees || c.rand.Float64() >= c.faulty:
 				n.answer(p)
 			case c.rand.IntN(2) == 0:
 				kind := machine.ErrorKind(1 + c.rand.IntN(int(machine.Internal)))
 				c.step(p.sa, machine.Reply{Ticket: p.call.Ticket, Err: &machine.CallError{Kind: kind, Text: "chaos"}})
-			case c.rand.IntN(2) == 0: // performed, but the answer is lost
+			case c.rand.IntN(2) == 0 && !allocates: // performed, but the answer is lost
 				_, _ = n.plugin(p.call.Op)
 			}
 			return true

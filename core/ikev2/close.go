@@ -113,6 +113,7 @@ func (s *SA) shutdown(reason string, linger time.Duration) {
 		c.removing = true
 		s.askRemoval(c)
 	}
+	s.freeAll()
 	s.wipe()
 	s.settle()
 }
@@ -123,13 +124,16 @@ func (s *SA) wipe() {
 	if s.init != nil {
 		s.init.wipe()
 	}
-	s.in, s.out, s.init, s.auth = nil, nil, nil, nil
+	if s.create != nil {
+		s.create.wipe()
+	}
+	s.in, s.out, s.init, s.auth, s.create, s.serving, s.todo = nil, nil, nil, nil, nil, nil, nil
 	s.ownInit, s.peerInit = nil, nil
 }
 
-// settle ends a closing SA when no child is left and no response need be repeated.
+// settle ends a closing SA when no child and no SPI is left and no response need be repeated.
 func (s *SA) settle() {
-	if s.state != Closing || len(s.children) > 0 {
+	if s.state != Closing || len(s.children)+len(s.calls) > 0 {
 		return
 	}
 	if s.goodbye != nil {

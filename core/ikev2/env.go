@@ -26,6 +26,9 @@ type Limits struct {
 	// RemovalWait is how long SA backends may take to remove the children of an ended SA, all attempts together.
 	// Default 15 s; what they still hold then is found by reconciliation.
 	RemovalWait time.Duration
+	// BusyWait is how long a peer may go on answering TEMPORARY_FAILURE before it is held to have lost track of the SA, which
+	// is deleted then. Default 4 minutes: RFC 7296 section 2.25 says "several".
+	BusyWait time.Duration
 }
 
 // withDefaults returns l with every zero field filled in.
@@ -39,6 +42,7 @@ func (l Limits) withDefaults() Limits {
 	fill(&l.DeleteWait, 10*time.Second)
 	fill(&l.Linger, 20*time.Second)
 	fill(&l.RemovalWait, 15*time.Second)
+	fill(&l.BusyWait, 4*time.Minute)
 	return l
 }
 
@@ -59,10 +63,18 @@ const (
 	firstBackoff = 50 * time.Millisecond
 	maxBackoff   = 2 * time.Second
 
+	// The first pause before a request is made again that the peer put off with TEMPORARY_FAILURE, and the longest: its own
+	// exchange, which was in the way, takes some round trips (RFC 7296 section 2.25).
+	firstPause = 2 * time.Second
+	maxPause   = 30 * time.Second
+
 	// integrityPause is the least time between two events about messages that are not authentic, which cost an attacker
 	// one packet each.
 	integrityPause = time.Minute
 )
+
+// never is no instant at all.
+var never time.Time
 
 // UDP ports of IKE (RFC 7296 section 2.23).
 const (

@@ -58,8 +58,9 @@ func payloadFaults(m wire2.Message, p wire2.Payload) (faults []string) {
 	case wire2.Unknown:
 		faults = append(faults, "a payload that RFC 7296 does not define")
 	case wire2.Notify: // RFC7296-3.10-2, -3
-		if len(p.SPI) != 0 || p.Protocol != 0 {
-			faults = append(faults, "a notify about no child has an SPI or a protocol")
+		if about := p.Kind == wire2.RekeySA || p.Kind == wire2.ChildSANotFound; about != (len(p.SPI) == 4 && p.Protocol == wire2.ProtoESP) ||
+			!about && (len(p.SPI) != 0 || p.Protocol != 0) {
+			faults = append(faults, "a notify has an SPI or a protocol that it must not have, or lacks one")
 		}
 		if p.Kind == wire2.InvalidMessageID { // RFC7296-2.3-8
 			faults = append(faults, fmt.Sprintf("%v is never ours to send", p.Kind))

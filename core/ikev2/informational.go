@@ -94,12 +94,12 @@ func (s *SA) namedBy(ps []wire2.Payload) (list []*child) {
 	return list
 }
 
-// informed takes the response to an INFORMATIONAL request of ours.
+// informed takes the response to a request of ours on an established SA.
 func (s *SA) informed(p packet) {
 	s.noticeAll(p)
 	if _, fatal := wire2.GetNotify(p.Payloads, wire2.InvalidSyntax); fatal { // for both peers (RFC 7296 section 2.21.3)
 		s.answered()
-		s.breakOff(refusalOf(wire2.InvalidSyntax, "INFORMATIONAL"))
+		s.breakOff(refusalOf(wire2.InvalidSyntax, wire2.ExchangeName(p.Header.Exchange)))
 		return
 	}
 	if o := s.answered(); o.answered != nil {
@@ -114,7 +114,7 @@ func (s *SA) terminate(c machine.Terminate) {
 	f := operatorFailure(c.Reason)
 	switch {
 	case c.Child != "" && !s.attempts(c.Child):
-		s.deleteChildren(c.Child, f.reason)
+		s.deleteChildren(c.Child, f)
 	case s.state == Established:
 		s.deleteIKE(byOperator, f.reason)
 	case s.state > Established:
@@ -129,29 +129,34 @@ func (s *SA) terminate(c machine.Terminate) {
 }
 
 // attempts reports whether the SA is being made for this very child: to stop the one is to stop the other.
-func (s *SA) attempts(child string) bool { return s.auth != nil && s.auth.conf.Name == child }
+func (s *SA) attempts(child string) bool { return s.auth != nil && s.auth.child.conf.Name == child }
 
-// deleteChildren asks the peer to delete all children of a name. Ours are removed with its response, so that what is still
-// on its way arrives (RFC 7296 section 1.4.1).
-func (s *SA) deleteChildren(name, reason string) {
+// deleteChildren asks the peer to delete all children of a name, and makes no more of them.
+func (s *SA) deleteChildren(name string, f failure) {
+	s.unwant(name, f)
 	for _, c := range s.children {
-		if c.sa.Name == name && c.up && !c.deleting && !c.removing {
-			c.deleting, c.by, c.reason = true, byOperator, reason
-			s.requestDelete(c.sa.SPIIn, c)
+		if c.sa.Name == name && c.up {
+			s.deleteChild(c, byOperator, f.reason)
 		}
 	}
 }
 
-// requestDelete tells the peer that an inbound SPI of ours is no more. c is the child to remove then, nil for none.
-func (s *SA) requestDelete(spi uint32, c *child) {
+// deleteChild asks the peer to delete a child. Ours is removed with its response, so that what is still on its way arrives (RFC
+// 7296 section 1.4.1).
+func (s *SA) deleteChild(c *child, by, reason string) {
+	if c.deleting || c.removing {
+		return
+	}
+	c.deleting, c.by, c.reason = true, by, reason
+	s.requestDelete(c.sa.SPIIn, func() { s.remove(c) })
+}
+
+// requestDelete tells the peer that an inbound SPI of ours is no more, and goes on with then when it has answered.
+func (s *SA) requestDelete(spi uint32, then func()) {
 	s.request(request{
 		exch:     wire2.Informational,
 		payloads: []wire2.Payload{wire2.Delete{Protocol: wire2.ProtoESP, SPISize: 4, SPIs: [][]byte{spiBytes(spi)}}},
-		answered: func(packet) {
-			if c != nil {
-				s.remove(c)
-			}
-		},
+		answered: func(packet) { then() },
 	})
 }
 

@@ -30,10 +30,10 @@ type initX struct {
 // initiate starts the SA with the first of the children.
 func (s *SA) initiate(children []string) {
 	switch {
-	case !s.initiator || s.state > Established:
+	case s.state > Established || !s.initiator && s.state != Established:
 		return
 	case s.state != Idle:
-		s.refuseChildren(children)
+		s.want(s.orFirst(children))
 		return
 	}
 	s.emit(event.IKEInitiated{IKE: s.describe()})
@@ -46,9 +46,9 @@ func (s *SA) initiate(children []string) {
 	s.ni = s.nonce()
 	s.init = &initX{s: s, offer: ikeOffer(s.conn.IKE), nat: s.natDetection(0, s.local, s.remote)}
 	s.init.prepare(policy.FirstKE(s.conn.IKE))
-	s.auth = &authI{s: s, conf: first}
+	s.auth = &authI{s: s, child: proposed{conf: first}}
 	s.auth.allocate()
-	s.refuseChildren(others)
+	s.want(others)
 }
 
 // prepare gets a public value of a method and then sends the request.

@@ -102,11 +102,15 @@ func renderOp(op machine.Op) string {
 	case machine.Authenticate:
 		return fmt.Sprintf("Authenticate %s of %s as %s", op.Verify.Auth, op.Verify.Remote.Data, op.Sign.Local.Data)
 	case machine.AllocateSPI:
-		return fmt.Sprintf("AllocateSPI %v %v", op.Local, op.Remote)
+		return strings.TrimSpace(fmt.Sprintf("AllocateSPI %v %v %s", op.Local, op.Remote, strings.TrimPrefix(op.Backend, "fake")))
 	case machine.InstallChild:
 		c := op.Child
 		return fmt.Sprintf("InstallChild %s in %08x out %08x %v:%d %v:%d encap %v", c.Name, c.SPIIn, c.SPIOut, c.Local, c.LocalPort,
 			c.Remote, c.RemotePort, c.Encap)
+	case machine.FreeSPI:
+		return fmt.Sprintf("FreeSPI %08x", op.SPI)
+	case machine.UpdateChild:
+		return fmt.Sprintf("UpdateChild %s in %08x out %08x held %v", op.Child.Name, op.Child.SPIIn, op.Child.SPIOut, op.Child.Held)
 	case machine.RemoveChild:
 		return fmt.Sprintf("RemoveChild in %08x", op.Child.SPIIn)
 	}

@@ -47,6 +47,11 @@ type SA struct {
 	init              *initX // initiator's IKE_SA_INIT, nil when it is over
 	auth              *authI // initiator's IKE_AUTH, nil when it is over
 	children          []*child
+	reserved          []reservation // SPIs without a child
+	todo              []task        // CREATE_CHILD_SA exchanges of ours that wait
+	create            *createI      // the one at work
+	serving           *createR      // that of the peer
+	busy              time.Time     // since when the peer has been putting us off; zero: it has not
 	calls             []*call
 	tickets           machine.Ticket // the last one given
 	stale             uint64         // replies that nobody waited for
@@ -109,6 +114,7 @@ func (s *SA) Step(now time.Time, in machine.Input, fx *machine.Effects) {
 	case machine.Replaced:
 		s.replaced(in)
 	}
+	s.work()
 }
 
 // tick ends the waits that are over. Calls come first, because a plugin's silence explains more than a deadline.
@@ -126,7 +132,7 @@ func (s *SA) Deadline() time.Time {
 	if s.state == Closed {
 		return time.Time{}
 	}
-	at := earliest(earliest(s.deadline, s.own.due()), s.sessionDue())
+	at := earliest(earliest(s.deadline, s.own.due()), earliest(s.sessionDue(), s.workDue()))
 	for _, c := range s.calls {
 		at = earliest(at, c.at)
 	}

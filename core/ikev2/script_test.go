@@ -110,6 +110,7 @@ func (p *player) command(w []string) {
 		"nodes":     func() { p.makeNodes(w[1:]) },
 		"initiate":  func() { p.initiate(arg(1), w[2:]) },
 		"run":       p.run,
+		"up":        func() { p.initiate("a", w[1:]); p.run(); p.trace = nil }, // a1 and b1, as in happy.txt
 		"deliver":   func() { p.deliver(p.index(arg(1))) },
 		"drop":      func() { i := p.index(arg(1)); p.flight = slices.Delete(p.flight, i, i+1) },
 		"dup":       func() { p.arrive(p.flight[p.index(arg(1))]) },
@@ -117,6 +118,7 @@ func (p *player) command(w []string) {
 		"wait":      func() { p.pass(p.duration(arg(1)), func() {}) },
 		"terminate": func() { p.step(p.sa(arg(1)), machine.Terminate{Child: arg(2), Reason: "the test says so"}) },
 		"probe":     func() { p.step(p.sa(arg(1)), machine.Probe{}) },
+		"more":      func() { p.step(p.sa(arg(1)), machine.Initiate{Children: w[2:]}) },
 		"hold":      func() { p.node(arg(1)).hold[arg(2)] = true },
 		"release":   func() { delete(p.node(arg(1)).hold, arg(2)) },
 		"lose":      func() { p.lose(p.node(arg(1)), arg(2)) },
@@ -193,6 +195,26 @@ func (p *player) makeNodes(words []string) {
 	}
 	p.makeNode("a", "192.0.2.1", "192.0.2.2", "east.example", "west.example", "10.1.0.0/16", "10.2.0.0/16", opt)
 	p.makeNode("b", "192.0.2.2", "192.0.2.1", "west.example", "east.example", "10.2.0.0/16", "10.1.0.0/16", opt)
+	for i, name := range strings.Fields(strings.ReplaceAll(opt["more"], ",", " ")) { // more children: more=dmz,lab
+		p.addChild("a", name, fmt.Sprintf("10.%d.0.0/16", 11+2*i), fmt.Sprintf("10.%d.0.0/16", 12+2*i), opt)
+		p.addChild("b", name, fmt.Sprintf("10.%d.0.0/16", 12+2*i), fmt.Sprintf("10.%d.0.0/16", 11+2*i), opt)
+	}
+}
+
+// addChild gives a node one more child, in a backend of its own; "b.dmz-esp=..." makes it differ.
+func (p *player) addChild(node, name, local, remote string, opt map[string]string) {
+	p.t.Helper()
+	get := func(key, or string) string {
+		if v, ok := opt[node+"."+name+"-"+key]; ok {
+			return v
+		}
+		return or
+	}
+	n := p.node(node)
+	n.conn.Children = append(n.conn.Children, &policy.Child{Name: name, LocalTS: p.selectors(get("local-ts", local)),
+		RemoteTS: p.selectors(get("remote-ts", remote)), ESP: p.proposals(policy.ScopeESP, get("esp", "aes128gcm16")), Backend: "other"})
+	n.conn.ApplyDefaults()
+	n.conn.Liveness = p.duration(get("liveness", "0s"))
 }
 
 func (p *player) makeNode(name, local, remote, localID, remoteID, localTS, remoteTS string, opt map[string]string) {
@@ -221,6 +243,9 @@ func (p *player) makeNode(name, local, remote, localID, remoteID, localTS, remot
 	conn.ApplyDefaults()
 	conn.Liveness = p.duration(get("liveness", "0s"))
 	p.makeSession(conn, get)
+	if v := get("max-children", ""); v != "" {
+		conn.MaxChildren, _ = strconv.Atoi(v)
+	}
 	n := p.addNode(name, conn, map[string]string{get("psk-for", ""): get("psk", "secret")})
 	n.conn.Remote.Addr = conn.Remote.Addr
 	if v := get("nat", ""); v != "" {
@@ -359,6 +384,12 @@ func (p *player) payload(word string) wire2.Payload {
 	switch kind {
 	case "notify":
 		return wire2.Notify{Kind: p.notify(value)}
+	case "error": // one without a name
+		n, _ := strconv.Atoi(value)
+		return wire2.Notify{Kind: wire2.NotifyType(n)}
+	case "ke-wanted":
+		n, _ := strconv.Atoi(value)
+		return wire2.Notify{Kind: wire2.InvalidKEPayload, Data: []byte{byte(n >> 8), byte(n)}}
 	case "unknown":
 		return wire2.Unknown{Number: 200, Body: []byte("?")}
 	case "critical":
@@ -416,6 +447,9 @@ func (p *player) state() {
 		}
 		slices.Sort(spis)
 		p.logf("%s backend %v, calls held %d", n.name, spis, len(n.held))
+		if len(n.reserved) > 0 {
+			p.logf("%s has %d SPIs without a child", n.name, len(n.reserved))
+		}
 	}
 	p.logf("packets in flight %d", len(p.flight))
 }

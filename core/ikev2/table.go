@@ -32,8 +32,10 @@ var requests = table{
 		may: pAuth | pIDr | pCert | pCertReq | pCP | pNotify | pVendorID, do: (*SA).answerAuth},
 	{in: in(Established, Deleting), exch: wire2.Informational,
 		may: pNotify | pDelete | pCP | pVendorID, do: (*SA).answerInformational},
-	{in: in(Established, Deleting), exch: wire2.CreateChildSA, need: pSA | pNonce,
-		may: pKE | pTSi | pTSr | pNotify | pCP | pVendorID, do: (*SA).answerCreateChild},
+	{in: in(Established, Deleting), exch: wire2.CreateChildSA, need: pSA | pNonce | pTSi | pTSr,
+		may: pKE | pNotify | pCP | pVendorID, do: (*SA).answerCreateChild},
+	{in: in(Established, Deleting), exch: wire2.CreateChildSA, need: pSA | pNonce | pKE,
+		may: pNotify | pVendorID, do: (*SA).answerRekeyIKE},
 }
 
 // responses lists what we expect to our requests. Of two rows for one exchange the first that fits counts.
@@ -45,6 +47,9 @@ var responses = table{
 	{in: in(AuthSent), exch: wire2.IKEAuth, need: pNotify, may: pVendorID, do: (*SA).authRefused},
 	{in: in(Established, Deleting), exch: wire2.Informational,
 		may: pNotify | pDelete | pCP | pVendorID, do: (*SA).informed},
+	{in: in(Established, Deleting), exch: wire2.CreateChildSA, need: pSA | pNonce,
+		may: pKE | pTSi | pTSr | pNotify | pCP | pVendorID, do: (*SA).informed},
+	{in: in(Established, Deleting), exch: wire2.CreateChildSA, need: pNotify, may: pVendorID, do: (*SA).informed},
 }
 
 // match returns the row for a message, nil when none admits it.

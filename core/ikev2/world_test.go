@@ -58,23 +58,24 @@ type record struct {
 
 // node is a mini daemon: policy, SAs, plugins and a gate.
 type node struct {
-	w       *world
-	name    string
-	addr    netip.Addr
-	nat     netip.Addr // what others see as our address; zero: no NAT
-	shift   uint16     // what the NAT adds to our ports
-	env     *Env
-	conn    *policy.Connection
-	sas     []*host
-	psk     map[string]string // by the other side's identity, "" for anybody
-	spis    uint32
-	values  int
-	backend map[uint32]machine.ChildSA
-	held    []pending
-	hold    map[string]bool // kinds of calls that are kept
-	faults  []fault
-	cookies bool
-	trusts  bool // Verify always succeeds
+	w        *world
+	name     string
+	addr     netip.Addr
+	nat      netip.Addr // what others see as our address; zero: no NAT
+	shift    uint16     // what the NAT adds to our ports
+	env      *Env
+	conn     *policy.Connection
+	sas      []*host
+	psk      map[string]string // by the other side's identity, "" for anybody
+	spis     uint32
+	values   int
+	backend  map[uint32]machine.ChildSA
+	reserved map[uint32]bool // SPIs that no child has
+	held     []pending
+	hold     map[string]bool // kinds of calls that are kept
+	faults   []fault
+	cookies  bool
+	trusts   bool // Verify always succeeds
 }
 
 // host is one SA with what the world knows of it.
@@ -107,7 +108,7 @@ var epoch = time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 func newWorld(t testing.TB) *world { return &world{t: t, now: epoch, sent: map[message][]byte{}} }
 
 func (w *world) addNode(name string, conn *policy.Connection, psk map[string]string) *node {
-	n := &node{w: w, name: name, addr: conn.Local.Addr, conn: conn, psk: psk, backend: map[uint32]machine.ChildSA{}, hold: map[string]bool{},
+	n := &node{w: w, name: name, addr: conn.Local.Addr, conn: conn, psk: psk, backend: map[uint32]machine.ChildSA{}, reserved: map[uint32]bool{}, hold: map[string]bool{},
 		spis: uint32(0x1000 * (len(w.nodes) + 1))}
 	n.env = &Env{Policy: &policy.Snapshot{Connections: []*policy.Connection{conn}}}
 	w.nodes = append(w.nodes, n)
@@ -444,12 +445,24 @@ func (n *node) plugin(op machine.Op) (machine.Result, *machine.CallError) {
 		return n.authenticate(op)
 	case machine.AllocateSPI:
 		n.spis++
+		n.reserved[n.spis] = true
 		return machine.AllocatedSPI{SPI: n.spis}, nil
+	case machine.FreeSPI:
+		delete(n.reserved, op.SPI)
+		return machine.Freed{}, nil
 	case machine.InstallChild:
+		delete(n.reserved, op.Child.SPIIn)
+		n.backend[op.Child.SPIIn] = cloneChild(op.Child)
+		return machine.Installed{}, nil
+	case machine.UpdateChild:
+		if _, there := n.backend[op.Child.SPIIn]; !there {
+			return nil, &machine.CallError{Kind: machine.Internal, Text: "there is no such child"}
+		}
 		n.backend[op.Child.SPIIn] = cloneChild(op.Child)
 		return machine.Installed{}, nil
 	case machine.RemoveChild:
 		delete(n.backend, op.Child.SPIIn)
+		delete(n.reserved, op.Child.SPIIn)
 		return machine.Removed{}, nil
 	}
 	return nil, &machine.CallError{Kind: machine.Unsupported}
@@ -523,8 +536,8 @@ func (w *world) checkEnd() {
 	w.replay()
 	for _, n := range w.nodes {
 		open := slices.ContainsFunc(n.sas, func(h *host) bool { return h.State() != Closed })
-		if !open && len(n.held) == 0 && len(n.backend) > 0 {
-			w.t.Errorf("%s has no SA, but its backend holds %d children", n.name, len(n.backend))
+		if !open && len(n.held) == 0 && len(n.backend)+len(n.reserved) > 0 {
+			w.t.Errorf("%s has no SA, but its backend holds %d children and %d SPIs", n.name, len(n.backend), len(n.reserved))
 		}
 		for _, c := range n.backend {
 			w.checkTwin(n, c)

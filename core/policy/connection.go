@@ -18,6 +18,7 @@ type Connection struct {
 	NATKeepalive  time.Duration // RFC 3948 section 4
 	CallBudget    time.Duration // how long one plugin call may take
 	ForceEncap    bool          // ESP in UDP though there is no NAT
+	MaxChildren   int           // child SAs of one IKE SA; a peer that wants more gets NO_ADDITIONAL_SAS (RFC 7296 section 1.3)
 	Session
 }
 
@@ -130,6 +131,9 @@ const (
 	DefaultNATKeepalive = 20 * time.Second
 	// DefaultCallBudget is far above what a healthy plugin takes, below what a peer waits before it gives up.
 	DefaultCallBudget = 5 * time.Second
+	// DefaultMaxChildren is far above what connections have children, with each of them twice while it is rekeyed, and bounds
+	// what a peer can make us install.
+	DefaultMaxChildren = 64
 	// DefaultReplayWindow is RFC 4303 section 3.4.3, in packets.
 	DefaultReplayWindow = 64
 )
@@ -147,6 +151,7 @@ func (c *Connection) ApplyDefaults() {
 	setDefault(&c.HalfOpen, DefaultHalfOpen)
 	setDefault(&c.NATKeepalive, DefaultNATKeepalive)
 	setDefault(&c.CallBudget, DefaultCallBudget)
+	setDefault(&c.MaxChildren, DefaultMaxChildren)
 	for _, child := range c.Children {
 		child.applyDefaults(c)
 	}
