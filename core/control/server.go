@@ -19,7 +19,7 @@ import (
 
 // Engine is what control needs of the engine.
 type Engine interface {
-	Initiate(ctx context.Context, conn string, children []string) (event.UID, error)
+	Up(ctx context.Context, conn string, children []string) (uid event.UID, joined bool, err error)
 	Terminate(ctx context.Context, sel engine.Selector, child, reason string) (int, error)
 	SAs(ctx context.Context) ([]machine.Info, error)
 }

@@ -48,17 +48,18 @@ func (e *fakeEngine) SAs(context.Context) ([]machine.Info, error) {
 	return slices.Clone(e.sas), nil
 }
 
-func (e *fakeEngine) Initiate(_ context.Context, conn string, children []string) (event.UID, error) {
+func (e *fakeEngine) Up(_ context.Context, conn string, children []string) (event.UID, bool, error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.begun++
 	if e.err != nil {
-		return event.UID{}, e.err
+		return event.UID{}, false, e.err
 	}
+	joined := len(e.sas) > 0 && e.sas[0].Conn == conn && !e.sas[0].Established.IsZero()
 	e.sas = append(e.sas, e.after...)
 	script := e.script
 	go publish(e.bus, []story{{uid1, conn, script}})
-	return uid1, nil
+	return uid1, joined, nil
 }
 
 func (e *fakeEngine) Terminate(_ context.Context, sel engine.Selector, child, reason string) (int, error) {
@@ -239,6 +240,20 @@ func TestUpDoesNotTouchWhatIsUpOrUnderWay(t *testing.T) {
 	}
 	if w.engine.begun != 0 {
 		t.Errorf("%d attempts were begun", w.engine.begun)
+	}
+}
+
+// A child that is missing is made in the IKE SA that is up.
+func TestUpAddsAChildToWhatIsUp(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, nil)
+	bare := established()
+	bare.Children = nil
+	w.engine.sas = []machine.Info{bare}
+	w.engine.script = []event.Event{event.ChildEstablished{Child: lan()}}
+	names, v, err := w.up(t, &controlv1.UpRequest{Connection: "west", Children: []string{"lan"}})
+	if err != nil || v.GetResult() != controlv1.Verdict_UP || !slices.Equal(names, []string{"child_sa.established"}) {
+		t.Errorf("got %v, %v, %v", names, v, err)
 	}
 }
 

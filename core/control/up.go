@@ -36,7 +36,7 @@ func (s *Server) Up(req *controlv1.UpRequest, stream grpc.ServerStreamingServer[
 	if sa := alreadyUp(sas, req.Connection, wanted); sa != nil {
 		return sendVerdict(stream, &controlv1.Verdict{Result: controlv1.Verdict_ALREADY_UP, IkeUid: sa.Uid, Sa: sa})
 	}
-	uid, err := s.attempt(ctx, sas, req)
+	uid, wanted, err := s.attempt(ctx, sas, req, wanted)
 	if err != nil {
 		return err
 	}
@@ -81,21 +81,33 @@ func hasChild(info machine.Info, name string) bool {
 	return slices.ContainsFunc(info.Children, func(c event.ChildSA) bool { return c.Name == name })
 }
 
-// attempt returns the attempt to follow, and begins one if there is none. One for certain children is always new.
-func (s *Server) attempt(ctx context.Context, sas []machine.Info, req *controlv1.UpRequest) (event.UID, error) {
+// attempt returns the attempt to follow and the children that it is to bring, and begins one if there is none: in the IKE SA of
+// the connection when that is up. One for certain children is always new.
+func (s *Server) attempt(ctx context.Context, sas []machine.Info, req *controlv1.UpRequest, wanted []string) (event.UID, []string, error) {
 	for _, info := range sas {
 		if len(req.Children) == 0 && info.Conn == req.Connection && info.IKE.Role == "initiator" && info.Established.IsZero() && usable(info) {
-			return info.UID, nil
+			return info.UID, wanted, nil
 		}
 	}
-	uid, err := s.c.Engine.Initiate(ctx, req.Connection, req.Children)
+	uid, joined, err := s.c.Engine.Up(ctx, req.Connection, req.Children)
 	switch {
+	case err == nil && joined:
+		return uid, missing(sas, uid, wanted), nil
 	case err == nil:
-		return uid, nil
+		return uid, wanted, nil
 	case ctx.Err() != nil:
-		return uid, s.ended(ctx)
+		return uid, nil, s.ended(ctx)
 	}
-	return uid, status.Errorf(codes.FailedPrecondition, "%v", err)
+	return uid, nil, status.Errorf(codes.FailedPrecondition, "%v", err)
+}
+
+// missing returns which of the children wanted an IKE SA does not have.
+func missing(sas []machine.Info, uid event.UID, wanted []string) []string {
+	i := slices.IndexFunc(sas, func(info machine.Info) bool { return info.UID == uid })
+	if i < 0 {
+		return wanted
+	}
+	return slices.DeleteFunc(slices.Clone(wanted), func(name string) bool { return hasChild(sas[i], name) })
 }
 
 // ended returns why a call ends early.

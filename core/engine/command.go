@@ -74,3 +74,20 @@ func (s *Shard) Installed() []machine.ChildSA {
 	}
 	return list
 }
+
+// newest describes the IKE SA of a connection that was established last and can take further children, the zero Info when
+// there is none.
+func (s *Shard) newest(conn string) (latest machine.Info) {
+	for _, o := range s.owners() {
+		if e := s.sas[o]; e.phase != established || e.conn != conn {
+			continue
+		}
+		if info := s.sas[o].machine.Info(); info.State == stateEstablished && info.Established.After(latest.Established) {
+			latest = info
+		}
+	}
+	return latest
+}
+
+// stateEstablished is how a machine calls itself that serves all commands.
+const stateEstablished = "established"

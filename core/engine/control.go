@@ -78,6 +78,31 @@ func (e *Engine) Initiate(ctx context.Context, conn string, children []string) (
 	return got.uid, got.err
 }
 
+// Up makes children of a connection: inside its IKE SA when that is up, else as Initiate does. joined tells which; what becomes
+// of the children is told by events with the UID of the IKE SA. Of several IKE SAs the one established last is taken.
+func (e *Engine) Up(ctx context.Context, conn string, children []string) (uid event.UID, joined bool, err error) {
+	var latest machine.Info
+	for _, r := range e.runners {
+		info, err := ask(ctx, e, r, func(s *Shard, _ time.Time) machine.Info { return s.newest(conn) })
+		if err != nil {
+			return event.UID{}, false, err
+		}
+		if info.Established.After(latest.Established) {
+			latest = info
+		}
+	}
+	if latest.Established.IsZero() {
+		uid, err = e.Initiate(ctx, conn, children)
+		return uid, false, err
+	}
+	n, err := e.command(ctx, Selector{UID: latest.UID}, machine.Initiate{Children: children})
+	if err == nil && n == 0 { // it has just ended
+		uid, err = e.Initiate(ctx, conn, children)
+		return uid, false, err
+	}
+	return latest.UID, true, err
+}
+
 // addresses returns where the messages of a connection come from and go to.
 func (e *Engine) addresses(ctx context.Context, conn string) (local, remote netip.AddrPort, err error) {
 	defer func() {

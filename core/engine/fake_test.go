@@ -34,6 +34,7 @@ type fake struct {
 	deadline time.Time
 	inputs   []machine.Input
 	tickets  machine.Ticket
+	opened   time.Time
 	stubborn bool // never ends when terminated
 }
 
@@ -83,7 +84,7 @@ func (m *fake) datagram(now time.Time, in machine.Datagram, fx *machine.Effects,
 		emit(event.IKEInitiated{})
 		call(machine.KERespond{Method: 31, Peer: body})
 	case bytes.HasPrefix(body, []byte("auth")):
-		m.state, m.deadline = "established", time.Time{}
+		m.state, m.deadline, m.opened = "established", time.Time{}, now
 		emit(event.IKEEstablished{})
 	case bytes.HasPrefix(body, []byte("cancel")):
 		call(machine.AllocateSPI{})
@@ -99,7 +100,9 @@ func (m *fake) datagram(now time.Time, in machine.Datagram, fx *machine.Effects,
 
 func (m *fake) Deadline() time.Time { return m.deadline }
 
-func (m *fake) Info() machine.Info { return machine.Info{UID: m.uid, Conn: m.conn, State: m.state} }
+func (m *fake) Info() machine.Info {
+	return machine.Info{UID: m.uid, Conn: m.conn, State: m.state, Established: m.opened}
+}
 
 func (m *fake) Installed() []machine.ChildSA {
 	if m.state != "established" {

@@ -26,8 +26,8 @@
 // An SA does not see others. Whether there are any of the same peer it asks its driver (unique.go), and gives way to one
 // when it is told so.
 //
-// Limits: no rekeying and no second child yet (CREATE_CHILD_SA requests are answered NO_ADDITIONAL_SAS), no fragments
-// (RFC 7383), no EAP, no configuration payloads, no MOBIKE; the window is one request each way; all
-// children of a connection that we answer for share the SA backend of the first. A new address of a peer
-// behind a NAT is followed for IKE messages; the SA backend is not told.
+// Limits: no rekeying yet, no fragments (RFC 7383), no EAP, no configuration payloads, no MOBIKE; the window is one request each
+// way. Of our CREATE_CHILD_SA exchanges there is one at a time. SINGLE_PAIR_REQUIRED is a refusal: we know no packet to ask
+// for. A new address of a peer behind a NAT is followed for IKE messages; the SA backend is not told. An SPI whose allocation
+// was never answered, or whose return a backend refused, is the backend's to forget.
 package ikev2
