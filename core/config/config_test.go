@@ -73,7 +73,7 @@ func TestTheMinimalConfigurationIsComplete(t *testing.T) {
 		Local:  policy.Endpoint{Identity: id("east.example.net"), Auth: "psk"},
 		Remote: policy.Endpoint{Addr: netip.MustParseAddr("192.0.2.2"), Identity: id("west.example.net"), Auth: "psk"},
 		IKE:    policy.DefaultIKE(), Retransmit: policy.DefaultRetransmit(),
-		Liveness: 30 * time.Second, HalfOpen: 30 * time.Second, NATKeepalive: 20 * time.Second, CallBudget: 5 * time.Second,
+		Liveness: 30 * time.Second, HalfOpen: 30 * time.Second, NATKeepalive: 20 * time.Second, CallBudget: 5 * time.Second, MaxChildren: 64,
 		Children: []*policy.Child{{Name: "lan", LocalTS: sel("10.1.0.0/16"), RemoteTS: sel("10.2.0.0/16"), ESP: policy.DefaultESP(), Start: policy.StartUp, ReplayWindow: 64}},
 	}
 	if len(s.Policy.Connections) != 1 || !reflect.DeepEqual(s.Policy.Connections[0], want) {
@@ -126,6 +126,7 @@ connection "west" {
   liveness      = "0s"
   nat_keepalive = "0s"
   call_budget   = "2s"
+  max_children  = 3
   force_encap   = true
   retransmit {
     initial = "1s"
@@ -208,7 +209,7 @@ func TestEverySettingArrives(t *testing.T) {
 	if west.Remote.Host != "west.example.net" || west.Remote.Identity.String() != "fqdn:west.example.net" || west.Remote.Addr.IsValid() {
 		t.Errorf("remote: %+v, want a name to look up, which is the identity as well", west.Remote)
 	}
-	if west.Liveness != 0 || west.NATKeepalive != 0 || west.CallBudget != 2*time.Second || !west.ForceEncap || west.HalfOpen != 10*time.Second {
+	if west.Liveness != 0 || west.NATKeepalive != 0 || west.CallBudget != 2*time.Second || west.MaxChildren != 3 || !west.ForceEncap || west.HalfOpen != 10*time.Second {
 		t.Errorf("west: %+v", west)
 	}
 	if want := (policy.Retransmit{Initial: time.Second, Factor: 2, Max: 8 * time.Second, Tries: 5}); west.Retransmit != want {

@@ -36,6 +36,7 @@ func (l *loader) connection(s *section, c *policy.Connection) {
 	s.duration("call_budget", &c.CallBudget, 10*time.Millisecond)
 	s.boolean("force_encap", &c.ForceEncap)
 	s.session(c)
+	integer(s, "max_children", &c.MaxChildren, 1, maxChildren)
 	c.HalfOpen = l.snapshot.Daemon.HalfOpenTimeout
 	if c.Remote.Identity.IsAny() && c.Remote.Host != "" && !remote.has("identity") {
 		c.Remote.Identity, _ = remote.identity(text{c.Remote.Host, remote.at})
@@ -165,6 +166,9 @@ func (s *section) profile(scope policy.Scope, dst *[]policy.Proposal, outer stri
 	}
 	return profile
 }
+
+// maxChildren is the most child SAs of one IKE SA that can be allowed: with a kilobyte or two each, some megabytes for a peer.
+const maxChildren = 4096
 
 // maxProposals keeps the first message far from fragmentation, whatever the proposals hold.
 const maxProposals = 16
