@@ -85,9 +85,9 @@ func (e *fakeEngine) SAs(context.Context) ([]machine.Info, error) {
 	return append([]machine.Info(nil), e.sas...), nil
 }
 
-func (e *fakeEngine) Initiate(_ context.Context, conn string, _ []string) (event.UID, error) {
+func (e *fakeEngine) Up(_ context.Context, conn string, _ []string) (event.UID, bool, error) {
 	go tell(e.bus, uid1, conn, e.script...)
-	return uid1, nil
+	return uid1, false, nil
 }
 
 func (e *fakeEngine) Terminate(_ context.Context, sel engine.Selector, child, reason string) (int, error) {
