@@ -74,7 +74,8 @@ func TestTheMinimalConfigurationIsComplete(t *testing.T) {
 		Remote: policy.Endpoint{Addr: netip.MustParseAddr("192.0.2.2"), Identity: id("west.example.net"), Auth: "psk"},
 		IKE:    policy.DefaultIKE(), Retransmit: policy.DefaultRetransmit(),
 		Liveness: 30 * time.Second, HalfOpen: 30 * time.Second, NATKeepalive: 20 * time.Second, CallBudget: 5 * time.Second, MaxChildren: 64,
-		Children: []*policy.Child{{Name: "lan", LocalTS: sel("10.1.0.0/16"), RemoteTS: sel("10.2.0.0/16"), ESP: policy.DefaultESP(), Start: policy.StartUp, ReplayWindow: 64}},
+		Children: []*policy.Child{{Name: "lan", LocalTS: sel("10.1.0.0/16"), RemoteTS: sel("10.2.0.0/16"), ESP: policy.DefaultESP(), Start: policy.StartUp, OnDead: policy.DeadRestart, ReplayWindow: 64}},
+		Session:  policy.Session{Retry: policy.DefaultRetry()},
 	}
 	if len(s.Policy.Connections) != 1 || !reflect.DeepEqual(s.Policy.Connections[0], want) {
 		t.Errorf("connection: %+v\nwant %+v", s.Policy.Connections[0], want)

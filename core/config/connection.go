@@ -201,6 +201,7 @@ func (s *section) child(profile string) *policy.Child {
 	s.choice("mode", &mode, "tunnel")
 	s.choice("start", &start, "none", "up", "trap")
 	c.Start = map[string]policy.Start{"none": policy.StartNone, "up": policy.StartUp, "trap": policy.StartTrap}[start]
+	s.onDead(c)
 	if t, ok := s.text("backend"); ok {
 		if c.Backend = t.value; t.value == "" || t.value != usableName(t.value) {
 			s.fail(t.at, "%q is no backend: write a name such as \"xfrm\" or \"userspace\", or leave it out for the best there is", t.value)
@@ -290,6 +291,7 @@ func checkChild(s *section, c *policy.Connection, child *policy.Child) {
 	if child.Start != policy.StartNone && !known {
 		s.fail(s.valueAt("start"), "start = \"%v\" needs a peer to call: write its address or DNS name into remote, or leave start out", child.Start)
 	}
+	checkDead(s, child, known || child.Start != policy.StartNone)
 }
 
 // checkFamilies reports a selector to which there is none of its family at the other side: no packet can match it.

@@ -2,6 +2,7 @@ package config
 
 import (
 	"slices"
+	"time"
 
 	"github.com/parley-ike/parley/core/policy"
 )
@@ -9,6 +10,53 @@ import (
 // session reads how the IKE SAs of a connection relate and live.
 func (s *section) session(c *policy.Connection) {
 	chosen(s, "unique", &c.Unique, policy.UniqueWords())
+	c.Retry = policy.DefaultRetry()
+	s.retry(&c.Retry)
+}
+
+// retry reads when a connection is tried again.
+func (s *section) retry(r *policy.Retry) {
+	b := s.only("retry")
+	if b == nil {
+		return
+	}
+	b.duration("initial", &r.Initial, 100*time.Millisecond)
+	b.duration("max", &r.Max, 100*time.Millisecond)
+	if f, ok := b.number("factor", 1, 10); ok {
+		r.Factor, _ = f.Float64()
+	}
+	if f, ok := b.number("jitter", 0, 1); ok {
+		r.Jitter, _ = f.Float64()
+	}
+	if r.Max < r.Initial {
+		b.fail(b.at, "max (%v) is less than initial (%v): exchange them", r.Max, r.Initial)
+	}
+	b.finish()
+}
+
+// onDead reads what becomes of a child whose peer is dead.
+func (s *section) onDead(c *policy.Child) {
+	t, ok := s.text("on_dead")
+	if !ok {
+		return
+	}
+	words := policy.OnDeadWords()
+	i := slices.Index(words, t.value)
+	if i < 0 {
+		s.fail(t.at, "unknown on_dead %q: %s", t.value, suggest(t.value, words))
+		return
+	}
+	c.OnDead = policy.OnDead(i + 1)
+}
+
+// checkDead judges on_dead together with the rest.
+func checkDead(s *section, c *policy.Child, known bool) {
+	switch {
+	case c.OnDead == policy.DeadTrap && c.Start != policy.StartTrap:
+		s.fail(s.valueAt("on_dead"), "on_dead = \"trap\" needs a trap: write start = \"trap\", or on_dead = \"restart\" to bring the child up again")
+	case c.OnDead == policy.DeadRestart && !known:
+		s.fail(s.valueAt("on_dead"), "on_dead = \"restart\" needs a peer to call: write its address or DNS name into remote, or leave on_dead out")
+	}
 }
 
 // chosen sets dst to the place of a word in words.

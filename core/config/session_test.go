@@ -2,6 +2,7 @@ package config
 
 import (
 	"testing"
+	"time"
 
 	"github.com/parley-ike/parley/core/policy"
 )
@@ -34,5 +35,29 @@ func TestHowSAsOfAPeerRelateIsSaidByWords(t *testing.T) {
 		if got := session(t, settings, "").Unique; got != want {
 			t.Errorf("%q gives %v, want %v", settings, got, want)
 		}
+	}
+}
+
+func TestADeadPeersChildrenAndRetriesAreSaid(t *testing.T) {
+	t.Parallel()
+	c := session(t, `retry {
+    initial = "500ms"
+    factor  = 3
+    max     = "30s"
+    jitter  = 0
+  }`, "start = \"up\"\n on_dead = \"clear\"")
+	if want := (policy.Retry{Initial: 500 * time.Millisecond, Factor: 3, Max: 30 * time.Second}); c.Retry != want {
+		t.Errorf("retry: %+v, want %+v", c.Retry, want)
+	}
+	if got := c.Children[0].OnDead; got != policy.DeadClear {
+		t.Errorf("on_dead: %v", got)
+	}
+	for start, want := range map[string]policy.OnDead{"none": policy.DeadClear, "up": policy.DeadRestart, "trap": policy.DeadTrap} {
+		if got := session(t, "", `start = "`+start+`"`).Children[0].OnDead; got != want {
+			t.Errorf("start = %q: on_dead is %v, want %v", start, got, want)
+		}
+	}
+	if got := session(t, "", "").Retry; got != policy.DefaultRetry() {
+		t.Errorf("retry without a word: %+v", got)
 	}
 }

@@ -27,6 +27,9 @@ func (s *Server) Down(ctx context.Context, req *controlv1.DownRequest) (*control
 		return nil, err
 	}
 	targets, err := s.targets(req, sas)
+	if err == nil {
+		s.orderedDown(req)
+	}
 	if err != nil || len(targets) == 0 {
 		return &controlv1.DownResponse{}, err
 	}

@@ -36,8 +36,10 @@ type Config struct {
 	History  *History
 	Engine   Engine
 	Snapshot func() *config.Snapshot // the configuration in force
-	State    func() State            // nil: nothing is known
-	Plugins  func() []Plugin         // nil: none
+	// Ordered is told of what an operator wants up or down, before it is done; no children means all. nil: nobody cares.
+	Ordered func(conn string, children []string, down bool)
+	State   func() State    // nil: nothing is known
+	Plugins func() []Plugin // nil: none
 	// Traffic asks an SA backend for the counters of a child SA; nil: nobody knows.
 	Traffic func(ctx context.Context, sa machine.Info, child event.ChildSA) (event.Traffic, error)
 	// Reload reads the configuration again and applies it, or only says what would happen; nil: it cannot be done.

@@ -4,7 +4,33 @@ import (
 	"fmt"
 
 	"github.com/parley-ike/parley/bus/event"
+	controlv1 "github.com/parley-ike/parley/sdk/proto/parley/control/v1"
 )
+
+// ordered tells who keeps connections up what an operator wants.
+func (s *Server) ordered(conn string, children []string, down bool) {
+	if s.c.Ordered != nil {
+		s.c.Ordered(conn, children, down)
+	}
+}
+
+// orderedDown does so for a request that names a connection or a child of all. That of an SA is told by the end of the SA.
+func (s *Server) orderedDown(req *controlv1.DownRequest) {
+	var children []string
+	if req.Child != "" {
+		children = []string{req.Child}
+	}
+	switch {
+	case req.Connection != "":
+		s.ordered(req.Connection, children, true)
+	case req.Child != "":
+		for _, name := range names(s.c.Snapshot()) {
+			if s.hasChild(name, req.Child) {
+				s.ordered(name, children, true)
+			}
+		}
+	}
+}
 
 // sessionSentence tells how IKE SAs of a peer relate.
 func sessionSentence(e event.Event) string {

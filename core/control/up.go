@@ -27,6 +27,7 @@ func (s *Server) Up(req *controlv1.UpRequest, stream grpc.ServerStreamingServer[
 	if err != nil {
 		return err
 	}
+	s.ordered(req.Connection, req.Children, false)
 	sub := s.c.Bus.Subscribe("control up", bus.DropOldest(followQueue), func(r event.Record) bool { return r.Subject.Conn == req.Connection })
 	defer sub.Close()
 	sas, err := s.sas(ctx)

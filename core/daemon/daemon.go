@@ -47,6 +47,7 @@ type daemon struct {
 	host      *pluginhost.Host
 	engine    *engine.Engine
 	recorder  *journal.Recorder
+	keeper    *keeper
 
 	inForce   atomic.Pointer[config.Snapshot]
 	reloading sync.Mutex
@@ -74,7 +75,7 @@ func Run(ctx context.Context, o Options) error {
 	defer d.close()
 	defer die()
 	for _, start := range []func(context.Context) error{
-		d.makeFolders, d.startEvents, d.openSockets, d.startPlugins, d.startEngine, d.startControl, d.startStarter,
+		d.makeFolders, d.startEvents, d.openSockets, d.startPlugins, d.startEngine, d.startKeeper, d.startControl,
 	} {
 		err := start(ctx)
 		if ctx.Err() != nil {
@@ -249,11 +250,11 @@ func (d *daemon) receive(batch []transport.Packet) {
 	d.engine.Receive(in)
 }
 
-func (d *daemon) startStarter(context.Context) error {
-	s := newStarter(d.bus, func() *policy.Snapshot { return d.inForce.Load().Policy }, d.log, d.engine.Initiate)
+func (d *daemon) startKeeper(context.Context) error {
+	d.keeper = newKeeper(d.bus, func() *policy.Snapshot { return d.inForce.Load().Policy }, d.log, d.engine.Up)
 	ctx, stop := context.WithCancel(context.Background())
 	done := make(chan struct{})
-	go func() { defer close(done); s.run(ctx) }()
+	go func() { defer close(done); d.keeper.run(ctx) }()
 	d.onClose(func(context.Context) { stop(); <-done })
 	return nil
 }

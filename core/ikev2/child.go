@@ -22,6 +22,7 @@ type child struct {
 	deleting   bool // we asked the peer to delete it
 	removing   bool // the backend has been told to remove it
 	by, reason string
+	packetsIn  uint64 // when they were last counted
 }
 
 // key orders the calls about a child: RemoveChild cannot overtake InstallChild.

@@ -2,7 +2,6 @@ package ikev2
 
 import (
 	"encoding/binary"
-	"time"
 
 	"github.com/parley-ike/parley/core/machine"
 	"github.com/parley-ike/parley/core/wire/wire2"
@@ -172,25 +171,4 @@ func (s *SA) deleteIKE(by, reason string) {
 		payloads: []wire2.Payload{wire2.Delete{Protocol: wire2.ProtoIKE}},
 		answered: func(packet) { s.farewell() },
 	})
-}
-
-// probe asks whether the peer lives, by an empty request (RFC 7296 section 2.4). Any outstanding request asks that, too.
-func (s *SA) probe() {
-	if s.state == Established && s.own.idle() {
-		s.request(request{exch: wire2.Informational})
-	}
-}
-
-// livenessDue is when the peer has been silent for long enough to be asked.
-func (s *SA) livenessDue() time.Time {
-	if s.state != Established || s.conn.Liveness == 0 || !s.own.idle() {
-		return time.Time{}
-	}
-	return s.lastHeard.Add(s.conn.Liveness)
-}
-
-func (s *SA) checkLiveness() {
-	if s.due(s.livenessDue()) {
-		s.probe()
-	}
 }

@@ -31,6 +31,15 @@ func (p *player) sessionCommands(commands map[string]func(), arg func(int) strin
 		}
 		p.step(p.sa(arg(1)), in)
 	}
+	commands["esp"] = func() { // esp NODE: one packet comes in by every child of the node
+		n := p.node(arg(1))
+		if n.packets == nil {
+			n.packets = map[uint32]uint64{}
+		}
+		for spi := range n.backend {
+			n.packets[spi]++
+		}
+	}
 }
 
 // driver answers what only the driver of all SAs knows, and leaves the rest to the plugins.

@@ -70,7 +70,8 @@ type node struct {
 	spis     uint32
 	values   int
 	backend  map[uint32]machine.ChildSA
-	reserved map[uint32]bool // SPIs that no child has
+	reserved map[uint32]bool   // SPIs that no child has
+	packets  map[uint32]uint64 // that came in by a child
 	held     []pending
 	hold     map[string]bool // kinds of calls that are kept
 	faults   []fault
@@ -460,6 +461,8 @@ func (n *node) plugin(op machine.Op) (machine.Result, *machine.CallError) {
 		}
 		n.backend[op.Child.SPIIn] = cloneChild(op.Child)
 		return machine.Installed{}, nil
+	case machine.QueryUsage:
+		return machine.Usage{Traffic: event.Traffic{PacketsIn: n.packets[op.Child.SPIIn]}}, nil
 	case machine.RemoveChild:
 		delete(n.backend, op.Child.SPIIn)
 		delete(n.reserved, op.Child.SPIIn)

@@ -48,6 +48,7 @@ type Child struct {
 	ESP               []Proposal
 	Mode              Mode
 	Start             Start
+	OnDead            OnDead
 	Backend           string // "": the daemon's choice
 	ReplayWindow      uint32 // packets; 0 turns the check off
 }
@@ -152,6 +153,7 @@ func (c *Connection) ApplyDefaults() {
 	setDefault(&c.NATKeepalive, DefaultNATKeepalive)
 	setDefault(&c.CallBudget, DefaultCallBudget)
 	setDefault(&c.MaxChildren, DefaultMaxChildren)
+	c.Session.applyDefaults()
 	for _, child := range c.Children {
 		child.applyDefaults(c)
 	}
@@ -184,6 +186,7 @@ func (c *Child) applyDefaults(conn *Connection) {
 		c.ESP = DefaultESP()
 	}
 	setDefault(&c.ReplayWindow, DefaultReplayWindow)
+	c.OnDead.applyDefaults(c.Start)
 }
 
 func (e *Endpoint) selectors() []Selector {

@@ -45,7 +45,8 @@ func TestApplyDefaultsFillsWhatIsNotSetAndNothingElse(t *testing.T) {
 		Local:  Endpoint{Identity: identity(t, "east"), Auth: "signature"},
 		IKE:    DefaultIKE(), Retransmit: DefaultRetransmit(), Liveness: time.Minute,
 		HalfOpen: 30 * time.Second, NATKeepalive: 20 * time.Second, CallBudget: 5 * time.Second, MaxChildren: 64,
-		Children: []*Child{{Name: "lan", LocalTS: selectors(t, "10.1.0.0/16"), RemoteTS: selectors(t, "192.0.2.2"), ESP: DefaultESP(), ReplayWindow: 64}},
+		Children: []*Child{{Name: "lan", LocalTS: selectors(t, "10.1.0.0/16"), RemoteTS: selectors(t, "192.0.2.2"), ESP: DefaultESP(), OnDead: DeadClear, ReplayWindow: 64}},
+		Session:  Session{Retry: DefaultRetry()},
 	}
 	if !reflect.DeepEqual(c, want) {
 		t.Errorf("got %+v, want %+v", c, want)

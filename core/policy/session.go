@@ -1,8 +1,17 @@
 package policy
 
+import "time"
+
 // Session says how the IKE SAs of one peer relate and live.
 type Session struct {
 	Unique Unique
+	Retry  Retry
+}
+
+func (s *Session) applyDefaults() {
+	if s.Retry == (Retry{}) {
+		s.Retry = DefaultRetry()
+	}
 }
 
 // Unique says what becomes of the other IKE SAs of a connection when a peer makes a new one with the same identities.
@@ -28,4 +37,49 @@ func nth[T ~uint8](words []string, i T) string {
 		return words[i]
 	}
 	return "unknown"
+}
+
+// OnDead says what becomes of a child whose peer is dead.
+type OnDead uint8
+
+// Actions when a peer is dead. The default depends on who starts the child.
+const (
+	DeadDefault OnDead = iota
+	DeadClear          // it is gone, until the peer or an operator brings it up
+	DeadRestart        // we bring it up again
+	DeadTrap           // traffic brings it up again
+)
+
+var onDeadWords = []string{"default", "clear", "restart", "trap"}
+
+// OnDeadWords lists the words of the configuration, in the order of the actions but for the default, which has none.
+func OnDeadWords() []string { return onDeadWords[1:] }
+
+// String returns the word in the configuration: "clear", "restart" or "trap".
+func (d OnDead) String() string { return nth(onDeadWords, d) }
+
+// applyDefaults has those start the child again who started it.
+func (d *OnDead) applyDefaults(s Start) {
+	if *d == DeadDefault {
+		*d = map[Start]OnDead{StartNone: DeadClear, StartUp: DeadRestart, StartTrap: DeadTrap}[s]
+	}
+}
+
+// Retry says when a connection that should be up is tried again.
+type Retry struct {
+	Initial time.Duration // pause after the first failure
+	Factor  float64       // by which each pause is longer than the last
+	Max     time.Duration // of one pause
+	Jitter  float64       // the share of a pause that chance takes away, 0 to 1
+}
+
+// DefaultRetry tries again at once, so to say, and every minute at least. The jitter spreads the peers of a gateway that was
+// away.
+func DefaultRetry() Retry {
+	return Retry{Initial: time.Second, Factor: 2, Max: time.Minute, Jitter: 0.25}
+}
+
+// After returns the pause after a number of failures, without jitter.
+func (r Retry) After(failures int) time.Duration {
+	return Retransmit{Initial: r.Initial, Factor: r.Factor, Max: r.Max}.After(failures)
 }
