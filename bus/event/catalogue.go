@@ -43,6 +43,11 @@ func (NATMappingChanged) Kind() Kind {
 	return Kind{1603, "mobility.nat_mapping_changed", Notice, Success}
 }
 
+func (AddressChanged) Kind() Kind { return Kind{1601, "mobility.address_changed", Notice, Success} }
+func (RoutabilityFailed) Kind() Kind {
+	return Kind{1604, "mobility.rr_check_failed", Warning, Failure}
+}
+
 func (CookieThreshold) Kind() Kind { return Kind{1701, "dos.cookie_threshold", Notice, Success} }
 func (RateLimited) Kind() Kind     { return Kind{1703, "dos.rate_limited", Warning, Failure} }
 func (ParseErrors) Kind() Kind     { return Kind{1705, "protocol.parse_error", Notice, Failure} }

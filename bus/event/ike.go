@@ -274,3 +274,18 @@ type NotifyReceived struct {
 	Exchange string `json:"exchange"`
 	Notify   string `json:"notify"`
 }
+
+// AddressChanged says: an IKE SA goes over other addresses (RFC 4555). Its children follow.
+type AddressChanged struct {
+	OldLocal  netip.AddrPort `json:"old_local"`
+	NewLocal  netip.AddrPort `json:"new_local"`
+	OldRemote netip.AddrPort `json:"old_remote"`
+	NewRemote netip.AddrPort `json:"new_remote"`
+}
+
+// RoutabilityFailed says: a peer is not where it says that it is, or something between us changes addresses (RFC 4555 sections
+// 3.7 and 3.9).
+type RoutabilityFailed struct {
+	Remote netip.AddrPort `json:"remote"`
+	Reason string         `json:"reason"`
+}

@@ -71,6 +71,7 @@ func (x *authI) send() {
 	ps = append(ps, proof(*x.proof)...)
 	ps = append(ps, x.child.sa, wire2.TSi{Selectors: policy.SelectorsToWire(conf.LocalTS)},
 		wire2.TSr{Selectors: policy.SelectorsToWire(conf.RemoteTS)})
+	ps = append(ps, s.announceMOBIKE()...)
 	s.request(request{exch: wire2.IKEAuth, payloads: ps})
 }
 
@@ -107,6 +108,7 @@ func (x *authI) verified(r machine.Verified, err *machine.CallError) {
 	s.emit(event.AuthSucceeded{Method: auth.Method.String(), RemoteID: s.remoteID.String()})
 	s.noticeAll(x.packet)
 	s.noteContact(x.packet)
+	s.agreeMOBIKE(x.packet)
 	c, f := x.makeChild()
 	if f != nil {
 		s.establish()

@@ -91,6 +91,7 @@ func (x *authR) authenticated(r machine.Authenticated, err *machine.CallError) {
 	s.emit(event.AuthSucceeded{Method: x.method.String(), RemoteID: s.remoteID.String()})
 	s.noticeAll(x.packet)
 	s.noteContact(x.packet)
+	s.agreeMOBIKE(x.packet)
 	x.proof = &r.Signed
 	s.admit(x.admitted)
 }
@@ -151,6 +152,9 @@ func (x *authR) finish(c *child) {
 		ps = append(ps, wire2.Notify{Kind: x.childErr.notify})
 	} else {
 		ps = append(ps, x.agreed.answer()...)
+	}
+	if s.mobike.on {
+		ps = append(ps, s.announceMOBIKE()...)
 	}
 	s.respond(ps...)
 	if s.state != Installing { // the response could not be sent

@@ -132,6 +132,9 @@ func cloneOp(op machine.Op) machine.Op {
 	case machine.InstallChild:
 		op.Child = cloneChild(op.Child)
 		return op
+	case machine.UpdateChild:
+		op.Child = cloneChild(op.Child)
+		return op
 	}
 	return op
 }

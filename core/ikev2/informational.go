@@ -20,7 +20,9 @@ func (s *SA) answerInformational(p packet) {
 		s.respond()
 		s.endedByPeer()
 	default:
-		s.respond(s.deleteForPeer(p.Payloads)...)
+		answer, then := s.answerMOBIKE(p)
+		s.respond(append(s.deleteForPeer(p.Payloads), answer...)...)
+		then()
 	}
 }
 

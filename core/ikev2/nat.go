@@ -12,7 +12,10 @@ import (
 )
 
 // nat says who is behind a NAT (RFC 7296 section 2.23).
-type nat struct{ local, remote bool }
+type nat struct {
+	local, remote bool
+	known         bool // the peer can do NAT traversal
+}
 
 func (n nat) found() bool { return n.local || n.remote }
 
@@ -30,31 +33,44 @@ func (s *SA) natDetection(spir uint64, local, remote netip.AddrPort) []wire2.Pay
 	}
 }
 
-// detectNAT compares the peer's notifies with the addresses that we see. A peer that sends none does without NAT
-// traversal. It may send several sources, of which one must match.
+// detectNAT notes whether there is a NAT between us. A peer that sends no notifies does without NAT traversal.
 func (s *SA) detectNAT(p packet) {
-	here := suite.NATDetectionHash(p.Header.InitiatorSPI, p.Header.ResponderSPI, p.Local)
-	there := suite.NATDetectionHash(p.Header.InitiatorSPI, p.Header.ResponderSPI, p.Remote)
-	sources, matches := 0, false
-	for _, payload := range p.Payloads {
-		switch n, _ := payload.(wire2.Notify); n.Kind {
-		case wire2.NATDetectionSourceIP:
-			sources++
-			matches = matches || bytes.Equal(n.Data, there[:])
-		case wire2.NATDetectionDestinationIP:
-			s.nat.local = !bytes.Equal(n.Data, here[:])
-		}
+	before := s.nat
+	if n, told := natOf(p); told {
+		s.nat = n
 	}
-	s.nat.remote = sources > 0 && !matches
-	if s.nat.found() {
+	s.noteMapping(p)
+	if s.nat.found() && s.nat != before {
 		s.emit(event.NATDetected{Local: s.nat.local, Remote: s.nat.remote})
 	}
 }
 
+// natOf compares the notifies of a message with the addresses that we see, and reports whether there are any. There may be
+// several sources, of which one must match.
+func natOf(p packet) (n nat, told bool) {
+	here := suite.NATDetectionHash(p.Header.InitiatorSPI, p.Header.ResponderSPI, p.Local)
+	there := suite.NATDetectionHash(p.Header.InitiatorSPI, p.Header.ResponderSPI, p.Remote)
+	sources, matches := 0, false
+	for _, payload := range p.Payloads {
+		switch notify, _ := payload.(wire2.Notify); notify.Kind {
+		case wire2.NATDetectionSourceIP:
+			sources++
+			matches = matches || bytes.Equal(notify.Data, there[:])
+		case wire2.NATDetectionDestinationIP:
+			n.known, n.local = true, !bytes.Equal(notify.Data, here[:])
+		}
+	}
+	n.known = n.known || sources > 0
+	n.remote = sources > 0 && !matches
+	return n, n.known
+}
+
 // float moves an initiator to port 4500 if need be, where NATs leave ESP alone (RFC 7296 section 2.23). Ports other than 500 were
 // chosen on purpose and stay.
+//
+// With MOBIKE it moves though there is no NAT: there may be one on the next path (RFC 4555 section 3.3).
 func (s *SA) float() {
-	if !s.wantsNAT() {
+	if !s.wantsNAT() && !(s.conn.MOBIKE && s.nat.known) {
 		return
 	}
 	s.local, s.remote = floated(s.local), floated(s.remote)
@@ -76,7 +92,7 @@ func (s *SA) encapsulates() bool { return s.wantsNAT() && s.local.Port() != port
 
 // follow takes over the address of a fresh authentic message: until the SA is established, because an initiator may move
 // to port 4500 at IKE_AUTH; later only that of a peer behind a NAT, and only if we are not behind one ourselves (RFC 7296
-// section 2.23).
+// section 2.23). With MOBIKE only UPDATE_SA_ADDRESSES moves the SA then (RFC 4555 section 3.8).
 func (s *SA) follow(d machine.Datagram) {
 	if d.Remote == s.remote && d.Local == s.local {
 		return
@@ -85,6 +101,7 @@ func (s *SA) follow(d machine.Datagram) {
 	switch {
 	case s.state == HalfOpen:
 		s.local, s.remote = d.Local, d.Remote
+	case s.mobike.on:
 	case s.state >= Installing && s.nat.remote && !s.nat.local && d.Remote != old:
 		s.local, s.remote = d.Local, d.Remote
 		s.emit(event.NATMappingChanged{Old: old, New: s.remote})

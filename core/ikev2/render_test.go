@@ -110,7 +110,9 @@ func renderOp(op machine.Op) string {
 	case machine.FreeSPI:
 		return fmt.Sprintf("FreeSPI %08x", op.SPI)
 	case machine.UpdateChild:
-		return fmt.Sprintf("UpdateChild %s in %08x out %08x held %v", op.Child.Name, op.Child.SPIIn, op.Child.SPIOut, op.Child.Held)
+		c := op.Child
+		return fmt.Sprintf("UpdateChild %s in %08x out %08x %v:%d %v:%d encap %v held %v", c.Name, c.SPIIn, c.SPIOut, c.Local, c.LocalPort,
+			c.Remote, c.RemotePort, c.Encap, c.Held)
 	case machine.RemoveChild:
 		return fmt.Sprintf("RemoveChild in %08x", op.Child.SPIIn)
 	}

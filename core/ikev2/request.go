@@ -20,6 +20,7 @@ type ownWindow struct {
 type request struct {
 	exch     wire.ExchangeType
 	payloads []wire2.Payload
+	build    func() []wire2.Payload // makes them when the request is sent for the first time; nil: they are made
 	answered func(packet)
 }
 
@@ -65,6 +66,9 @@ func (s *SA) pump() {
 	}
 	r := s.own.queue[0]
 	s.own.queue = s.own.queue[1:]
+	if r.build != nil {
+		r.payloads = r.build()
+	}
 	b, err := s.seal(s.header(r.exch, s.own.next, 0), r.payloads)
 	if err != nil {
 		s.breakOff(failure{cause: event.CauseMalformed, by: byUs, reason: "a request could not be protected: " + err.Error()})
@@ -86,7 +90,7 @@ func (s *SA) retransmit() {
 	if o == nil || !s.due(o.again) {
 		return
 	}
-	if o.sent > s.conn.Retransmit.Tries {
+	if o.sent > s.conn.Retransmit.Tries && !s.waitsForMove(o) {
 		s.giveUp(o)
 		return
 	}
@@ -94,6 +98,14 @@ func (s *SA) retransmit() {
 	s.emit(event.Retransmitted{Exchange: wire2.ExchangeName(o.exch), MessageID: o.id, Attempt: o.sent})
 	o.sent++
 	s.send(s.local, s.remote, o.bytes)
+	s.tryOtherPath(o.sent)
+}
+
+// repeatNow sends the outstanding request again at once: the path is another one.
+func (s *SA) repeatNow() {
+	if o := s.own.out; o != nil {
+		s.send(s.local, s.remote, o.bytes)
+	}
 }
 
 // giveUp ends the SA, because the peer does not answer (RFC 7296 section 2.4).

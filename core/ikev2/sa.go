@@ -33,6 +33,7 @@ type SA struct {
 	spii, spir    uint64
 	local, remote netip.AddrPort
 	nat           nat
+	mobike        mobike
 
 	conn       *policy.Connection   // in force; a responder's is provisional until IKE_AUTH
 	named      bool                 // conn is sure enough to be named in events
@@ -113,6 +114,8 @@ func (s *SA) Step(now time.Time, in machine.Input, fx *machine.Effects) {
 		s.probe()
 	case machine.Replaced:
 		s.replaced(in)
+	case machine.Migrate:
+		s.migrate(in)
 	}
 	s.work()
 }

@@ -117,6 +117,7 @@ func (p *player) command(w []string) {
 		"advance":   func() { p.advance(p.duration(arg(1))) },
 		"wait":      func() { p.pass(p.duration(arg(1)), func() {}) },
 		"terminate": func() { p.step(p.sa(arg(1)), machine.Terminate{Child: arg(2), Reason: "the test says so"}) },
+		"migrate":   func() { p.migrate(p.sa(arg(1)), arg(2), w[3:]) },
 		"probe":     func() { p.step(p.sa(arg(1)), machine.Probe{}) },
 		"more":      func() { p.step(p.sa(arg(1)), machine.Initiate{Children: w[2:]}) },
 		"hold":      func() { p.node(arg(1)).hold[arg(2)] = true },
@@ -234,9 +235,10 @@ func (p *player) makeNode(name, local, remote, localID, remoteID, localTS, remot
 			ESP: p.proposals(policy.ScopeESP, get("esp", "aes128gcm16")), Backend: "fake"}},
 		Retransmit: policy.Retransmit{Initial: time.Second, Factor: 2, Max: 8 * time.Second, Tries: 3},
 		CallBudget: 2 * time.Second, HalfOpen: 10 * time.Second, ForceEncap: get("encap", "") != "",
+		MOBIKE: get("mobike", "") != "",
 	}
-	if get("from", "") != "nowhere" {
-		conn.Remote.Prefixes = []netip.Prefix{netip.MustParsePrefix("0.0.0.0/0")}
+	if from := get("from", "0.0.0.0/0"); from != "nowhere" {
+		conn.Remote.Prefixes = []netip.Prefix{netip.MustParsePrefix(from)}
 	} else {
 		conn.Remote.Addr = netip.MustParseAddr("203.0.113.77")
 	}
@@ -320,6 +322,17 @@ func (p *player) fail(n *node, op, kind, times string) {
 	n.faults = append(n.faults, fault{op, machine.CallError{Kind: kinds[kind], Text: "fake: as the test wants"}, count})
 }
 
+// migrate moves a node to another address and tells its SA, with what else it can be reached at.
+func (p *player) migrate(sa *host, addr string, additional []string) {
+	p.t.Helper()
+	sa.node.addr = netip.MustParseAddr(addr)
+	in := machine.Migrate{Local: netip.AddrPortFrom(sa.node.addr, 0)}
+	for _, a := range additional {
+		in.Additional = append(in.Additional, netip.MustParseAddr(a))
+	}
+	p.step(sa, in)
+}
+
 // forge sends an initiator an unprotected IKE_SA_INIT response with a notify: its number, and data in hex.
 func (p *player) forge(to *host, w []string) {
 	p.t.Helper()
@@ -383,7 +396,8 @@ func (p *player) payload(word string) wire2.Payload {
 	kind, value, _ := strings.Cut(word, ":")
 	switch kind {
 	case "notify":
-		return wire2.Notify{Kind: p.notify(value)}
+		name, data, _ := strings.Cut(value, "=")
+		return wire2.Notify{Kind: p.notify(name), Data: p.hex(data)}
 	case "error": // one without a name
 		n, _ := strconv.Atoi(value)
 		return wire2.Notify{Kind: wire2.NotifyType(n)}

@@ -20,6 +20,7 @@ type Connection struct {
 	ForceEncap    bool          // ESP in UDP though there is no NAT
 	MaxChildren   int           // child SAs of one IKE SA; a peer that wants more gets NO_ADDITIONAL_SAS (RFC 7296 section 1.3)
 	Session
+	MOBIKE bool // the SA may move to other addresses (RFC 4555)
 }
 
 // Child returns the child of that name.

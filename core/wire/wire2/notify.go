@@ -59,6 +59,8 @@ const (
 	FailedCPRequired           NotifyType = 37
 	TSUnacceptable             NotifyType = 38
 	InvalidSelectors           NotifyType = 39
+	UnacceptableAddresses      NotifyType = 40 // RFC 4555
+	UnexpectedNATDetected      NotifyType = 41 // RFC 4555
 	TemporaryFailure           NotifyType = 43
 	ChildSANotFound            NotifyType = 44
 )
@@ -77,7 +79,13 @@ const (
 	RekeySA                   NotifyType = 16393
 	ESPTFCPaddingNotSupported NotifyType = 16394
 	NonFirstFragmentsAlso     NotifyType = 16395
-	MOBIKESupported           NotifyType = 16396
+	MOBIKESupported           NotifyType = 16396 // RFC 4555, as the six below
+	AdditionalIP4Address      NotifyType = 16397
+	AdditionalIP6Address      NotifyType = 16398
+	NoAdditionalAddresses     NotifyType = 16399
+	UpdateSAAddresses         NotifyType = 16400
+	Cookie2                   NotifyType = 16401
+	NoNATsAllowed             NotifyType = 16402
 	EAPOnlyAuthentication     NotifyType = 16417
 	ChildlessIKEv2Supported   NotifyType = 16418
 	IKEv2FragmentationSupport NotifyType = 16430
@@ -128,20 +136,23 @@ var notifyNames = map[NotifyType]string{
 	ESPTFCPaddingNotSupported:  "ESP_TFC_PADDING_NOT_SUPPORTED",
 	NonFirstFragmentsAlso:      "NON_FIRST_FRAGMENTS_ALSO",
 	MOBIKESupported:            "MOBIKE_SUPPORTED",
+	AdditionalIP4Address:       "ADDITIONAL_IP4_ADDRESS",
+	AdditionalIP6Address:       "ADDITIONAL_IP6_ADDRESS",
+	NoAdditionalAddresses:      "NO_ADDITIONAL_ADDRESSES",
+	UpdateSAAddresses:          "UPDATE_SA_ADDRESSES",
+	Cookie2:                    "COOKIE2",
+	NoNATsAllowed:              "NO_NATS_ALLOWED",
+	UnacceptableAddresses:      "UNACCEPTABLE_ADDRESSES",
+	UnexpectedNATDetected:      "UNEXPECTED_NAT_DETECTED",
 	EAPOnlyAuthentication:      "EAP_ONLY_AUTHENTICATION",
 	ChildlessIKEv2Supported:    "CHILDLESS_IKEV2_SUPPORTED",
 	IKEv2FragmentationSupport:  "IKEV2_FRAGMENTATION_SUPPORTED",
 	SignatureHashAlgorithms:    "SIGNATURE_HASH_ALGORITHMS",
 
 	// Registered since, so that logs can name what peers send.
-	40:    "UNACCEPTABLE_ADDRESSES",              // RFC 4555
-	41:    "UNEXPECTED_NAT_DETECTED",             // RFC 4555
 	42:    "USE_ASSIGNED_HoA",                    // RFC 5026
 	47:    "STATE_NOT_FOUND",                     // RFC 9370
 	48:    "TS_MAX_QUEUE",                        // RFC 9611
-	16400: "UPDATE_SA_ADDRESSES",                 // RFC 4555
-	16401: "COOKIE2",                             // RFC 4555
-	16402: "NO_NATS_ALLOWED",                     // RFC 4555
 	16403: "AUTH_LIFETIME",                       // RFC 4478
 	16404: "MULTIPLE_AUTH_SUPPORTED",             // RFC 4739
 	16405: "ANOTHER_AUTH_FOLLOWS",                // RFC 4739
