@@ -129,6 +129,11 @@ var onTheWay = []struct {
 		[]string{"east: 203.0.113.1 began and we answered, but it did not go on to IKE_AUTH", "UDP 4500 is blocked"},
 	},
 	{
+		"UDP 4500 without a NAT", false, func(p lab.Packet) bool { return p.To.Port() == 4500 || p.From.Port() == 4500 },
+		[]string{"west: 203.0.113.2 answered on UDP 500, but not on UDP 4500", "or set mobike = false"},
+		[]string{"UDP 4500 is blocked"},
+	},
+	{
 		"IKE_AUTH", false, func(p lab.Packet) bool { return p.Exchange() == 35 },
 		[]string{"west: 203.0.113.2 answered at first and then fell silent: we sent 4 packets of IKE_AUTH in", "> read the peer's log", "a firewall may drop IP fragments"},
 		[]string{"east: 192.0.2.1 began and we answered, but it did not go on to IKE_AUTH", "> let UDP 500 and 4500 pass both ways between 203.0.113.2 and 192.0.2.1"},
@@ -147,7 +152,11 @@ func TestExplanationsOfWhatIsLostOnTheWay(t *testing.T) {
 				own = append(own, behindNAT...)
 			}
 			west := s.gateway(t, s.west, own...)
-			east := s.gateway(t, s.east, "CONNECTION", quick)
+			mobike := ""
+			if c.name == "IKE_AUTH" {
+				mobike = "\n  mobike = false" // which would make it UDP 4500
+			}
+			east := s.gateway(t, s.east, "CONNECTION", quick+mobike)
 			fails(t, east, c.eastSays)
 			eventually(t, "the responder gave up", func() bool { return ended(sas(t, west)) })
 			contains(t, parley(t, west, "explain", "east"), c.westSays...)

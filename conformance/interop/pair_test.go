@@ -90,7 +90,7 @@ func TestAKilledDaemonLeavesNoHoleAndItsPeerNotices(t *testing.T) {
 		t.Errorf("without its daemon, a protected network sends in clear: %+v", s.capture.Counts())
 	}
 	eventually(t, "the peer has no SA", func() bool { return ended(sas(t, west)) })
-	contains(t, parley(t, west, "explain", "east"), "it was up, and then 192.0.2.1:500 stopped answering")
+	contains(t, parley(t, west, "explain", "east"), "it was up, and then 192.0.2.1:4500 stopped answering")
 	start(t, east)
 	parley(t, east, "up", "west")
 	s.pings(t, 2)

@@ -35,6 +35,8 @@ func (l *loader) connection(s *section, c *policy.Connection) {
 	s.retransmit(&c.Retransmit)
 	s.duration("call_budget", &c.CallBudget, 10*time.Millisecond)
 	s.boolean("force_encap", &c.ForceEncap)
+	c.MOBIKE = true
+	s.boolean("mobike", &c.MOBIKE)
 	s.session(c)
 	integer(s, "max_children", &c.MaxChildren, 1, maxChildren)
 	c.HalfOpen = l.snapshot.Daemon.HalfOpenTimeout
@@ -78,7 +80,23 @@ func (l *loader) endpoint(s *section, e *policy.Endpoint) {
 			s.fail(t.at, "unknown auth %q: %s", t.value, suggest(t.value, auths))
 		}
 	}
+	if isLocal {
+		e.Additional = s.addresses("additional")
+	}
 	s.finish()
+}
+
+// addresses reads a list of addresses.
+func (s *section) addresses(name string) (all []netip.Addr) {
+	for _, t := range must(s.texts(name)) {
+		a, err := netip.ParseAddr(t.value)
+		if err != nil || a.IsUnspecified() || a.IsMulticast() || a.Zone() != "" {
+			s.fail(t.at, "%q is no address of a machine: write one such as \"192.0.2.1\" or \"2001:db8::1\"", t.value)
+			continue
+		}
+		all = append(all, a.Unmap())
+	}
+	return all
 }
 
 // auths are the authenticators of the standard set.

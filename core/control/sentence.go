@@ -99,6 +99,10 @@ func negotiationSentence(e event.Event) string {
 		return natSentence(e)
 	case event.NATMappingChanged:
 		return fmt.Sprintf("the peer's address changed from %v to %v", e.Old, e.New)
+	case event.AddressChanged:
+		return fmt.Sprintf("the tunnel moved: %v is now %v, and the peer %v is %v", e.OldLocal, e.NewLocal, e.OldRemote, e.NewRemote)
+	case event.RoutabilityFailed:
+		return fmt.Sprintf("%v is not where the peer says it is: %s", e.Remote, e.Reason)
 	case event.CookieRequested:
 		if e.By == "peer" {
 			return "the peer asks for a cookie before it spends state on us"

@@ -269,7 +269,11 @@ func (t *tale) timeout(e event.IKEFailed) {
 	case gone.Remote.Port() == portNAT:
 		t.verdict("port_4500_blocked", "%v answered on UDP 500, but not on UDP 4500: we sent %s; likely a firewall stops UDP 4500", remote.Addr(), sent)
 		t.remedy("", "let UDP 4500 pass both ways between %v and %v", t.a.ike.Local.Addr(), remote.Addr())
-		t.note("a NAT is on the way, so that IKE and ESP go to UDP 4500 (RFC 7296 section 2.23)")
+		if _, nat := last[event.NATDetected](t.a); nat {
+			t.note("a NAT is on the way, so that IKE and ESP go to UDP 4500 (RFC 7296 section 2.23)")
+			return
+		}
+		t.remedy(t.setting("mobike"), "or set mobike = false: without it IKE stays on UDP 500, for no NAT is on the way (RFC 4555 section 3.3)")
 	default:
 		t.verdict("silent_after_answer", "%v answered at first and then fell silent: we sent %s", remote.Addr(), sent)
 		t.remedy("", "read the peer's log: it may have refused us without an answer")

@@ -75,7 +75,7 @@ func Run(ctx context.Context, o Options) error {
 	defer d.close()
 	defer die()
 	for _, start := range []func(context.Context) error{
-		d.makeFolders, d.startEvents, d.openSockets, d.startPlugins, d.startEngine, d.startKeeper, d.startControl,
+		d.makeFolders, d.startEvents, d.openSockets, d.startPlugins, d.startEngine, d.startKeeper, d.startControl, d.startRoaming,
 	} {
 		err := start(ctx)
 		if ctx.Err() != nil {

@@ -148,6 +148,11 @@ func (e *Engine) Terminate(ctx context.Context, sel Selector, child, reason stri
 	return e.command(ctx, sel, machine.Terminate{Child: child, Reason: reason})
 }
 
+// Migrate moves the IKE SAs that sel matches to other addresses of ours (RFC 4555), and returns how many there were.
+func (e *Engine) Migrate(ctx context.Context, sel Selector, local netip.AddrPort, additional []netip.Addr) (int, error) {
+	return e.command(ctx, sel, machine.Migrate{Local: local, Additional: additional})
+}
+
 // Probe checks the liveness of the peers that sel matches, and returns how many there are.
 func (e *Engine) Probe(ctx context.Context, sel Selector) (int, error) {
 	return e.command(ctx, sel, machine.Probe{})

@@ -4,7 +4,6 @@ import (
 	"time"
 
 	"github.com/parley-ike/parley/core/machine"
-	"github.com/parley-ike/parley/core/wire/wire2"
 )
 
 // This file is about whether the peer lives (RFC 7296 section 2.4): IKE and ESP messages that are authentic say so, and when
@@ -13,7 +12,7 @@ import (
 // probe asks whether the peer lives, by an empty request (RFC 7296 section 2.4). Any outstanding request asks that, too.
 func (s *SA) probe() {
 	if s.state == Established && s.own.idle() {
-		s.request(request{exch: wire2.Informational})
+		s.request(s.probeMapping())
 	}
 }
 

@@ -43,6 +43,7 @@ func (s *SA) announceMOBIKE() []wire2.Payload {
 	if !s.conn.MOBIKE {
 		return nil
 	}
+	s.mobike.ours = slices.DeleteFunc(slices.Clone(s.conn.Local.Additional), func(a netip.Addr) bool { return a == s.local.Addr() })
 	return append([]wire2.Payload{wire2.Notify{Kind: wire2.MOBIKESupported}}, s.additional()...)
 }
 

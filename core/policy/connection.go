@@ -35,11 +35,12 @@ func (c *Connection) Child(name string) (*Child, bool) {
 
 // Endpoint is one side of a connection.
 type Endpoint struct {
-	Addr     netip.Addr     // zero: any
-	Host     string         // DNS name that Addr is to be resolved from, when we initiate; "" when there is none
-	Prefixes []netip.Prefix // where a peer may come from; empty with a zero Addr: anywhere
-	Identity Identity
-	Auth     string // "psk"
+	Addr       netip.Addr     // zero: any
+	Host       string         // DNS name that Addr is to be resolved from, when we initiate; "" when there is none
+	Prefixes   []netip.Prefix // where a peer may come from; empty with a zero Addr: anywhere
+	Additional []netip.Addr   // of ours: where else a peer that can MOBIKE reaches us (RFC 4555 section 3.4)
+	Identity   Identity
+	Auth       string // "psk"
 }
 
 // Child is what an operator allows for one pair of child SAs.

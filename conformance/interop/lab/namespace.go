@@ -146,6 +146,19 @@ func (ns *Namespace) Addr(link, cidr string) error {
 	return nil
 }
 
+// DropAddr takes an address from a link, and with it the routes that use it.
+func (ns *Namespace) DropAddr(link, cidr string) error {
+	l, err := ns.Links.LinkByName(link)
+	if err != nil {
+		return fmt.Errorf("lab: %s: %w", ns.Name, err)
+	}
+	addr, err := netlink.ParseAddr(cidr)
+	if err != nil {
+		return fmt.Errorf("lab: address %s: %w", cidr, err)
+	}
+	return ns.Links.AddrDel(l, addr)
+}
+
 func (ns *Namespace) stub(name string) (netlink.Link, error) {
 	veth := &netlink.Veth{LinkAttrs: netlink.LinkAttrs{Name: name}, PeerName: name + "x"}
 	if err := ns.Links.LinkAdd(veth); err != nil {
