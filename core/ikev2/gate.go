@@ -121,11 +121,13 @@ func InvalidMajorVersionReply(packet []byte) []byte {
 	return outsideReply(h, wire2.InvalidMajorVersion)
 }
 
-// InvalidSPIReply returns the unprotected answer to a request on an IKE SA that we do not know (RFC 7296 sections 1.5 and
-// 2.21.4). It returns nil when no answer is due: never to a response. The caller limits the rate.
+// InvalidSPIReply returns the unprotected answer to a protected request on an IKE SA that we do not know (RFC 7296 sections
+// 1.5 and 2.21.4). It returns nil when no answer is due: never to a response, nor to a message in clear, which may be a
+// notification whose SPIs are random (section 1.5). The caller limits the rate.
 func InvalidSPIReply(packet []byte) []byte {
 	h, err := wire.ParseHeader(packet)
-	if err != nil || h.Major != 2 || h.Exchange == wire2.IKESAInit || h.ResponderSPI == 0 {
+	if err != nil || h.Major != 2 || h.Exchange == wire2.IKESAInit || h.ResponderSPI == 0 ||
+		h.NextPayload != wire2.TypeSK && h.NextPayload != wire2.TypeSKF {
 		return nil
 	}
 	return outsideReply(h, wire2.InvalidIKESPI)

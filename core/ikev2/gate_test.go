@@ -172,14 +172,16 @@ func TestInspectInitAllocatesNothing(t *testing.T) {
 }
 
 // RFC7296-2.5-2, -3, RFC7296-2.21.4-1, -2, -3: requests are answered with their SPIs, message ID and exchange type, responses
-// never.
+// never. RFC7296-1.5-1: nor messages in clear, which may be notifications.
 func TestRepliesOutsideAnSACopyTheRequest(t *testing.T) {
 	t.Parallel()
-	request := wire.Header{InitiatorSPI: 5, ResponderSPI: 6, Major: 2, Exchange: wire2.Informational, Flags: wire.FlagInitiator, MessageID: 9, Length: 28}
+	request := wire.Header{InitiatorSPI: 5, ResponderSPI: 6, NextPayload: wire2.TypeSK, Major: 2, Exchange: wire2.Informational, Flags: wire.FlagInitiator, MessageID: 9, Length: 28}
 	v3 := request
 	v3.Major = 3
 	response := request
 	response.Flags |= wire.FlagResponse
+	clear := request
+	clear.NextPayload = wire2.TypeNotify
 	tests := []struct {
 		name  string
 		reply func([]byte) []byte
@@ -188,6 +190,7 @@ func TestRepliesOutsideAnSACopyTheRequest(t *testing.T) {
 	}{
 		{"unknown SPI", InvalidSPIReply, request, wire2.InvalidIKESPI},
 		{"unknown SPI of a response", InvalidSPIReply, response, 0},
+		{"unknown SPI in clear", InvalidSPIReply, clear, 0},
 		{"version 3", InvalidMajorVersionReply, v3, wire2.InvalidMajorVersion},
 		{"version 2", InvalidMajorVersionReply, request, 0},
 		{"version 3 and unknown SPI", InvalidSPIReply, v3, 0},

@@ -1,0 +1,8 @@
+package protocol
+
+import "slices"
+
+// Cases are all cases, in the order of the report.
+func Cases() []Case {
+	return slices.Concat(headerCases, initCases, cookieCases, authCases, daemonCases, sealCases, informCases, windowCases, natCases)
+}

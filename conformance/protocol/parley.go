@@ -1,0 +1,192 @@
+package protocol
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/parley-ike/parley/conformance/interop/lab"
+	"github.com/parley-ike/parley/conformance/protocol/peer"
+)
+
+// Parley is the adapter for our own daemon: parleyd with its plugins in processes of their own, and sa/memory to take the child SAs.
+type Parley struct {
+	Bin string // folder with parleyd, parley and parley-plugin
+}
+
+// Name implements Adapter.
+func (Parley) Name() string { return "parleyd" }
+
+const parleyDaemon = `daemon {
+  log_level = "info"
+  plugin_health = "60s"
+%DAEMON%}
+plugin "memory" {
+  kind   = ["sa"]
+  path   = "%PLUGIN%"
+  sha256 = "%SHA256%"
+  args   = ["sa:memory"]
+}
+credentials {
+%PSKS%}
+`
+
+const parleyConnection = `connection "%NAME%" {
+  local  { identity = "%ID%"  auth = "psk" }
+  remote { address = "%PEER%"  identity = "%PEERID%"  auth = "psk" }
+%MORE%
+  child "lan" {
+    local_ts  = ["%TS%"]
+    remote_ts = ["%PEERTS%"]
+    backend   = "memory"
+%CHILD%  }
+%SECOND%}
+`
+
+// Start implements Adapter.
+func (p Parley) Start(ctx context.Context, place Place, s Settings, all []Connection) (Daemon, error) {
+	plugin := filepath.Join(p.Bin, "parley-plugin")
+	raw, err := os.ReadFile(plugin)
+	if err != nil {
+		return nil, fmt.Errorf("protocol: %w: run make build", err)
+	}
+	sum := sha256.Sum256(raw)
+	g := &lab.Gateway{Name: "daemon", NS: place.NS, Dir: place.Dir, Bin: p.Bin}
+	var psks, connections strings.Builder
+	for _, c := range all {
+		fmt.Fprintf(&psks, "  psk %q { file = \"%s.psk\" }\n", parleyID(c.PeerID), c.Name)
+		if err := g.Write(c.Name+".psk", parleyKey(c)+"\n"); err != nil {
+			return nil, err
+		}
+		connections.WriteString(lab.Fill(parleyConnection, "NAME", c.Name, "ID", DaemonID, "PEER", c.Peer.String(), "PEERID", parleyID(c.PeerID),
+			"TS", parleyTS(c), "PEERTS", c.PeerTS, "MORE", parleyMore(s, c), "CHILD", parleyChild(s), "SECOND", parleySecond(s, c)))
+	}
+	config := lab.Fill(parleyDaemon, "PLUGIN", plugin, "SHA256", hex.EncodeToString(sum[:]), "PSKS", psks.String(), "DAEMON", parleyGlobal(s))
+	if err := g.Write("parley.hcl", config+connections.String()); err != nil {
+		return nil, err
+	}
+	if err := g.Start(context.WithoutCancel(ctx)); err != nil {
+		return nil, err
+	}
+	if err := g.WaitReady(ctx); err != nil {
+		_ = g.Kill()
+		return nil, err
+	}
+	return parleyd{g}, nil
+}
+
+// parleyID writes an identity with its kind, where its form does not tell.
+func parleyID(i Identity) string {
+	if i.Kind == peer.IDKeyID {
+		return "keyid:" + i.String()
+	}
+	return i.String()
+}
+
+func parleyKey(c Connection) string {
+	if c.KeyHex {
+		return "0x" + hex.EncodeToString([]byte(c.Key))
+	}
+	return c.Key
+}
+
+func parleyTS(c Connection) string {
+	if c.Narrow {
+		return DaemonTS + "[tcp/80]"
+	}
+	return DaemonTS
+}
+
+// parleyGlobal is what settings change in the daemon block.
+func parleyGlobal(s Settings) string {
+	var b strings.Builder
+	if s.Cookies {
+		b.WriteString("  cookie_threshold = 1\n")
+	}
+	if s.HalfOpen != 0 {
+		fmt.Fprintf(&b, "  half_open_timeout = %q\n", s.HalfOpen)
+	}
+	return b.String()
+}
+
+// parleyMore is what settings change in a connection.
+func parleyMore(s Settings, c Connection) string {
+	var b strings.Builder
+	if s.Retransmit != 0 {
+		tries := s.Tries
+		if tries == 0 {
+			tries = 5
+		}
+		fmt.Fprintf(&b, "  retransmit {\n    initial = %q\n    max = \"60s\"\n    factor = 2\n    tries = %d\n  }\n", s.Retransmit, tries)
+	} else {
+		b.WriteString("  retransmit {\n    initial = \"30s\"\n    max = \"60s\"\n  }\n")
+	}
+	fmt.Fprintf(&b, "  liveness = %q\n", s.Liveness)
+	if s.Keepalive != 0 {
+		fmt.Fprintf(&b, "  nat_keepalive = %q\n", s.Keepalive)
+	}
+	if c.MODPFirst {
+		b.WriteString("  proposals = [\"aes256-sha256-prfsha256-modp2048-x25519\"]\n")
+	}
+	return b.String()
+}
+
+func parleyChild(Settings) string { return "" }
+
+func parleySecond(s Settings, c Connection) string {
+	if !s.TwoChildren {
+		return ""
+	}
+	return lab.Fill("  child \"second\" {\n    local_ts = [\"%TS%\"]\n    remote_ts = [\"%PEERTS%\"]\n    backend = \"memory\"\n  }\n", "TS", SecondTS, "PEERTS", c.PeerTS)
+}
+
+// parleyd is a daemon that runs.
+type parleyd struct{ *lab.Gateway }
+
+// Order implements Daemon.
+func (d parleyd) Order(ctx context.Context, o Order, connection string) error {
+	args := map[Order][]string{
+		Up:        {"up", connection, "--no-wait"},
+		Down:      {"down", connection, "--no-wait"},
+		DownChild: {"down", connection, "--child", "lan", "--no-wait"},
+	}[o]
+	if args == nil {
+		return fmt.Errorf("%w %s", ErrCannot, o)
+	}
+	out, err := d.Parley(ctx, args...)
+	if err != nil {
+		return fmt.Errorf("protocol: parley %s: %w: %s", strings.Join(args, " "), err, out)
+	}
+	return nil
+}
+
+// Count implements Daemon.
+func (d parleyd) Count(ctx context.Context, connection string) (ike, child int, err error) {
+	out, err := d.Parley(ctx, "sa", "list", connection, "-o", "json")
+	if err != nil {
+		return 0, 0, fmt.Errorf("protocol: parley sa list: %w: %s", err, out)
+	}
+	var list struct {
+		SAs []struct {
+			State    string            `json:"state"`
+			Children []json.RawMessage `json:"children"`
+		} `json:"sas"`
+	}
+	if err := json.Unmarshal([]byte(out), &list); err != nil {
+		return 0, 0, fmt.Errorf("protocol: parley sa list: %w: %s", err, out)
+	}
+	for _, sa := range list.SAs {
+		if sa.State == "established" {
+			ike, child = ike+1, child+len(sa.Children)
+		}
+	}
+	return ike, child, nil
+}
+
+// Stop implements Daemon. Nobody answers for the SAs that the cases left behind, so the daemon is not asked to end them.
+func (d parleyd) Stop() error { return d.Kill() }

@@ -1,0 +1,55 @@
+package protocol
+
+import (
+	"flag"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/parley-ike/parley/conformance/interop/lab"
+)
+
+var only = flag.String("case", "", "run only cases whose ids or title contain this")
+
+// chosen are the cases to run.
+func chosen() (list []Case) {
+	for _, c := range Cases() {
+		if strings.Contains(strings.Join(c.IDs, " ")+" "+c.Title, *only) {
+			list = append(list, c)
+		}
+	}
+	return list
+}
+
+// TestParley runs every case against our daemon that it has the features for.
+func TestParley(t *testing.T) {
+	if err := lab.Possible(); err != nil {
+		t.Skipf("SKIPPED, not proven here: %v", err)
+	}
+	bin, err := lab.BinDir()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cases := slices.DeleteFunc(chosen(), func(c Case) bool { return c.NotYet != "" })
+	results, err := Run(t.Context(), Parley{Bin: bin}, cases)
+	if err != nil {
+		t.Error(err)
+	}
+	for _, r := range results {
+		t.Run(strings.Join(r.IDs, ",")+" "+r.Title, func(t *testing.T) { judge(t, r) })
+	}
+}
+
+func judge(t *testing.T, r Result) {
+	t.Logf("took %v", r.Took)
+	switch {
+	case r.Skipped != "":
+		t.Errorf("it could not run, and does not say so: %s", r.Skipped)
+	case len(r.Faults) > 0 && r.Defect == "":
+		t.Errorf("%s\n%s", strings.Join(r.Faults, "\n"), strings.Join(r.Trace, "\n"))
+	case len(r.Faults) == 0 && r.Defect != "":
+		t.Errorf("the defect is mended, take the note off: %s", r.Defect)
+	case len(r.Faults) > 0:
+		t.Logf("known defect: %s: %s", r.Defect, strings.Join(r.Faults, "\n"))
+	}
+}
