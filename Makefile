@@ -10,7 +10,7 @@ export PARLEY_CACHE := $(CACHE)
 export PARLEY_BIN := $(BIN)
 
 .DEFAULT_GOAL := build
-.PHONY: help build test race lint fuzz sim interop bench demo gen check-gen tidy-check packages man ci clean
+.PHONY: help build test race lint fuzz sim protocol interop bench demo gen check-gen tidy-check packages man ci clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 12
@@ -35,6 +35,9 @@ fuzz: ## each fuzz target for FUZZTIME
 
 sim: ## the simulator; SEED=n reruns one world and prints it
 	go test ./conformance/sim -run TestWorlds -count=1 -v $(if $(SEED),-args -seed=$(SEED))
+
+protocol: build ## the hostile peer against parleyd, by requirement; CASE=text picks cases
+	go test ./conformance/protocol -count=1 -v $(if $(CASE),-run Parley -args -case='$(CASE)')
 
 interop: build packages ## only the tests with real peers and kernels
 	go test ./conformance/interop/... -count=1 -v

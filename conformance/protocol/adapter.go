@@ -43,6 +43,7 @@ const (
 	Up         Order = "bring up the connection"
 	Down       Order = "take down the connection"
 	DownChild  Order = "take down the child"
+	UpSecond   Order = "bring up the second child"
 	RekeyIKE   Order = "rekey the IKE SA"
 	RekeyChild Order = "rekey the child"
 )

@@ -152,6 +152,7 @@ type parleyd struct{ *lab.Gateway }
 func (d parleyd) Order(ctx context.Context, o Order, connection string) error {
 	args := map[Order][]string{
 		Up:        {"up", connection, "--no-wait"},
+		UpSecond:  {"up", connection, "--child", "second", "--no-wait"},
 		Down:      {"down", connection, "--no-wait"},
 		DownChild: {"down", connection, "--child", "lan", "--no-wait"},
 	}[o]
