@@ -135,4 +135,5 @@ func (s *SA) establish() {
 	if s.stopping != "" {
 		s.deleteIKE(byOperator, s.stopping)
 	}
+	s.askVersion()
 }

@@ -58,7 +58,7 @@ func (x *authI) step() {
 	}
 }
 
-// send sends IDi, [N(INITIAL_CONTACT)], [IDr], [CERT], AUTH, SAi2, TSi, TSr (RFC 7296 section 1.2; IDr is our wish).
+// send sends IDi, [N(INITIAL_CONTACT)], [IDr], [CERT], AUTH, [CP(CFG_REQUEST)], SAi2, TSi, TSr (RFC 7296 section 1.2; IDr is our wish).
 func (x *authI) send() {
 	s := x.s
 	s.enter(AuthSent)
@@ -69,6 +69,7 @@ func (x *authI) send() {
 		ps = append(ps, wire2.IDr(id.Wire()))
 	}
 	ps = append(ps, proof(*x.proof)...)
+	ps = append(ps, cfgRequest(s.conn)...) // before the SA payload (RFC7296-2.19-2)
 	ps = append(ps, x.child.sa, wire2.TSi{Selectors: policy.SelectorsToWire(conf.LocalTS)},
 		wire2.TSr{Selectors: policy.SelectorsToWire(conf.RemoteTS)})
 	ps = append(ps, s.announceMOBIKE()...)
@@ -122,7 +123,13 @@ func (x *authI) verified(r machine.Verified, err *machine.CallError) {
 // makeChild makes the child of the response.
 func (x *authI) makeChild() (*child, *failure) {
 	s := x.s
+	if f := x.takeAddresses(); f != nil {
+		return nil, f
+	}
 	agreed, f := s.acceptChild(x.child, x.packet)
+	if f == nil {
+		f = s.onlyAssigned(agreed)
+	}
 	if f != nil {
 		return nil, f
 	}
@@ -131,7 +138,7 @@ func (x *authI) makeChild() (*child, *failure) {
 	if err != nil {
 		return nil, keysFailure(err)
 	}
-	s.tellNarrowed(c, x.child.local, x.child.remote)
+	s.tellNarrowed(c, agreed.conf.LocalTS, x.child.remote)
 	return c, nil
 }
 

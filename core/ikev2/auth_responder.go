@@ -18,6 +18,7 @@ type authR struct {
 	agreed   *agreement // about the child, nil for none
 	childErr *failure   // why there will be no child (RFC 7296 section 2.21.2)
 	proof    *machine.Signed
+	lease    lease
 	alone    sole // whether there is a place beside other SAs of the peer
 }
 
@@ -44,8 +45,15 @@ func (s *SA) answerAuth(p packet) {
 		Sign:   s.sign(s.signedByResponder(idr), peerHashes(s.peerInit)),
 	}, 0, x.authenticated)
 	x.offer = childOffer(p)
-	if x.agreed = x.offer.pick(s.conn.Children); x.agreed != nil {
-		s.reserve(x.agreed.conf.Backend, x.allocated)
+	if len(s.conn.Pools) == 0 { // else the peer's addresses come first
+		x.noLease()
+	}
+}
+
+// choose settles which child is to be made, and gets an SPI for it.
+func (x *authR) choose() {
+	if x.agreed = x.offer.pick(x.s.conn.Children); x.agreed != nil {
+		x.s.reserve(x.agreed.conf.Backend, x.allocated)
 	}
 }
 
@@ -108,12 +116,11 @@ func (x *authR) allocated(spi uint32, err *machine.CallError) {
 // step installs the child when the peer is authenticated and the SPI is there, or answers without a child.
 func (x *authR) step() {
 	s := x.s
-	waits := x.agreed != nil && x.agreed.spi == 0 && x.childErr == nil
-	if s.state != Verifying || x.proof == nil || !x.alone.settled || waits {
+	if s.state != Verifying || x.proof == nil || !x.alone.settled || !x.addressed() || x.waits() {
 		return
 	}
 	s.enter(Installing)
-	if x.agreed == nil {
+	if x.agreed == nil && x.childErr == nil {
 		x.childErr = s.unpicked(x.offer, s.conn.Children)
 	}
 	c := x.makeChild()
@@ -126,6 +133,9 @@ func (x *authR) step() {
 		x.finish(c)
 	})
 }
+
+// waits reports whether an SPI is due.
+func (x *authR) waits() bool { return x.agreed != nil && x.agreed.spi == 0 && x.childErr == nil }
 
 // makeChild returns the child that was agreed on, nil when there is to be none.
 func (x *authR) makeChild() *child {
@@ -144,10 +154,12 @@ func (x *authR) makeChild() *child {
 	return c
 }
 
-// finish answers IKE_AUTH: IDr, [CERT], AUTH, and the child or the reason why there is none (RFC 7296 section 2.21.2).
+// finish answers IKE_AUTH: IDr, [CERT], AUTH, [CP(CFG_REPLY)], and the child or the reason why there is none (RFC 7296
+// sections 2.19 and 2.21.2).
 func (x *authR) finish(c *child) {
 	s := x.s
 	ps := append([]wire2.Payload{wire2.IDr(s.localID.Wire())}, proof(*x.proof)...)
+	ps = append(ps, x.lease.reply...) // before the SA payload (RFC7296-2.19-2)
 	if x.childErr != nil {
 		ps = append(ps, wire2.Notify{Kind: x.childErr.notify})
 	} else {

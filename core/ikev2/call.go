@@ -34,10 +34,10 @@ func ask[R machine.Result](s *SA, op machine.Op, key uint64, then func(R, *machi
 	s.issue(c)
 }
 
-// patience is until when a call may be repeated: the deadline of the state, but for removals a time of their own.
+// patience is until when a call may be repeated: the deadline of the state, but for what gives back a time of its own.
 func (s *SA) patience(op machine.Op) time.Time {
 	switch op.(type) {
-	case machine.RemoveChild, machine.FreeSPI:
+	case machine.RemoveChild, machine.FreeSPI, machine.Release:
 		return s.now.Add(s.limits.RemovalWait)
 	}
 	if s.deadline.IsZero() {

@@ -114,6 +114,7 @@ func (s *SA) shutdown(reason string, linger time.Duration) {
 		s.askRemoval(c)
 	}
 	s.freeAll()
+	s.withdraw()
 	s.wipe()
 	s.settle()
 }

@@ -28,6 +28,9 @@ type createI struct {
 
 // begin gets an SPI and, where a key exchange may be agreed on, a public value.
 func (s *SA) begin(t task) {
+	if conf, ok := s.conn.Child(t.conf.Name); ok { // with the addresses that were assigned since
+		t.conf = conf
+	}
 	x := &createI{task: t, s: s, child: proposed{conf: t.conf, local: t.conf.LocalTS, remote: t.conf.RemoteTS}}
 	s.create = x
 	s.reserve(t.conf.Backend, x.reserved)

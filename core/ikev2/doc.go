@@ -26,7 +26,11 @@
 // An SA does not see others. Whether there are any of the same peer it asks its driver (unique.go), and gives way to one
 // when it is told so.
 //
-// Limits: no rekeying yet, no fragments (RFC 7383), no EAP, no configuration payloads, no MOBIKE; the window is one request each
+// Inner addresses (RFC 7296 section 2.19) are asked for and given in IKE_AUTH, and last as long as the SA and those that it is
+// rekeyed to; Configuration payloads in CREATE_CHILD_SA requests are ignored. DNSSEC trust anchors (RFC 8598) are neither told
+// nor asked for.
+//
+// Limits: no rekeying yet, no fragments (RFC 7383), no EAP, no MOBIKE; the window is one request each
 // way. Of our CREATE_CHILD_SA exchanges there is one at a time. SINGLE_PAIR_REQUIRED is a refusal: we know no packet to ask
 // for. A new address of a peer behind a NAT is followed for IKE messages; the SA backend is not told. An SPI whose allocation
 // was never answered, or whose return a backend refused, is the backend's to forget.

@@ -21,6 +21,7 @@ func (s *SA) answerInformational(p packet) {
 		s.endedByPeer()
 	default:
 		answer, then := s.answerMOBIKE(p)
+		answer = append(answer, s.answerCP(p.Payloads)...)
 		s.respond(append(s.deleteForPeer(p.Payloads), answer...)...)
 		then()
 	}

@@ -66,6 +66,8 @@ func renderPayload(p wire2.Payload) string {
 		return "TSr(" + strings.Join(selectorStrings(policy.SelectorsFromWire(p.Selectors)), ", ") + ")"
 	case wire2.Notify:
 		return renderNotify(p)
+	case wire2.CP:
+		return renderCP(p)
 	case wire2.Delete:
 		return fmt.Sprintf("D(%v %x)", p.Protocol, p.SPIs)
 	}
@@ -105,14 +107,16 @@ func renderOp(op machine.Op) string {
 		return strings.TrimSpace(fmt.Sprintf("AllocateSPI %v %v %s", op.Local, op.Remote, strings.TrimPrefix(op.Backend, "fake")))
 	case machine.InstallChild:
 		c := op.Child
-		return fmt.Sprintf("InstallChild %s in %08x out %08x %v:%d %v:%d encap %v", c.Name, c.SPIIn, c.SPIOut, c.Local, c.LocalPort,
-			c.Remote, c.RemotePort, c.Encap)
+		return fmt.Sprintf("InstallChild %s in %08x out %08x %v:%d %v:%d encap %v%s", c.Name, c.SPIIn, c.SPIOut, c.Local, c.LocalPort,
+			c.Remote, c.RemotePort, c.Encap, renderAddresses(c.Addresses))
 	case machine.FreeSPI:
 		return fmt.Sprintf("FreeSPI %08x", op.SPI)
 	case machine.UpdateChild:
 		c := op.Child
 		return fmt.Sprintf("UpdateChild %s in %08x out %08x %v:%d %v:%d encap %v held %v", c.Name, c.SPIIn, c.SPIOut, c.Local, c.LocalPort,
 			c.Remote, c.RemotePort, c.Encap, c.Held)
+	case machine.Lease:
+		return fmt.Sprintf("Lease of %v to %s from %v want %v succeeds %v", op.Pools, op.Identity.Data, op.From, op.Want, op.Succeeds)
 	case machine.RemoveChild:
 		return fmt.Sprintf("RemoveChild in %08x", op.Child.SPIIn)
 	}

@@ -63,6 +63,7 @@ type SA struct {
 	lastSent          time.Time
 	forged            forgeries
 	session           session
+	inner             inner
 	goodbye           event.Event // IKEDeleted, told when the children are gone
 	lingerTill        time.Time
 	reason            string // of Done
@@ -74,7 +75,7 @@ type SA struct {
 // never used twice.
 func NewInitiator(env *Env, spi uint64, seed [32]byte, conn *policy.Connection, local, remote netip.AddrPort) *SA {
 	s := newSA(env, seed, local, remote)
-	s.initiator, s.spii, s.conn, s.named = true, spi, conn, true
+	s.initiator, s.spii, s.conn, s.named = true, spi, s.requesting(conn), true
 	return s
 }
 
@@ -165,7 +166,7 @@ func (s *SA) Stale() uint64 { return s.stale }
 // Info implements machine.Machine.
 func (s *SA) Info() machine.Info {
 	info := machine.Info{UID: s.uid, Conn: s.connName(), State: s.state.String(), IKE: s.describe(),
-		Created: s.created, Established: s.opened}
+		Created: s.created, Established: s.opened, Inner: s.inner.describe()}
 	for _, c := range s.children {
 		if c.up {
 			info.Children = append(info.Children, c.describe())

@@ -45,7 +45,7 @@ func playFile(t *testing.T, file string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := &player{world: newWorld(t)}
+	p := &player{newWorld(t)}
 	got := p.play(string(b))
 	p.checkEnd()
 	if *update {
@@ -214,6 +214,7 @@ func (p *player) addChild(node, name, local, remote string, opt map[string]strin
 	n := p.node(node)
 	n.conn.Children = append(n.conn.Children, &policy.Child{Name: name, LocalTS: p.selectors(get("local-ts", local)),
 		RemoteTS: p.selectors(get("remote-ts", remote)), ESP: p.proposals(policy.ScopeESP, get("esp", "aes128gcm16")), Backend: "other"})
+	assign(n.conn, n.conn.Children[len(n.conn.Children)-1], get)
 	n.conn.ApplyDefaults()
 	n.conn.Liveness = p.duration(get("liveness", "0s"))
 }
@@ -242,6 +243,7 @@ func (p *player) makeNode(name, local, remote, localID, remoteID, localTS, remot
 	} else {
 		conn.Remote.Addr = netip.MustParseAddr("203.0.113.77")
 	}
+	pool := p.makeAddresses(conn, get)
 	conn.ApplyDefaults()
 	conn.Liveness = p.duration(get("liveness", "0s"))
 	p.makeSession(conn, get)
@@ -250,6 +252,7 @@ func (p *player) makeNode(name, local, remote, localID, remoteID, localTS, remot
 	}
 	n := p.addNode(name, conn, map[string]string{get("psk-for", ""): get("psk", "secret")})
 	n.conn.Remote.Addr = conn.Remote.Addr
+	n.pool = pool
 	if v := get("nat", ""); v != "" {
 		n.nat = netip.MustParseAddr(v)
 		if name == "a" { // a masquerading NAT; that of b forwards ports
@@ -395,6 +398,8 @@ func (p *player) payload(word string) wire2.Payload {
 	p.t.Helper()
 	kind, value, _ := strings.Cut(word, ":")
 	switch kind {
+	case "cp":
+		return p.cpPayload(value)
 	case "notify":
 		name, data, _ := strings.Cut(value, "=")
 		return wire2.Notify{Kind: p.notify(name), Data: p.hex(data)}
@@ -451,6 +456,9 @@ func (p *player) state() {
 		var children []string
 		for _, c := range h.Info().Children {
 			children = append(children, c.Name+" "+c.SPIIn+" "+c.SPIOut)
+		}
+		if in := h.Info().Inner; len(in.Given)+len(in.Assigned) > 0 {
+			p.logf("%s gave %v, has %v", h.label, in.Given, in.Assigned)
 		}
 		p.logf("%s %v, children %v, stale %d", h.label, h.State(), children, h.Stale())
 	}

@@ -77,6 +77,7 @@ type node struct {
 	faults   []fault
 	cookies  bool
 	trusts   bool // Verify always succeeds
+	pool     *fakePool
 }
 
 // host is one SA with what the world knows of it.
@@ -429,6 +430,11 @@ func (n *node) plugin(op machine.Op) (machine.Result, *machine.CallError) {
 			return nil, &machine.CallError{Kind: f.err.Kind, Text: f.err.Text}
 		}
 	}
+	if n.pool != nil {
+		if r, err, ours := n.pool.do(op); ours {
+			return r, err
+		}
+	}
 	switch op := op.(type) {
 	case machine.KEInitiate:
 		v := n.value()
@@ -541,6 +547,9 @@ func (w *world) checkEnd() {
 		open := slices.ContainsFunc(n.sas, func(h *host) bool { return h.State() != Closed })
 		if !open && len(n.held) == 0 && len(n.backend)+len(n.reserved) > 0 {
 			w.t.Errorf("%s has no SA, but its backend holds %d children and %d SPIs", n.name, len(n.backend), len(n.reserved))
+		}
+		if !open && len(n.held) == 0 {
+			w.checkPool(n)
 		}
 		for _, c := range n.backend {
 			w.checkTwin(n, c)

@@ -13,6 +13,7 @@ type Lease struct {
 	Holder   event.UID    // who holds the lease until Release: the IKE SA, and those that replace it by rekeying
 	Identity Identity     // of the peer, proved; it gets the address that it had before
 	From     netip.Addr   // outer address of the peer
+	Succeeds bool         // the holder takes the place of other SAs of the identity: it gets what they hold, beside them
 	Want     []netip.Addr // one for each address asked for; 0.0.0.0 and :: leave the choice to the pool
 }
 
@@ -36,3 +37,10 @@ func (Release) op() {}
 
 func (Leased) result()   {}
 func (Released) result() {}
+
+// Inner says which inner addresses an IKE SA and its peer gave each other.
+type Inner struct {
+	Holder   event.UID    // of the leases: the IKE SA that asked first
+	Given    []netip.Addr // of our pools, to the peer
+	Assigned []netip.Addr // to us, by the peer
+}

@@ -43,6 +43,7 @@ type Info struct {
 	Created     time.Time
 	Established time.Time // zero before
 	Children    []event.ChildSA
+	Inner       Inner
 }
 
 // Input is what a step consumes: a Datagram, a Reply, a Tick or a command.

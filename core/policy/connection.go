@@ -20,6 +20,7 @@ type Connection struct {
 	ForceEncap    bool          // ESP in UDP though there is no NAT
 	MaxChildren   int           // child SAs of one IKE SA; a peer that wants more gets NO_ADDITIONAL_SAS (RFC 7296 section 1.3)
 	Session
+	Addresses
 	MOBIKE bool // the SA may move to other addresses (RFC 4555)
 }
 
@@ -47,6 +48,8 @@ type Endpoint struct {
 type Child struct {
 	Name              string
 	LocalTS, RemoteTS []Selector
+	LocalAssigned     bool // the addresses that the peer assigns to us come to LocalTS
+	RemoteAssigned    bool // the addresses that we assign to the peer come to RemoteTS
 	ESP               []Proposal
 	Mode              Mode
 	Start             Start
@@ -176,12 +179,15 @@ func (r *Retransmit) applyDefaults() {
 	setDefault(&r.Tries, d.Tries)
 }
 
-// applyDefaults selects the hosts themselves where no selectors are given and the address is known.
+// applyDefaults selects what is assigned where no selectors are given and addresses are, else the hosts themselves where
+// their address is known.
 func (c *Child) applyDefaults(conn *Connection) {
-	if len(c.LocalTS) == 0 {
+	c.LocalAssigned = c.LocalAssigned || len(c.LocalTS) == 0 && len(conn.Virtual) > 0
+	c.RemoteAssigned = c.RemoteAssigned || len(c.RemoteTS) == 0 && len(conn.Pools) > 0
+	if len(c.LocalTS) == 0 && !c.LocalAssigned {
 		c.LocalTS = conn.Local.selectors()
 	}
-	if len(c.RemoteTS) == 0 {
+	if len(c.RemoteTS) == 0 && !c.RemoteAssigned {
 		c.RemoteTS = conn.Remote.selectors()
 	}
 	if len(c.ESP) == 0 {

@@ -171,8 +171,8 @@ func (a *Allocator) choose(now time.Time, op machine.Lease, want netip.Addr, got
 	w := who{op.Identity.Type, string(op.Identity.Data)}
 	spaces := a.named(op.Pools, want.Is4())
 	for _, pick := range []func(*space) *entry{
-		func(s *space) *entry { return s.pickWanted(now, want, w, op.From, got) },
-		func(s *space) *entry { return s.pickKept(w) },
+		func(s *space) *entry { return s.pickWanted(now, want, w, op, got) },
+		func(s *space) *entry { return s.pickOwn(w, op.Succeeds, got) },
 		func(s *space) *entry { return s.pickInterface(now, want, w) },
 		func(s *space) *entry { return s.pickFresh(now, w) },
 		func(s *space) *entry { return a.pickRested(now, s, w) },
@@ -207,16 +207,16 @@ func (p *pool) family(is4 bool) *space {
 
 // pickWanted takes the very address that a peer asks for (RFC 7296 section 3.15.1) when it is free or its own. It may share
 // it with an SA of its own that comes from the same place: a reauthentication makes the new SA before it breaks the old.
-func (s *space) pickWanted(now time.Time, want netip.Addr, w who, from netip.Addr, got []*entry) *entry {
+func (s *space) pickWanted(now time.Time, want netip.Addr, w who, op machine.Lease, got []*entry) *entry {
 	e := s.entries[want]
 	switch {
-	case want.IsUnspecified() || !s.contains(want) || slices.Contains(got, e) && e != nil:
+	case want.IsUnspecified() || !s.contains(want) || e != nil && slices.Contains(got, e):
 		return nil
 	case e == nil && len(s.entries) < maxEntries:
 		return s.add(want, w, now)
 	case e == nil:
 		return nil
-	case e.who == w && (len(e.holders) == 0 || e.from == from):
+	case e.who == w && (len(e.holders) == 0 || e.from == op.From || op.Succeeds):
 		return e
 	case e.over(now):
 		s.drop(e)
@@ -225,14 +225,18 @@ func (s *space) pickWanted(now time.Time, want netip.Addr, w who, from netip.Add
 	return nil
 }
 
-// pickKept takes the address that an identity gave back last.
-func (s *space) pickKept(w who) (last *entry) {
+// pickOwn takes the address that an identity gave back last, or that which the SAs have that are succeeded.
+func (s *space) pickOwn(w who, succeeds bool, got []*entry) (best *entry) {
 	for _, e := range s.owned[w] {
-		if len(e.holders) == 0 && (last == nil || e.released.After(last.released)) {
-			last = e
+		switch held := len(e.holders) > 0; {
+		case slices.Contains(got, e) || held && !succeeds:
+		case held:
+			return e
+		case best == nil || e.released.After(best.released):
+			best = e
 		}
 	}
-	return last
+	return best
 }
 
 // interfaceBits is the size of an interface identifier (RFC 4291 section 2.5.4).
@@ -247,7 +251,7 @@ func (s *space) pickInterface(now time.Time, want netip.Addr, w who) *entry {
 	for _, r := range s.ranges {
 		b := r.First.As16()
 		copy(b[interfaceBits/8:], id[interfaceBits/8:])
-		if e := s.pickWanted(now, netip.AddrFrom16(b), w, netip.Addr{}, nil); e != nil && len(e.holders) == 0 {
+		if e := s.pickWanted(now, netip.AddrFrom16(b), w, machine.Lease{}, nil); e != nil && len(e.holders) == 0 {
 			return e
 		}
 	}

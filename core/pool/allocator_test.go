@@ -114,6 +114,17 @@ func TestAReauthenticationSharesTheAddressWithWhatItReplaces(t *testing.T) {
 	}
 }
 
+func TestASuccessorGetsWhatItsPredecessorHas(t *testing.T) {
+	t.Parallel()
+	a := NewAllocator([]policy.Pool{conf(t, "staff", time.Hour, "10.9.0.0/29")})
+	mustLease(t, a, morning, ask(1, "alice"))
+	op := ask(2, "alice")
+	op.From, op.Succeeds = hotel, true
+	wantAddr(t, mustLease(t, a, morning, op), "[10.9.0.1]")
+	a.Release(morning, uid(1))
+	wantAddr(t, mustLease(t, a, morning, ask(3, "bob")), "[10.9.0.2]")
+}
+
 // RFC7296-3.15.1: a requested address is likely one that the peer had before.
 func TestAPeerGetsTheAddressItAsksForWhenItIsFree(t *testing.T) {
 	t.Parallel()

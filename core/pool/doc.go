@@ -5,8 +5,8 @@
 // file. A Service joins both behind the calls of the protocol machines.
 //
 // Promises:
-//   - An address has one identity. Several IKE SAs of an identity have different addresses, except when one asks for the
-//     address of another from the same place: then it is its successor by reauthentication, and both hold it until the
+//   - An address has one identity. Several IKE SAs of an identity have different addresses, except when one succeeds
+//     another: it says so, or it asks for the other's address from the same place. Then both hold the address until the
 //     last of them gives it back.
 //   - After it was given back, an address stays with its identity for the pool's Keep, through restarts, as long as the
 //     pool has others to give: a pool that runs out takes the one that has rested longest.

@@ -1,0 +1,57 @@
+package ikev2
+
+import (
+	"fmt"
+
+	"github.com/parley-ike/parley/bus/event"
+	"github.com/parley-ike/parley/core/policy"
+	"github.com/parley-ike/parley/core/wire/wire2"
+)
+
+// requesting prepares a connection that asks its peer for inner addresses: until they are known, it offers all (RFC 7296 section
+// 2.19).
+func (s *SA) requesting(conn *policy.Connection) *policy.Connection {
+	if len(conn.Virtual) == 0 {
+		return conn
+	}
+	s.inner = inner{conf: conn}
+	return conn.Requesting()
+}
+
+// takeAddresses takes the inner addresses that the peer assigned, and returns why there will be no child without them. A
+// peer that made no child anyway says itself why.
+func (x *authI) takeAddresses() *failure {
+	s := x.s
+	if len(s.conn.Virtual) == 0 {
+		return nil
+	}
+	reply, _ := configuration(x.packet.Payloads, wire2.CFGReply)
+	e := assignment(s.conn, reply)
+	if _, made := wire2.Get[wire2.SA](x.packet.Payloads); len(e.Addresses) == 0 && made {
+		return &failure{cause: event.CauseNoAddress, by: byUs, reason: fmt.Sprintf(
+			"the peer gave us no inner address, for which connection %q asks (virtual): give it a pool there, or leave virtual out", s.conn.Name)}
+	}
+	if len(e.Addresses) == 0 {
+		return nil
+	}
+	e.Holder = s.uid
+	s.inner.holder, s.inner.assigned = s.uid, e.Addresses
+	s.conn = s.inner.conf.Assigned(e.Addresses, nil)
+	s.emit(e)
+	return nil
+}
+
+// onlyAssigned narrows our selectors of a response to the addresses that the peer assigned, should it not have done so.
+func (s *SA) onlyAssigned(a *agreement) *failure {
+	conf, ok := s.conn.Child(a.conf.Name)
+	if !ok || !conf.LocalAssigned || len(s.inner.assigned) == 0 {
+		return nil
+	}
+	answered := a.local
+	a.conf = conf
+	if a.local = policy.Narrow(conf.LocalTS, answered); a.local != nil {
+		return nil
+	}
+	return &failure{cause: event.CauseNoSelectors, by: byUs, reason: fmt.Sprintf(
+		"the peer's answer for child %q has traffic selectors %v for us, and the addresses that it gave us are %v", conf.Name, selectorStrings(answered), s.inner.assigned)}
+}
