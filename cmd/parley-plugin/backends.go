@@ -11,6 +11,7 @@ import (
 
 func newUserspace() (serve.Item, error) {
 	return serve.SA("userspace", &lateBackend[userspace.Config]{
+		made: make(chan struct{}),
 		name: "userspace", schema: string(userspace.Schema()),
 		place: func(c *userspace.Config, dir, owner string) { setDefaults(&c.StateDir, dir, &c.Owner, owner) },
 		make: func(c userspace.Config, encap []*os.File) (sa.Plugin, error) {
@@ -22,6 +23,7 @@ func newUserspace() (serve.Item, error) {
 
 func newXFRM() (serve.Item, error) {
 	return serve.SA("xfrm", &lateBackend[xfrm.Config]{
+		made: make(chan struct{}),
 		name: "xfrm", schema: string(xfrm.Schema()),
 		place: func(c *xfrm.Config, dir, owner string) { setDefaults(&c.StateDir, dir, &c.Owner, owner) },
 		make: func(c xfrm.Config, encap []*os.File) (sa.Plugin, error) {

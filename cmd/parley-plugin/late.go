@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"net/netip"
@@ -28,6 +29,7 @@ type lateBackend[C any] struct {
 	make  func(c C, encap []*os.File) (sa.Plugin, error)
 	close func(b sa.Plugin, remove bool)
 
+	made    chan struct{} // closed by Configure
 	mu      sync.RWMutex
 	backend sa.Plugin // nil before Configure
 	config  C
@@ -38,6 +40,8 @@ var (
 	_ serve.Configurer = (*lateBackend[any])(nil)
 	_ serve.Drainer    = (*lateBackend[any])(nil)
 	_ sdk.Canary       = (*lateBackend[any])(nil)
+	_ sa.Watcher       = (*lateBackend[any])(nil)
+	_ sa.Trapper       = (*lateBackend[any])(nil)
 )
 
 // encapPrefix begins the names of the files that are the daemon's UDP sockets for encapsulated ESP: "natt4", "natt6".
@@ -91,6 +95,7 @@ func (l *lateBackend[C]) Configure(_ context.Context, env serve.Env, config []by
 		return err
 	}
 	l.backend, l.config = backend, c
+	close(l.made)
 	return nil
 }
 
@@ -155,6 +160,34 @@ func (l *lateBackend[C]) Update(ctx context.Context, c sa.Child) error {
 		return err
 	}
 	return b.Update(ctx, c)
+}
+
+// Watch implements sa.Watcher, for backends that tell events.
+func (l *lateBackend[C]) Watch(ctx context.Context, tell func(sa.Event)) error {
+	select {
+	case <-l.made:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	b, err := l.get()
+	if w, ok := b.(sa.Watcher); err == nil && ok {
+		return w.Watch(ctx, tell)
+	}
+	<-ctx.Done()
+	return errors.Join(err, ctx.Err())
+}
+
+// SetTraps implements sa.Trapper.
+func (l *lateBackend[C]) SetTraps(ctx context.Context, owner string, traps []sa.Trap) error {
+	b, err := l.get()
+	if err != nil {
+		return err
+	}
+	t, ok := b.(sa.Trapper)
+	if !ok {
+		return fmt.Errorf("%w: sa/%s has no traps", sdk.ErrUnsupported, l.name)
+	}
+	return t.SetTraps(ctx, owner, traps)
 }
 
 // Install implements sa.Plugin.

@@ -128,7 +128,7 @@ func (d *daemon) startPlugins(ctx context.Context) error {
 	}
 	d.host, err = pluginhost.New(pluginhost.Config{
 		Entries: entries, Owner: "parley/" + d.config.Daemon.Name, Node: d.config.Daemon.Name,
-		RuntimeDir: d.config.Daemon.RuntimeDir, Log: d.log, Bus: d.bus, Sink: d.deliver,
+		RuntimeDir: d.config.Daemon.RuntimeDir, Log: d.log, Bus: d.bus, Sink: d.deliver, Told: d.told,
 		HealthEvery: d.config.Daemon.PluginHealth, HealthTimeout: d.config.Daemon.PluginHealth / 2,
 	})
 	if err != nil {
@@ -193,6 +193,13 @@ func (d *daemon) chosen() event.BackendChosen {
 
 // deliver hands answers of plugins to the engine, which exists before the first call is made.
 func (d *daemon) deliver(batch []machine.Return) { d.engine.Deliver(batch) }
+
+// told hands the engine what an SA backend tells about a child by itself.
+func (d *daemon) told(backend string, in machine.Input) {
+	if d.running.Load() {
+		d.engine.Tell(backend, in)
+	}
+}
 
 func (d *daemon) startEngine(ctx context.Context) error {
 	if err := d.openJournal(); err != nil {

@@ -32,14 +32,16 @@ type ShardConfig struct {
 // Shard owns a part of the SAs and drives them. It is not safe for concurrent use, reads no clock and starts nothing:
 // given the same calls it does the same. Flush ends a loop; without it nothing leaves.
 type Shard struct {
-	c      ShardConfig
-	sas    map[machine.Owner]*sa
-	inits  map[initKey]*sa
-	timers timers
-	fx     machine.Effects
-	calls  []machine.Request
-	later  []later
-	closed bool // no new SAs
+	c     ShardConfig
+	sas   map[machine.Owner]*sa
+	inits map[initKey]*sa
+	// children says whose a child SA is: an SA's own calls to the backend tell.
+	children map[childKey]machine.Owner
+	timers   timers
+	fx       machine.Effects
+	calls    []machine.Request
+	later    []later
+	closed   bool // no new SAs
 }
 
 // NewShard returns a shard without SAs. A Count of 0 means 1.
@@ -48,7 +50,7 @@ func NewShard(c ShardConfig) *Shard {
 	if c.Roster == nil {
 		c.Roster = NewRoster()
 	}
-	return &Shard{c: c, sas: map[machine.Owner]*sa{}, inits: map[initKey]*sa{}}
+	return &Shard{c: c, sas: map[machine.Owner]*sa{}, inits: map[initKey]*sa{}, children: map[childKey]machine.Owner{}}
 }
 
 // SetProtocol puts another configuration in force, for SAs to come.

@@ -41,6 +41,7 @@ func (s *Shard) perform(now time.Time, e *sa, effect machine.Effect) {
 			s.answerAdmit(e, fx.Ticket, op)
 			return
 		}
+		s.learn(e.owner, fx.Op)
 		s.calls = append(s.calls, machine.Request{Owner: e.owner, Call: fx})
 	case machine.Cancel:
 		s.submit() // the call may be in this very batch
@@ -109,6 +110,9 @@ func (s *Shard) settle(e *sa) {
 func (s *Shard) spawn(now time.Time, parent *sa, fx machine.Spawn) {
 	defer s.c.Roster.inherit(now, parent.owner, fx.Owner, fx.Machine.Info()) // when there is a shard to answer for it
 	child := &sa{owner: fx.Owner, machine: fx.Machine, conn: parent.conn, track: parent.track.Share(), uid: fx.Machine.Info().UID}
+	children := fx.Machine.Installed()
+	s.hand(parent.owner, children)
+	machine.WipeChildren(children)
 	if uint64(fx.Owner)%uint64(s.c.Count) == uint64(s.c.Index) {
 		s.adopt(child)
 		return
@@ -118,6 +122,7 @@ func (s *Shard) spawn(now time.Time, parent *sa, fx machine.Spawn) {
 
 func (s *Shard) adopt(e *sa) {
 	s.add(e)
+	s.own(e)
 	s.enter(e, established)
 	s.timers.set(e, e.machine.Deadline())
 }

@@ -10,6 +10,10 @@ import (
 
 // asked serves a request of a plugin: an authenticator wants something of a credential store. Everything else is refused.
 func (h *Host) asked(from *session, f *basev1.Frame) {
+	if basev1.Op(f.GetOp()) == basev1.Op_OP_SA_EVENT {
+		h.told(from, f)
+		return
+	}
 	answer := func(reply *basev1.Frame, err *machine.CallError) {
 		from.served()
 		out := &basev1.Frame{Id: f.GetId(), Reply: true}

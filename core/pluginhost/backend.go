@@ -25,6 +25,8 @@ type Capabilities struct {
 	MaxReplayWindow uint32
 	Offload         string // "none", "crypto", "packet"
 	Epoch           uint64 // changes when the data plane lost its state
+	Traps           bool   // it catches packets for which there is no child yet
+	TFC             bool   // it can pad inner packets
 }
 
 // Algorithm is an ESP transform: type 1 encryption, 3 integrity (RFC 7296 section 3.3.2).
@@ -52,6 +54,7 @@ func capabilities(r *sav1.ProbeResponse) Capabilities {
 	out := Capabilities{
 		Usable: r.GetUsable(), Reason: clean(r.GetReason()), ESN: r.GetEsn(), Encap: r.GetEncap(),
 		MaxReplayWindow: r.GetMaxReplayWindow(), Offload: clean(r.GetOffload()), Epoch: r.GetEpoch(),
+		Traps: r.GetTraps(), TFC: r.GetTfc(),
 	}
 	for _, a := range r.GetAlgorithms() {
 		if a.GetType() > 255 || a.GetId() > 1<<16-1 {

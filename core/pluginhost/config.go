@@ -47,6 +47,10 @@ type Config struct {
 	// Sink takes what comes back, in batches, from several goroutines at once and never from within Submit. It must not
 	// wait, for the plugin's other replies wait behind it.
 	Sink func([]machine.Return)
+	// Told takes what an SA backend tells about a child by itself: machine.ChildExpired, ChildMoved or ChildLost. Acquired takes
+	// that there is traffic for a trap. Like Sink they must not wait.
+	Told     func(backend string, in machine.Input)
+	Acquired func(backend string, a Acquire)
 
 	Window        int           // calls in flight per plugin
 	StartTimeout  time.Duration // until the handshake is complete and the configuration applied
@@ -104,6 +108,12 @@ func (c *Config) setDefaults() {
 	orDefault(&c.Restart.Slow, DefaultRestart.Slow)
 	if c.Bus == nil {
 		c.Bus = bus.New()
+	}
+	if c.Told == nil {
+		c.Told = func(string, machine.Input) {}
+	}
+	if c.Acquired == nil {
+		c.Acquired = func(string, Acquire) {}
 	}
 	if c.Sink == nil {
 		c.Sink = func([]machine.Return) {}

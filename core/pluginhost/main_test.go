@@ -244,6 +244,7 @@ func (w *wordy) MAC(ctx context.Context, q cred.Query, macs []cred.MAC) ([][]byt
 
 // backend keeps children in a file of the runtime folder's stead: in memory.
 type backend struct {
+	sa.Feed
 	liar bool
 	mu   sync.Mutex
 	held map[sa.UID]sa.Child
@@ -267,6 +268,20 @@ func (b *backend) Install(_ context.Context, c sa.Child) error {
 		b.held = map[sa.UID]sa.Child{}
 	}
 	b.held[c.UID] = c
+	if c.Name == "tell" { // the same for all kinds of event
+		moved := netip.AddrPortFrom(c.Remote, c.RemotePort)
+		for _, e := range []sa.Event{sa.Expired{SPIIn: c.SPIIn, Hard: true, Cause: "bytes"}, sa.Moved{SPIIn: c.SPIIn, Remote: moved}, sa.Lost{SPIIn: c.SPIIn},
+			sa.Acquired{Conn: c.Conn, Name: c.Name, Protocol: 17, Source: moved}} {
+			b.Tell(e)
+		}
+	}
+	return nil
+}
+
+func (b *backend) SetTraps(_ context.Context, owner string, traps []sa.Trap) error {
+	if len(traps) == 1 && owner == "owner-1" {
+		b.Tell(sa.Acquired{Conn: traps[0].Conn, Name: traps[0].Name})
+	}
 	return nil
 }
 

@@ -90,6 +90,8 @@ type Capabilities struct {
 	MaxReplayWindow uint32
 	Offload         string // "none", "crypto", "packet"
 	Epoch           uint64 // changes when the data plane lost its state
+	Traps           bool   // it implements Trapper
+	TFC             bool   // it can pad inner packets
 }
 
 // Plugin is an SA backend. Implementations are safe for concurrent use; calls about one child come in order.

@@ -5,6 +5,8 @@ import (
 	"encoding/binary"
 	"net/netip"
 
+	"google.golang.org/protobuf/proto"
+
 	"github.com/parley-ike/parley/sdk/auth"
 	"github.com/parley-ike/parley/sdk/cred"
 	"github.com/parley-ike/parley/sdk/internal/codec"
@@ -116,6 +118,31 @@ func (e credEnd) MAC(ctx context.Context, q cred.Query, macs []cred.MAC) ([][]by
 func (c *Client) SA(name string) sa.Plugin { return saEnd{end{c, name}} }
 
 type saEnd struct{ end }
+
+var (
+	_ sa.Watcher = saEnd{}
+	_ sa.Trapper = saEnd{}
+)
+
+// Watch gives the events of all SA backends of the process; what comes while nobody watches waits.
+func (e saEnd) Watch(ctx context.Context, tell func(sa.Event)) error {
+	return e.client.events.Watch(ctx, tell)
+}
+
+// told takes an event of a backend.
+func (c *Client) told(f *basev1.Frame) {
+	var m sav1.Event
+	if proto.Unmarshal(f.GetBody(), &m) != nil {
+		return
+	}
+	if e, err := codec.ToEvent(&m); err == nil {
+		c.events.Tell(e)
+	}
+}
+
+func (e saEnd) SetTraps(ctx context.Context, owner string, traps []sa.Trap) error {
+	return e.call(ctx, basev1.Op_OP_SA_SET_TRAPS, 0, codec.FromTraps(owner, traps), &sav1.SetTrapsResponse{})
+}
 
 // order is the key that keeps calls about one child in order; it is never 0.
 func order(c sa.Child) uint64 { return binary.BigEndian.Uint64(c.UID[8:]) | 1 }

@@ -94,6 +94,17 @@ type slow struct {
 	mu  sync.Mutex
 	log []string
 	got sa.Child
+
+	sa.Feed
+	traps []sa.Trap
+}
+
+func (s *slow) SetTraps(_ context.Context, owner string, traps []sa.Trap) error {
+	if owner != "me" {
+		return sdk.ErrInvalid
+	}
+	s.traps = traps
+	return nil
 }
 
 func (s *slow) note(what string, c sa.Child) {
@@ -103,7 +114,7 @@ func (s *slow) note(what string, c sa.Child) {
 }
 
 func (s *slow) Probe(context.Context) (sa.Capabilities, error) {
-	return sa.Capabilities{Name: "slow", Usable: true, Reason: "why not", Algorithms: []sa.Algorithm{{Type: 1, ID: 20, KeyBits: []uint16{128, 256}}, {Type: 3, ID: 12}}, Modes: []sa.Mode{sa.Transport}, ESN: true, Encap: true, MaxReplayWindow: 64, Offload: "crypto", Epoch: 3}, nil
+	return sa.Capabilities{Name: "slow", Usable: true, Reason: "why not", Algorithms: []sa.Algorithm{{Type: 1, ID: 20, KeyBits: []uint16{128, 256}}, {Type: 3, ID: 12}}, Modes: []sa.Mode{sa.Transport}, ESN: true, Encap: true, MaxReplayWindow: 64, Offload: "crypto", Epoch: 3, Traps: true, TFC: true}, nil
 }
 
 func (s *slow) AllocateSPI(_ context.Context, local, remote netip.Addr) (uint32, error) {
@@ -183,6 +194,35 @@ func TestABackendGetsTheWholeChild(t *testing.T) {
 	}
 	if u, err := p.Usage(t.Context(), example()); err != nil || u.PacketsIn != 5 {
 		t.Errorf("%+v, %v", u, err)
+	}
+}
+
+func TestABackendTellsEventsAndGetsTraps(t *testing.T) {
+	t.Parallel()
+	s := &slow{}
+	p := sdktest.Serve(t, serve.SA("slow", s)).SA("slow")
+	a, b := netip.MustParseAddrPort("192.0.2.1:4"), netip.MustParseAddrPort("[2001:db8::1]:5")
+	want := []sa.Event{
+		sa.Expired{SPIIn: 1, Hard: true, Cause: sa.SequenceNumbers}, sa.Moved{SPIIn: 2, Remote: b}, sa.Lost{SPIIn: 3},
+		sa.Acquired{Conn: "c", Name: "n", Protocol: 17, Source: a, Destination: b},
+	}
+	for _, e := range want {
+		s.Tell(e)
+	}
+	ctx, stop := context.WithTimeout(t.Context(), 10*time.Second)
+	defer stop()
+	var got []sa.Event
+	_ = p.(sa.Watcher).Watch(ctx, func(e sa.Event) {
+		if got = append(got, e); len(got) == len(want) {
+			stop()
+		}
+	})
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("told %+v, want %+v", got, want)
+	}
+	traps := []sa.Trap{{Conn: "c", Name: "n", ReqID: 6, Mode: sa.Transport, Local: a.Addr(), LocalTS: example().LocalTS, RemoteTS: example().RemoteTS}}
+	if err := p.(sa.Trapper).SetTraps(t.Context(), "me", traps); err != nil || !reflect.DeepEqual(s.traps, traps) {
+		t.Errorf("%v: got %+v", err, s.traps)
 	}
 }
 

@@ -20,6 +20,7 @@ import (
 	"github.com/parley-ike/parley/sdk/internal/codec"
 	"github.com/parley-ike/parley/sdk/proto/link"
 	basev1 "github.com/parley-ike/parley/sdk/proto/parley/plugin/base/v1"
+	"github.com/parley-ike/parley/sdk/sa"
 	"github.com/parley-ike/parley/sdk/serve"
 )
 
@@ -36,6 +37,7 @@ type Client struct {
 	pending map[uint64]chan<- *basev1.Frame
 	lastID  uint64
 	over    chan struct{}
+	events  sa.Feed
 }
 
 // Serve serves items until the test ends. Nothing is configured yet: use Configure where the plugin needs it.
@@ -114,6 +116,10 @@ func (c *Client) read(carrier link.Carrier) {
 			return
 		}
 		for _, f := range batch.GetFrames() {
+			if basev1.Op(f.GetOp()) == basev1.Op_OP_SA_EVENT {
+				c.told(f)
+				continue
+			}
 			if !f.GetReply() {
 				go c.asked(f)
 				continue

@@ -51,6 +51,7 @@ func (s *Server) ServeExchange(ctx context.Context, c link.Carrier) error {
 	}()
 	defer x.sender.Close()
 	defer c.Close()
+	x.watch()
 	for {
 		batch, err := c.Recv()
 		if isGone(err) {

@@ -2,7 +2,9 @@ package serve
 
 import (
 	"context"
+	"fmt"
 
+	"github.com/parley-ike/parley/sdk"
 	"github.com/parley-ike/parley/sdk/auth"
 	"github.com/parley-ike/parley/sdk/internal/codec"
 	basev1 "github.com/parley-ike/parley/sdk/proto/parley/plugin/base/v1"
@@ -21,6 +23,8 @@ func saHandler(p sa.Plugin) handler {
 			return saFree(ctx, p, body)
 		case basev1.Op_OP_SA_UPDATE_CHILD:
 			return saUpdate(ctx, p, body)
+		case basev1.Op_OP_SA_SET_TRAPS:
+			return saTraps(ctx, p, body)
 		case basev1.Op_OP_SA_INSTALL_CHILD:
 			return saInstall(ctx, p, body)
 		case basev1.Op_OP_SA_REMOVE_CHILD:
@@ -94,6 +98,25 @@ func saUpdate(ctx context.Context, p sa.Plugin, body []byte) ([]byte, error) {
 		return nil, err
 	}
 	return encode(&sav1.UpdateChildResponse{})
+}
+
+func saTraps(ctx context.Context, p sa.Plugin, body []byte) ([]byte, error) {
+	trapper, ok := p.(sa.Trapper)
+	if !ok {
+		return nil, fmt.Errorf("%w: this backend has no traps", sdk.ErrUnsupported)
+	}
+	r, err := decode[sav1.SetTrapsRequest](body)
+	if err != nil {
+		return nil, err
+	}
+	owner, traps, err := codec.ToTraps(r)
+	if err != nil {
+		return nil, err
+	}
+	if err := trapper.SetTraps(ctx, owner, traps); err != nil {
+		return nil, err
+	}
+	return encode(&sav1.SetTrapsResponse{})
 }
 
 func saInstall(ctx context.Context, p sa.Plugin, body []byte) ([]byte, error) {

@@ -23,6 +23,10 @@ func TestImpossibleNumbersAndAddressesAreInvalid(t *testing.T) {
 		"port":         second(ToChild(&sav1.Child{Uid: uid, LocalPort: 1 << 16})),
 		"mode":         second(ToChild(&sav1.Child{Uid: uid, Mode: -1})),
 		"selector":     second(ToChild(&sav1.Child{Uid: uid, LocalTs: []*sav1.Selector{{Protocol: 256}}})),
+		"no event":     second(ToEvent(&sav1.Event{})),
+		"event port":   second(ToEvent(&sav1.Event{What: &sav1.Event_Moved{Moved: &sav1.Moved{RemotePort: 1 << 16}}})),
+		"tfc":          second(ToChild(&sav1.Child{Uid: uid, Tfc: 1 << 16})),
+		"no address":   second(ToChild(&sav1.Child{Uid: uid, Addresses: [][]byte{nil}})),
 		"capabilities": second(ToCapabilities(&sav1.ProbeResponse{Algorithms: []*sav1.Algorithm{{Id: 1 << 16}}})),
 	} {
 		if !errors.Is(err, sdk.ErrInvalid) {

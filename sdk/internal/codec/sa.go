@@ -103,7 +103,7 @@ func ToUsage(u *sav1.Usage) sa.Usage {
 func FromCapabilities(c sa.Capabilities) *sav1.ProbeResponse {
 	out := &sav1.ProbeResponse{
 		Name: c.Name, Usable: c.Usable, Reason: c.Reason, Esn: c.ESN, Encap: c.Encap, MaxReplayWindow: c.MaxReplayWindow,
-		Offload: c.Offload, Epoch: c.Epoch,
+		Offload: c.Offload, Epoch: c.Epoch, Traps: c.Traps, Tfc: c.TFC,
 	}
 	for _, a := range c.Algorithms {
 		out.Algorithms = append(out.Algorithms, &sav1.Algorithm{Type: uint32(a.Type), Id: uint32(a.ID), KeyBits: wide(a.KeyBits)})
@@ -119,7 +119,7 @@ func ToCapabilities(c *sav1.ProbeResponse) (sa.Capabilities, error) {
 	var n narrower
 	out := sa.Capabilities{
 		Name: c.GetName(), Usable: c.GetUsable(), Reason: c.GetReason(), ESN: c.GetEsn(), Encap: c.GetEncap(),
-		MaxReplayWindow: c.GetMaxReplayWindow(), Offload: c.GetOffload(), Epoch: c.GetEpoch(),
+		MaxReplayWindow: c.GetMaxReplayWindow(), Offload: c.GetOffload(), Epoch: c.GetEpoch(), Traps: c.GetTraps(), TFC: c.GetTfc(),
 	}
 	for _, a := range c.GetAlgorithms() {
 		out.Algorithms = append(out.Algorithms, sa.Algorithm{

@@ -42,6 +42,8 @@ const (
 	Op_OP_SA_LIST           Op = 406
 	Op_OP_SA_UPDATE_CHILD   Op = 407
 	Op_OP_SA_FREE_SPI       Op = 408
+	Op_OP_SA_EVENT          Op = 409 // from the plugin; nobody answers
+	Op_OP_SA_SET_TRAPS      Op = 410
 )
 
 // Enum value maps for Op.
@@ -64,6 +66,8 @@ var (
 		406: "OP_SA_LIST",
 		407: "OP_SA_UPDATE_CHILD",
 		408: "OP_SA_FREE_SPI",
+		409: "OP_SA_EVENT",
+		410: "OP_SA_SET_TRAPS",
 	}
 	Op_value = map[string]int32{
 		"OP_UNSPECIFIED":       0,
@@ -83,6 +87,8 @@ var (
 		"OP_SA_LIST":           406,
 		"OP_SA_UPDATE_CHILD":   407,
 		"OP_SA_FREE_SPI":       408,
+		"OP_SA_EVENT":          409,
+		"OP_SA_SET_TRAPS":      410,
 	}
 )
 
@@ -1266,7 +1272,7 @@ const file_parley_plugin_base_v1_base_proto_rawDesc = "" +
 	"\aREFUSED\x10\x03\x12\x11\n" +
 	"\rNO_CREDENTIAL\x10\x04\x12\x0f\n" +
 	"\vUNSUPPORTED\x10\x05\x12\v\n" +
-	"\aINVALID\x10\x06*\xe8\x02\n" +
+	"\aINVALID\x10\x06*\x90\x03\n" +
 	"\x02Op\x12\x12\n" +
 	"\x0eOP_UNSPECIFIED\x10\x00\x12\x12\n" +
 	"\x0eOP_KE_INITIATE\x10e\x12\x11\n" +
@@ -1285,7 +1291,9 @@ const file_parley_plugin_base_v1_base_proto_rawDesc = "" +
 	"\n" +
 	"OP_SA_LIST\x10\x96\x03\x12\x17\n" +
 	"\x12OP_SA_UPDATE_CHILD\x10\x97\x03\x12\x13\n" +
-	"\x0eOP_SA_FREE_SPI\x10\x98\x032\x91\x04\n" +
+	"\x0eOP_SA_FREE_SPI\x10\x98\x03\x12\x10\n" +
+	"\vOP_SA_EVENT\x10\x99\x03\x12\x14\n" +
+	"\x0fOP_SA_SET_TRAPS\x10\x9a\x032\x91\x04\n" +
 	"\x06Plugin\x12S\n" +
 	"\bDescribe\x12&.parley.plugin.base.v1.DescribeRequest\x1a\x1f.parley.plugin.base.v1.Manifest\x12[\n" +
 	"\bValidate\x12&.parley.plugin.base.v1.ValidateRequest\x1a'.parley.plugin.base.v1.ValidateResponse\x12^\n" +

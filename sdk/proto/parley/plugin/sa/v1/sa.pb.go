@@ -640,6 +640,8 @@ type ProbeResponse struct {
 	MaxReplayWindow uint32                 `protobuf:"varint,8,opt,name=max_replay_window,json=maxReplayWindow,proto3" json:"max_replay_window,omitempty"`
 	Offload         string                 `protobuf:"bytes,9,opt,name=offload,proto3" json:"offload,omitempty"`
 	Epoch           uint64                 `protobuf:"varint,10,opt,name=epoch,proto3" json:"epoch,omitempty"`
+	Traps           bool                   `protobuf:"varint,11,opt,name=traps,proto3" json:"traps,omitempty"`
+	Tfc             bool                   `protobuf:"varint,12,opt,name=tfc,proto3" json:"tfc,omitempty"`
 	unknownFields   protoimpl.UnknownFields
 	sizeCache       protoimpl.SizeCache
 }
@@ -742,6 +744,20 @@ func (x *ProbeResponse) GetEpoch() uint64 {
 		return x.Epoch
 	}
 	return 0
+}
+
+func (x *ProbeResponse) GetTraps() bool {
+	if x != nil {
+		return x.Traps
+	}
+	return false
+}
+
+func (x *ProbeResponse) GetTfc() bool {
+	if x != nil {
+		return x.Tfc
+	}
+	return false
 }
 
 type AllocateSPIRequest struct {
@@ -1360,6 +1376,571 @@ func (x *ListResponse) GetChildren() []*Child {
 	return nil
 }
 
+// Trap are the selectors of a child that is to be made when there is traffic for it.
+type Trap struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Conn          string                 `protobuf:"bytes,1,opt,name=conn,proto3" json:"conn,omitempty"`
+	Name          string                 `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
+	Reqid         uint32                 `protobuf:"varint,3,opt,name=reqid,proto3" json:"reqid,omitempty"`
+	Mode          Mode                   `protobuf:"varint,4,opt,name=mode,proto3,enum=parley.plugin.sa.v1.Mode" json:"mode,omitempty"`
+	Local         []byte                 `protobuf:"bytes,5,opt,name=local,proto3" json:"local,omitempty"` // outer addresses, empty: not known yet
+	Remote        []byte                 `protobuf:"bytes,6,opt,name=remote,proto3" json:"remote,omitempty"`
+	LocalTs       []*Selector            `protobuf:"bytes,7,rep,name=local_ts,json=localTs,proto3" json:"local_ts,omitempty"`
+	RemoteTs      []*Selector            `protobuf:"bytes,8,rep,name=remote_ts,json=remoteTs,proto3" json:"remote_ts,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Trap) Reset() {
+	*x = Trap{}
+	mi := &file_parley_plugin_sa_v1_sa_proto_msgTypes[21]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Trap) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Trap) ProtoMessage() {}
+
+func (x *Trap) ProtoReflect() protoreflect.Message {
+	mi := &file_parley_plugin_sa_v1_sa_proto_msgTypes[21]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Trap.ProtoReflect.Descriptor instead.
+func (*Trap) Descriptor() ([]byte, []int) {
+	return file_parley_plugin_sa_v1_sa_proto_rawDescGZIP(), []int{21}
+}
+
+func (x *Trap) GetConn() string {
+	if x != nil {
+		return x.Conn
+	}
+	return ""
+}
+
+func (x *Trap) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *Trap) GetReqid() uint32 {
+	if x != nil {
+		return x.Reqid
+	}
+	return 0
+}
+
+func (x *Trap) GetMode() Mode {
+	if x != nil {
+		return x.Mode
+	}
+	return Mode_TUNNEL
+}
+
+func (x *Trap) GetLocal() []byte {
+	if x != nil {
+		return x.Local
+	}
+	return nil
+}
+
+func (x *Trap) GetRemote() []byte {
+	if x != nil {
+		return x.Remote
+	}
+	return nil
+}
+
+func (x *Trap) GetLocalTs() []*Selector {
+	if x != nil {
+		return x.LocalTs
+	}
+	return nil
+}
+
+func (x *Trap) GetRemoteTs() []*Selector {
+	if x != nil {
+		return x.RemoteTs
+	}
+	return nil
+}
+
+// SetTrapsRequest has all traps of an owner; others of it are removed.
+type SetTrapsRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Owner         string                 `protobuf:"bytes,1,opt,name=owner,proto3" json:"owner,omitempty"`
+	Traps         []*Trap                `protobuf:"bytes,2,rep,name=traps,proto3" json:"traps,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SetTrapsRequest) Reset() {
+	*x = SetTrapsRequest{}
+	mi := &file_parley_plugin_sa_v1_sa_proto_msgTypes[22]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SetTrapsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SetTrapsRequest) ProtoMessage() {}
+
+func (x *SetTrapsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_parley_plugin_sa_v1_sa_proto_msgTypes[22]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SetTrapsRequest.ProtoReflect.Descriptor instead.
+func (*SetTrapsRequest) Descriptor() ([]byte, []int) {
+	return file_parley_plugin_sa_v1_sa_proto_rawDescGZIP(), []int{22}
+}
+
+func (x *SetTrapsRequest) GetOwner() string {
+	if x != nil {
+		return x.Owner
+	}
+	return ""
+}
+
+func (x *SetTrapsRequest) GetTraps() []*Trap {
+	if x != nil {
+		return x.Traps
+	}
+	return nil
+}
+
+type SetTrapsResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SetTrapsResponse) Reset() {
+	*x = SetTrapsResponse{}
+	mi := &file_parley_plugin_sa_v1_sa_proto_msgTypes[23]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SetTrapsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SetTrapsResponse) ProtoMessage() {}
+
+func (x *SetTrapsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_parley_plugin_sa_v1_sa_proto_msgTypes[23]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SetTrapsResponse.ProtoReflect.Descriptor instead.
+func (*SetTrapsResponse) Descriptor() ([]byte, []int) {
+	return file_parley_plugin_sa_v1_sa_proto_rawDescGZIP(), []int{23}
+}
+
+// Event is the body of OP_SA_EVENT.
+type Event struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Types that are valid to be assigned to What:
+	//
+	//	*Event_Expired
+	//	*Event_Moved
+	//	*Event_Lost
+	//	*Event_Acquired
+	What          isEvent_What `protobuf_oneof:"what"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Event) Reset() {
+	*x = Event{}
+	mi := &file_parley_plugin_sa_v1_sa_proto_msgTypes[24]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Event) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Event) ProtoMessage() {}
+
+func (x *Event) ProtoReflect() protoreflect.Message {
+	mi := &file_parley_plugin_sa_v1_sa_proto_msgTypes[24]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Event.ProtoReflect.Descriptor instead.
+func (*Event) Descriptor() ([]byte, []int) {
+	return file_parley_plugin_sa_v1_sa_proto_rawDescGZIP(), []int{24}
+}
+
+func (x *Event) GetWhat() isEvent_What {
+	if x != nil {
+		return x.What
+	}
+	return nil
+}
+
+func (x *Event) GetExpired() *Expired {
+	if x != nil {
+		if x, ok := x.What.(*Event_Expired); ok {
+			return x.Expired
+		}
+	}
+	return nil
+}
+
+func (x *Event) GetMoved() *Moved {
+	if x != nil {
+		if x, ok := x.What.(*Event_Moved); ok {
+			return x.Moved
+		}
+	}
+	return nil
+}
+
+func (x *Event) GetLost() *Lost {
+	if x != nil {
+		if x, ok := x.What.(*Event_Lost); ok {
+			return x.Lost
+		}
+	}
+	return nil
+}
+
+func (x *Event) GetAcquired() *Acquired {
+	if x != nil {
+		if x, ok := x.What.(*Event_Acquired); ok {
+			return x.Acquired
+		}
+	}
+	return nil
+}
+
+type isEvent_What interface {
+	isEvent_What()
+}
+
+type Event_Expired struct {
+	Expired *Expired `protobuf:"bytes,1,opt,name=expired,proto3,oneof"`
+}
+
+type Event_Moved struct {
+	Moved *Moved `protobuf:"bytes,2,opt,name=moved,proto3,oneof"`
+}
+
+type Event_Lost struct {
+	Lost *Lost `protobuf:"bytes,3,opt,name=lost,proto3,oneof"`
+}
+
+type Event_Acquired struct {
+	Acquired *Acquired `protobuf:"bytes,4,opt,name=acquired,proto3,oneof"`
+}
+
+func (*Event_Expired) isEvent_What() {}
+
+func (*Event_Moved) isEvent_What() {}
+
+func (*Event_Lost) isEvent_What() {}
+
+func (*Event_Acquired) isEvent_What() {}
+
+// Expired: a child has carried as much as its soft or hard limit allows.
+type Expired struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	SpiIn         uint32                 `protobuf:"varint,1,opt,name=spi_in,json=spiIn,proto3" json:"spi_in,omitempty"`
+	Hard          bool                   `protobuf:"varint,2,opt,name=hard,proto3" json:"hard,omitempty"`
+	Cause         string                 `protobuf:"bytes,3,opt,name=cause,proto3" json:"cause,omitempty"` // "bytes", "packets", "sequence numbers"
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Expired) Reset() {
+	*x = Expired{}
+	mi := &file_parley_plugin_sa_v1_sa_proto_msgTypes[25]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Expired) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Expired) ProtoMessage() {}
+
+func (x *Expired) ProtoReflect() protoreflect.Message {
+	mi := &file_parley_plugin_sa_v1_sa_proto_msgTypes[25]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Expired.ProtoReflect.Descriptor instead.
+func (*Expired) Descriptor() ([]byte, []int) {
+	return file_parley_plugin_sa_v1_sa_proto_rawDescGZIP(), []int{25}
+}
+
+func (x *Expired) GetSpiIn() uint32 {
+	if x != nil {
+		return x.SpiIn
+	}
+	return 0
+}
+
+func (x *Expired) GetHard() bool {
+	if x != nil {
+		return x.Hard
+	}
+	return false
+}
+
+func (x *Expired) GetCause() string {
+	if x != nil {
+		return x.Cause
+	}
+	return ""
+}
+
+// Moved: authentic ESP in UDP came from another address or port.
+type Moved struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	SpiIn         uint32                 `protobuf:"varint,1,opt,name=spi_in,json=spiIn,proto3" json:"spi_in,omitempty"`
+	Remote        []byte                 `protobuf:"bytes,2,opt,name=remote,proto3" json:"remote,omitempty"`
+	RemotePort    uint32                 `protobuf:"varint,3,opt,name=remote_port,json=remotePort,proto3" json:"remote_port,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Moved) Reset() {
+	*x = Moved{}
+	mi := &file_parley_plugin_sa_v1_sa_proto_msgTypes[26]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Moved) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Moved) ProtoMessage() {}
+
+func (x *Moved) ProtoReflect() protoreflect.Message {
+	mi := &file_parley_plugin_sa_v1_sa_proto_msgTypes[26]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Moved.ProtoReflect.Descriptor instead.
+func (*Moved) Descriptor() ([]byte, []int) {
+	return file_parley_plugin_sa_v1_sa_proto_rawDescGZIP(), []int{26}
+}
+
+func (x *Moved) GetSpiIn() uint32 {
+	if x != nil {
+		return x.SpiIn
+	}
+	return 0
+}
+
+func (x *Moved) GetRemote() []byte {
+	if x != nil {
+		return x.Remote
+	}
+	return nil
+}
+
+func (x *Moved) GetRemotePort() uint32 {
+	if x != nil {
+		return x.RemotePort
+	}
+	return 0
+}
+
+// Lost: a child is in the data plane no more.
+type Lost struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	SpiIn         uint32                 `protobuf:"varint,1,opt,name=spi_in,json=spiIn,proto3" json:"spi_in,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Lost) Reset() {
+	*x = Lost{}
+	mi := &file_parley_plugin_sa_v1_sa_proto_msgTypes[27]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Lost) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Lost) ProtoMessage() {}
+
+func (x *Lost) ProtoReflect() protoreflect.Message {
+	mi := &file_parley_plugin_sa_v1_sa_proto_msgTypes[27]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Lost.ProtoReflect.Descriptor instead.
+func (*Lost) Descriptor() ([]byte, []int) {
+	return file_parley_plugin_sa_v1_sa_proto_rawDescGZIP(), []int{27}
+}
+
+func (x *Lost) GetSpiIn() uint32 {
+	if x != nil {
+		return x.SpiIn
+	}
+	return 0
+}
+
+// Acquired: there is traffic for a trap.
+type Acquired struct {
+	state           protoimpl.MessageState `protogen:"open.v1"`
+	Conn            string                 `protobuf:"bytes,1,opt,name=conn,proto3" json:"conn,omitempty"`
+	Name            string                 `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
+	Protocol        uint32                 `protobuf:"varint,3,opt,name=protocol,proto3" json:"protocol,omitempty"`
+	Source          []byte                 `protobuf:"bytes,4,opt,name=source,proto3" json:"source,omitempty"`
+	Destination     []byte                 `protobuf:"bytes,5,opt,name=destination,proto3" json:"destination,omitempty"`
+	SourcePort      uint32                 `protobuf:"varint,6,opt,name=source_port,json=sourcePort,proto3" json:"source_port,omitempty"`
+	DestinationPort uint32                 `protobuf:"varint,7,opt,name=destination_port,json=destinationPort,proto3" json:"destination_port,omitempty"`
+	unknownFields   protoimpl.UnknownFields
+	sizeCache       protoimpl.SizeCache
+}
+
+func (x *Acquired) Reset() {
+	*x = Acquired{}
+	mi := &file_parley_plugin_sa_v1_sa_proto_msgTypes[28]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Acquired) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Acquired) ProtoMessage() {}
+
+func (x *Acquired) ProtoReflect() protoreflect.Message {
+	mi := &file_parley_plugin_sa_v1_sa_proto_msgTypes[28]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Acquired.ProtoReflect.Descriptor instead.
+func (*Acquired) Descriptor() ([]byte, []int) {
+	return file_parley_plugin_sa_v1_sa_proto_rawDescGZIP(), []int{28}
+}
+
+func (x *Acquired) GetConn() string {
+	if x != nil {
+		return x.Conn
+	}
+	return ""
+}
+
+func (x *Acquired) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *Acquired) GetProtocol() uint32 {
+	if x != nil {
+		return x.Protocol
+	}
+	return 0
+}
+
+func (x *Acquired) GetSource() []byte {
+	if x != nil {
+		return x.Source
+	}
+	return nil
+}
+
+func (x *Acquired) GetDestination() []byte {
+	if x != nil {
+		return x.Destination
+	}
+	return nil
+}
+
+func (x *Acquired) GetSourcePort() uint32 {
+	if x != nil {
+		return x.SourcePort
+	}
+	return 0
+}
+
+func (x *Acquired) GetDestinationPort() uint32 {
+	if x != nil {
+		return x.DestinationPort
+	}
+	return 0
+}
+
 var File_parley_plugin_sa_v1_sa_proto protoreflect.FileDescriptor
 
 const file_parley_plugin_sa_v1_sa_proto_rawDesc = "" +
@@ -1419,7 +2000,7 @@ const file_parley_plugin_sa_v1_sa_proto_rawDesc = "" +
 	"\tAlgorithm\x12\x12\n" +
 	"\x04type\x18\x01 \x01(\rR\x04type\x12\x0e\n" +
 	"\x02id\x18\x02 \x01(\rR\x02id\x12\x19\n" +
-	"\bkey_bits\x18\x03 \x03(\rR\akeyBits\"\xc8\x02\n" +
+	"\bkey_bits\x18\x03 \x03(\rR\akeyBits\"\xf0\x02\n" +
 	"\rProbeResponse\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x16\n" +
 	"\x06usable\x18\x02 \x01(\bR\x06usable\x12\x16\n" +
@@ -1433,7 +2014,9 @@ const file_parley_plugin_sa_v1_sa_proto_rawDesc = "" +
 	"\x11max_replay_window\x18\b \x01(\rR\x0fmaxReplayWindow\x12\x18\n" +
 	"\aoffload\x18\t \x01(\tR\aoffload\x12\x14\n" +
 	"\x05epoch\x18\n" +
-	" \x01(\x04R\x05epoch\"B\n" +
+	" \x01(\x04R\x05epoch\x12\x14\n" +
+	"\x05traps\x18\v \x01(\bR\x05traps\x12\x10\n" +
+	"\x03tfc\x18\f \x01(\bR\x03tfc\"B\n" +
 	"\x12AllocateSPIRequest\x12\x14\n" +
 	"\x05local\x18\x01 \x01(\fR\x05local\x12\x16\n" +
 	"\x06remote\x18\x02 \x01(\fR\x06remote\"'\n" +
@@ -1461,7 +2044,46 @@ const file_parley_plugin_sa_v1_sa_proto_rawDesc = "" +
 	"\vListRequest\x12\x14\n" +
 	"\x05owner\x18\x01 \x01(\tR\x05owner\"F\n" +
 	"\fListResponse\x126\n" +
-	"\bchildren\x18\x01 \x03(\v2\x1a.parley.plugin.sa.v1.ChildR\bchildren*!\n" +
+	"\bchildren\x18\x01 \x03(\v2\x1a.parley.plugin.sa.v1.ChildR\bchildren\"\x97\x02\n" +
+	"\x04Trap\x12\x12\n" +
+	"\x04conn\x18\x01 \x01(\tR\x04conn\x12\x12\n" +
+	"\x04name\x18\x02 \x01(\tR\x04name\x12\x14\n" +
+	"\x05reqid\x18\x03 \x01(\rR\x05reqid\x12-\n" +
+	"\x04mode\x18\x04 \x01(\x0e2\x19.parley.plugin.sa.v1.ModeR\x04mode\x12\x14\n" +
+	"\x05local\x18\x05 \x01(\fR\x05local\x12\x16\n" +
+	"\x06remote\x18\x06 \x01(\fR\x06remote\x128\n" +
+	"\blocal_ts\x18\a \x03(\v2\x1d.parley.plugin.sa.v1.SelectorR\alocalTs\x12:\n" +
+	"\tremote_ts\x18\b \x03(\v2\x1d.parley.plugin.sa.v1.SelectorR\bremoteTs\"X\n" +
+	"\x0fSetTrapsRequest\x12\x14\n" +
+	"\x05owner\x18\x01 \x01(\tR\x05owner\x12/\n" +
+	"\x05traps\x18\x02 \x03(\v2\x19.parley.plugin.sa.v1.TrapR\x05traps\"\x12\n" +
+	"\x10SetTrapsResponse\"\xeb\x01\n" +
+	"\x05Event\x128\n" +
+	"\aexpired\x18\x01 \x01(\v2\x1c.parley.plugin.sa.v1.ExpiredH\x00R\aexpired\x122\n" +
+	"\x05moved\x18\x02 \x01(\v2\x1a.parley.plugin.sa.v1.MovedH\x00R\x05moved\x12/\n" +
+	"\x04lost\x18\x03 \x01(\v2\x19.parley.plugin.sa.v1.LostH\x00R\x04lost\x12;\n" +
+	"\bacquired\x18\x04 \x01(\v2\x1d.parley.plugin.sa.v1.AcquiredH\x00R\bacquiredB\x06\n" +
+	"\x04what\"J\n" +
+	"\aExpired\x12\x15\n" +
+	"\x06spi_in\x18\x01 \x01(\rR\x05spiIn\x12\x12\n" +
+	"\x04hard\x18\x02 \x01(\bR\x04hard\x12\x14\n" +
+	"\x05cause\x18\x03 \x01(\tR\x05cause\"W\n" +
+	"\x05Moved\x12\x15\n" +
+	"\x06spi_in\x18\x01 \x01(\rR\x05spiIn\x12\x16\n" +
+	"\x06remote\x18\x02 \x01(\fR\x06remote\x12\x1f\n" +
+	"\vremote_port\x18\x03 \x01(\rR\n" +
+	"remotePort\"\x1d\n" +
+	"\x04Lost\x12\x15\n" +
+	"\x06spi_in\x18\x01 \x01(\rR\x05spiIn\"\xd4\x01\n" +
+	"\bAcquired\x12\x12\n" +
+	"\x04conn\x18\x01 \x01(\tR\x04conn\x12\x12\n" +
+	"\x04name\x18\x02 \x01(\tR\x04name\x12\x1a\n" +
+	"\bprotocol\x18\x03 \x01(\rR\bprotocol\x12\x16\n" +
+	"\x06source\x18\x04 \x01(\fR\x06source\x12 \n" +
+	"\vdestination\x18\x05 \x01(\fR\vdestination\x12\x1f\n" +
+	"\vsource_port\x18\x06 \x01(\rR\n" +
+	"sourcePort\x12)\n" +
+	"\x10destination_port\x18\a \x01(\rR\x0fdestinationPort*!\n" +
 	"\x04Mode\x12\n" +
 	"\n" +
 	"\x06TUNNEL\x10\x00\x12\r\n" +
@@ -1480,7 +2102,7 @@ func file_parley_plugin_sa_v1_sa_proto_rawDescGZIP() []byte {
 }
 
 var file_parley_plugin_sa_v1_sa_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_parley_plugin_sa_v1_sa_proto_msgTypes = make([]protoimpl.MessageInfo, 21)
+var file_parley_plugin_sa_v1_sa_proto_msgTypes = make([]protoimpl.MessageInfo, 29)
 var file_parley_plugin_sa_v1_sa_proto_goTypes = []any{
 	(Mode)(0),                    // 0: parley.plugin.sa.v1.Mode
 	(*Selector)(nil),             // 1: parley.plugin.sa.v1.Selector
@@ -1504,6 +2126,14 @@ var file_parley_plugin_sa_v1_sa_proto_goTypes = []any{
 	(*UsageResponse)(nil),        // 19: parley.plugin.sa.v1.UsageResponse
 	(*ListRequest)(nil),          // 20: parley.plugin.sa.v1.ListRequest
 	(*ListResponse)(nil),         // 21: parley.plugin.sa.v1.ListResponse
+	(*Trap)(nil),                 // 22: parley.plugin.sa.v1.Trap
+	(*SetTrapsRequest)(nil),      // 23: parley.plugin.sa.v1.SetTrapsRequest
+	(*SetTrapsResponse)(nil),     // 24: parley.plugin.sa.v1.SetTrapsResponse
+	(*Event)(nil),                // 25: parley.plugin.sa.v1.Event
+	(*Expired)(nil),              // 26: parley.plugin.sa.v1.Expired
+	(*Moved)(nil),                // 27: parley.plugin.sa.v1.Moved
+	(*Lost)(nil),                 // 28: parley.plugin.sa.v1.Lost
+	(*Acquired)(nil),             // 29: parley.plugin.sa.v1.Acquired
 }
 var file_parley_plugin_sa_v1_sa_proto_depIdxs = []int32{
 	0,  // 0: parley.plugin.sa.v1.Child.mode:type_name -> parley.plugin.sa.v1.Mode
@@ -1520,11 +2150,19 @@ var file_parley_plugin_sa_v1_sa_proto_depIdxs = []int32{
 	2,  // 11: parley.plugin.sa.v1.UsageRequest.child:type_name -> parley.plugin.sa.v1.Child
 	4,  // 12: parley.plugin.sa.v1.UsageResponse.usage:type_name -> parley.plugin.sa.v1.Usage
 	2,  // 13: parley.plugin.sa.v1.ListResponse.children:type_name -> parley.plugin.sa.v1.Child
-	14, // [14:14] is the sub-list for method output_type
-	14, // [14:14] is the sub-list for method input_type
-	14, // [14:14] is the sub-list for extension type_name
-	14, // [14:14] is the sub-list for extension extendee
-	0,  // [0:14] is the sub-list for field type_name
+	0,  // 14: parley.plugin.sa.v1.Trap.mode:type_name -> parley.plugin.sa.v1.Mode
+	1,  // 15: parley.plugin.sa.v1.Trap.local_ts:type_name -> parley.plugin.sa.v1.Selector
+	1,  // 16: parley.plugin.sa.v1.Trap.remote_ts:type_name -> parley.plugin.sa.v1.Selector
+	22, // 17: parley.plugin.sa.v1.SetTrapsRequest.traps:type_name -> parley.plugin.sa.v1.Trap
+	26, // 18: parley.plugin.sa.v1.Event.expired:type_name -> parley.plugin.sa.v1.Expired
+	27, // 19: parley.plugin.sa.v1.Event.moved:type_name -> parley.plugin.sa.v1.Moved
+	28, // 20: parley.plugin.sa.v1.Event.lost:type_name -> parley.plugin.sa.v1.Lost
+	29, // 21: parley.plugin.sa.v1.Event.acquired:type_name -> parley.plugin.sa.v1.Acquired
+	22, // [22:22] is the sub-list for method output_type
+	22, // [22:22] is the sub-list for method input_type
+	22, // [22:22] is the sub-list for extension type_name
+	22, // [22:22] is the sub-list for extension extendee
+	0,  // [0:22] is the sub-list for field type_name
 }
 
 func init() { file_parley_plugin_sa_v1_sa_proto_init() }
@@ -1532,13 +2170,19 @@ func file_parley_plugin_sa_v1_sa_proto_init() {
 	if File_parley_plugin_sa_v1_sa_proto != nil {
 		return
 	}
+	file_parley_plugin_sa_v1_sa_proto_msgTypes[24].OneofWrappers = []any{
+		(*Event_Expired)(nil),
+		(*Event_Moved)(nil),
+		(*Event_Lost)(nil),
+		(*Event_Acquired)(nil),
+	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_parley_plugin_sa_v1_sa_proto_rawDesc), len(file_parley_plugin_sa_v1_sa_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   21,
+			NumMessages:   29,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
