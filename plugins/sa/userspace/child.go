@@ -28,6 +28,8 @@ type child struct {
 	in       *inbound
 	socket   *socket
 	peer     sockaddr
+	limits   limits
+	movedAt  atomic.Int64 // Unix second in which it was told that the peer is elsewhere
 	full     int          // largest inner packet that the path took at installation
 	mtu      atomic.Int32 // largest inner packet now
 }
@@ -48,7 +50,7 @@ func newChild(c sa.Child) (*child, error) {
 	if err := check(&c); err != nil {
 		return nil, err
 	}
-	n := &child{Child: c, suite: suite}
+	n := &child{Child: c, suite: suite, limits: newLimits(&c)}
 	n.keys = keysOf(&c)
 	n.EncrIn, n.EncrOut, n.IntegIn, n.IntegOut = nil, nil, nil, nil
 	if n.rules, err = makeRules(n); err != nil {
@@ -112,8 +114,12 @@ func (c *child) adopt(old *child) {
 	if c.keys[0] == old.keys[0] && c.SPIIn == old.SPIIn && c.ESN == old.ESN && c.ReplayWindow == old.ReplayWindow {
 		c.in = old.in
 	}
-	if c.keys == old.keys {
-		c.born = old.born
+	if c.keys != old.keys {
+		return
+	}
+	c.born = old.born
+	if c.Soft == old.Soft && c.Hard == old.Hard {
+		c.limits.told = old.limits.told
 	}
 }
 

@@ -43,14 +43,14 @@ func (l *inboundLoop) loop() {
 		}
 		for i := range n { // other errors are about single packets, such as an ICMP error that came back
 			b, segment, tos := l.rx.datagram(i)
-			l.datagram(b, segment, tos)
+			l.datagram(b, segment, tos, &l.rx.names[i])
 		}
 		l.flush()
 	}
 }
 
 // datagram cuts what one receive gave into ESP packets.
-func (l *inboundLoop) datagram(b []byte, segment int, tos uint8) {
+func (l *inboundLoop) datagram(b []byte, segment int, tos uint8, from *unix.RawSockaddrInet6) {
 	if l.socket.raw && !l.socket.six { // a raw IPv4 socket gives the IP header too
 		if len(b) < ipv4HeaderLen || int(b[0]&15)*4 > len(b) {
 			l.pl.p.stats.Malformed.Add(1)
@@ -63,12 +63,12 @@ func (l *inboundLoop) datagram(b []byte, segment int, tos uint8) {
 	for len(b) > 0 {
 		packet := b[:min(segment, len(b))]
 		b = b[len(packet):]
-		l.packet(packet, tos)
+		l.packet(packet, tos, from)
 	}
 }
 
 // packet passes one ESP packet to the device if it may pass. The order of the checks is RFC 4303 section 3.4.
-func (l *inboundLoop) packet(packet []byte, tos uint8) {
+func (l *inboundLoop) packet(packet []byte, tos uint8, from *unix.RawSockaddrInet6) {
 	stats := &l.pl.p.stats
 	if !l.socket.raw && len(packet) == 1 && packet[0] == 0xff {
 		return // a NAT keepalive (RFC 3948 section 2.3)
@@ -87,33 +87,39 @@ func (l *inboundLoop) packet(packet []byte, tos uint8) {
 		l.flush()
 	}
 	plain := l.plain[len(l.out)]
-	inner, next := c.open(plain[:offset], packet, low, stats)
+	inner, next, newest := c.open(plain[:offset], packet, low, stats)
 	if inner == nil {
 		return
 	}
-	if n, ok := c.accept(inner, next, tos, stats); ok {
+	if newest && !l.socket.raw {
+		c.follow(from, l.pl.p.Tell)
+	}
+	n, ok := c.accept(inner, next, tos, stats)
+	switch {
+	case !ok:
+	case c.spend(&c.slot.bytesIn, &c.slot.packetsIn, n, l.pl.p.Tell):
 		l.out = append(l.out, plain[:offset+n])
-		c.slot.packetsIn.Add(1)
-		c.slot.bytesIn.Add(uint64(n))
+	default:
+		stats.Exhausted.Add(1)
 	}
 }
 
-// open verifies, decrypts and records a packet: nil when it is not fresh or not authentic.
-func (c *child) open(dst, packet []byte, low uint32, stats *Stats) (inner []byte, next uint8) {
+// open verifies, decrypts and records a packet: nil when it is not fresh or not authentic. It tells whether the packet is newer
+// than all before.
+func (c *child) open(dst, packet []byte, low uint32, stats *Stats) (inner []byte, next uint8, newest bool) {
 	c.in.mu.Lock()
 	defer c.in.mu.Unlock()
 	seq, ok := c.in.window.Check(low)
 	if !ok {
 		stats.Replayed.Add(1)
-		return nil, 0
+		return nil, 0, false
 	}
 	inner, next, err := c.in.opener.Open(dst, packet, seq)
 	if err != nil {
 		stats.Forged.Add(1)
-		return nil, 0
+		return nil, 0, false
 	}
-	c.in.window.Update(seq)
-	return inner, next
+	return inner, next, c.in.window.Update(seq)
 }
 
 // accept checks an authentic inner packet and returns its length without TFC padding.

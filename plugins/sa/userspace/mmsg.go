@@ -33,6 +33,7 @@ type receiver struct {
 	iovs    []unix.Iovec
 	bufs    []byte
 	control []byte
+	names   []unix.RawSockaddrInet6 // large enough for both families
 	call    func(fd uintptr) bool
 	got     int
 	errno   syscall.Errno
@@ -40,12 +41,13 @@ type receiver struct {
 
 func newReceiver(conn syscall.RawConn, n int) *receiver {
 	r := &receiver{conn: conn, msgs: make([]mmsghdr, n), iovs: make([]unix.Iovec, n),
-		bufs: make([]byte, n*datagramSize), control: make([]byte, n*controlSize)}
+		bufs: make([]byte, n*datagramSize), control: make([]byte, n*controlSize), names: make([]unix.RawSockaddrInet6, n)}
 	for i := range r.msgs {
 		r.iovs[i].Base = &r.bufs[i*datagramSize]
 		r.iovs[i].SetLen(datagramSize)
 		r.msgs[i].Iov = &r.iovs[i]
 		r.msgs[i].SetIovlen(1)
+		r.msgs[i].Name = (*byte)(unsafe.Pointer(&r.names[i]))
 		r.msgs[i].Control = &r.control[i*controlSize]
 	}
 	r.call = r.recvmmsg // made once: a method value allocates
@@ -62,6 +64,7 @@ func (r *receiver) recvmmsg(fd uintptr) bool {
 func (r *receiver) receive() (int, error) {
 	for i := range r.msgs {
 		r.msgs[i].SetControllen(controlSize)
+		r.msgs[i].Namelen = unix.SizeofSockaddrInet6
 	}
 	if err := r.conn.Read(r.call); err != nil {
 		return 0, err

@@ -11,10 +11,12 @@ import (
 	"net/netip"
 	"os"
 	"sort"
+	"sync"
 	"syscall"
 	"time"
 
 	"github.com/parley-ike/parley/conformance/kit"
+	"github.com/parley-ike/parley/sdk/sa"
 )
 
 // What a node process does, see lab_test.go.
@@ -30,6 +32,14 @@ var marker = []byte("this-must-never-be-seen-on-the-wire")
 type nodeState struct {
 	plugin *Plugin
 	sink   net.Listener
+	mu     sync.Mutex
+	told   []string
+}
+
+func (s *nodeState) tell(e sa.Event) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.told = append(s.told, fmt.Sprintf("%T%+v", e, e))
 }
 
 func runNode() {
@@ -55,6 +65,11 @@ func (s *nodeState) serve(r request) (a reply, err error) {
 		return a, s.start(r)
 	case "install":
 		return a, s.plugin.Install(ctx, r.Child)
+	case "events": // since the last time
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		a.Names, s.told = s.told, nil
+		return a, nil
 	case "update":
 		return a, s.plugin.Update(ctx, r.Child)
 	case "kit":
@@ -137,7 +152,9 @@ func (s *nodeState) start(r request) (err error) {
 		}
 		go echo(c)
 	}
-	s.plugin, err = New(r.Config, sockets)
+	if s.plugin, err = New(r.Config, sockets); err == nil {
+		go s.plugin.Watch(context.Background(), s.tell)
+	}
 	return err
 }
 

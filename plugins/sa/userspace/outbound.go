@@ -102,8 +102,8 @@ func (o *outbound) packet(buf []byte, n int) {
 		o.flush()
 		o.child, o.tos, o.df = c, f.tos, df
 	}
-	seq, ok := c.next()
-	if !ok {
+	seq, ok := c.number(o.pl.p.Tell)
+	if !ok || !c.spend(&c.slot.bytesOut, &c.slot.packetsOut, n, o.pl.p.Tell) {
 		stats.Exhausted.Add(1)
 		return
 	}
@@ -112,8 +112,6 @@ func (o *outbound) packet(buf []byte, n int) {
 		next = protoIPv6
 	}
 	o.sealed = append(o.sealed, c.out.Seal(buf, esp.MaxHeadroom, n, seq, next))
-	c.slot.packetsOut.Add(1)
-	c.slot.bytesOut.Add(uint64(n))
 }
 
 func (o *outbound) lookup(f *flow) *child {

@@ -35,10 +35,11 @@ type Sockets struct {
 // Plugin is the backend. It implements sa.Plugin and is safe for concurrent use. Devices, sockets and routes are made by the
 // first Install, in the network namespace of the goroutine that calls it.
 type Plugin struct {
-	cfg   Config
-	epoch uint64
-	stats Stats
-	table atomic.Pointer[table] // of the data path
+	sa.Feed // what the data path has to tell
+	cfg     Config
+	epoch   uint64
+	stats   Stats
+	table   atomic.Pointer[table] // of the data path
 
 	mu       sync.Mutex // guards what follows
 	state    *state
@@ -50,7 +51,10 @@ type Plugin struct {
 	closed   bool
 }
 
-var _ sa.Plugin = (*Plugin)(nil)
+var (
+	_ sa.Plugin  = (*Plugin)(nil)
+	_ sa.Watcher = (*Plugin)(nil)
+)
 
 // New checks the configuration and takes the sockets over; it touches nothing else.
 func New(cfg Config, sockets Sockets) (*Plugin, error) {

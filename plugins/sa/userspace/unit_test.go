@@ -377,13 +377,13 @@ func TestThePathAllocatesNothingPerPacket(t *testing.T) {
 		pl, _ := pathOf(t, ends[0])
 		o := newOutbound(pl)
 		there, c := pathOf(t, ends[1])
-		l := newInboundLoop(there, &socket{})
+		l := newInboundLoop(there, &socket{raw: true, six: true})
 		l.plain = [][]byte{make([]byte, plainSize)}
 		inner := ipv4Packet(protoUDP, 0, make([]byte, 1300))
 		if n := testing.AllocsPerRun(100, func() {
 			copy(o.bufs[0][24:], inner)
 			o.packet(o.bufs[0], len(inner))
-			l.packet(o.sealed[0], 0)
+			l.packet(o.sealed[0], 0, nil)
 			o.sealed, l.out = o.sealed[:0], l.out[:0]
 		}); n != 0 {
 			t.Errorf("%s: %v allocations per packet", s.name, n)
@@ -398,13 +398,13 @@ func TestKeepalivesAndIKEAreNoESP(t *testing.T) {
 	t.Parallel()
 	pl, _ := pathOf(t, gcm.ends(t)[0])
 	l := newInboundLoop(pl, &socket{})
-	l.packet([]byte{0xff}, 0) // RFC 3948 section 2.3
+	l.packet([]byte{0xff}, 0, nil) // RFC 3948 section 2.3
 	if got := pl.p.stats.Malformed.Load(); got != 0 {
 		t.Error("a keepalive counts as malformed")
 	}
-	l.packet(make([]byte, 60), 0) // RFC 3948 section 2.2: the non-ESP marker
-	l.packet([]byte{1, 2, 3}, 0)
-	l.packet([]byte{9, 9, 9, 9, 0, 0, 0, 1}, 0)
+	l.packet(make([]byte, 60), 0, nil) // RFC 3948 section 2.2: the non-ESP marker
+	l.packet([]byte{1, 2, 3}, 0, nil)
+	l.packet([]byte{9, 9, 9, 9, 0, 0, 0, 1}, 0, nil)
 	if got := pl.p.stats.all(); got["malformed"] != 2 || got["unknown_spi"] != 1 {
 		t.Errorf("%v", got)
 	}

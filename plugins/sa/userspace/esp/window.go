@@ -70,16 +70,17 @@ func infer(top uint64, low, span uint32) (uint64, bool) {
 	return th<<32 | uint64(low), th <= 1<<32-1 // neither before the first round nor beyond the last
 }
 
-// Update records an authenticated packet. The top moves before the words ahead are cleared: killed in between, the window
+// Update records an authenticated packet, and tells whether its number is higher than all before. The top moves before the words ahead are cleared: killed in between, the window
 // holds stale marks, which may drop a fresh packet but pass no replay.
-func (w *Window) Update(seq uint64) {
+func (w *Window) Update(seq uint64) (newest bool) {
 	top := w.top.Load()
-	if seq > top {
+	if newest = seq > top; newest {
 		w.top.Store(seq)
 		w.advance(top/wordBits, seq/wordBits)
 	}
 	word := &w.ring[seq/wordBits%uint64(len(w.ring))]
 	word.Store(word.Load() | 1<<(seq%wordBits))
+	return newest
 }
 
 func (w *Window) advance(from, to uint64) {
