@@ -34,6 +34,7 @@ type Config struct {
 
 // Plugin implements sa.Plugin and sdk.Canary.
 type Plugin struct {
+	sa.Feed  // what a test has it tell
 	mu       sync.Mutex
 	next     uint32
 	epoch    uint64

@@ -42,6 +42,7 @@
 //
 // Linux only. Packets in clear that arrive from outside with addresses of a remote selector are the firewall's task: a
 // TUN device cannot see them (RFC 4301 section 5.2 would drop them). Fragments without ports match only selectors of all
-// ports (RFC 4301 section 7). Changes of the peer's address behind a NAT (RFC 7296 section 2.23) are not followed. Transport mode,
+// ports (RFC 4301 section 7). A peer that moves behind a NAT (RFC 7296 section 2.23)
+// is told of; the core decides. Transport mode,
 // IPCOMP and AH are not done. One goroutine per direction and socket: about one core each way.
 package userspace

@@ -14,11 +14,13 @@
 //     policy of another in our place is an error.
 //   - A journal in Config.StateDir (mode 0600, no keys) is written before the kernel is changed, so that a restarted plugin knows
 //     what is its own. The SAs themselves live in the kernel and carry on.
+//   - Watch tells of limits, of sequence numbers that end (the kernel itself would stop without a word), of peers behind a NAT that
+//     move, and of SAs that vanished. Those are never made again with their keys: nobody knows which IVs were used. When the kernel
+//     tells more than the socket's buffer holds, everything is compared.
 //
 // Numbers are IANA's throughout; the kernel's names of algorithms do not leave this package.
 //
-// Its limits: enough for tunnels in a machine whose kernel does ESP; expiry events, acquire, offload, migration and marks are
-// still to come. Port ranges other than one port or all, and ICMP types, cannot be put into one policy and are refused. A selector that
+// Its limits: enough for tunnels in a machine whose kernel does ESP; offload and marks are still to come. Port ranges other than one port or all, and ICMP types, cannot be put into one policy and are refused. A selector that
 // covers the peer's own address would catch IKE as well, unless the daemon's sockets have a bypass policy of their own
 // (IP_XFRM_POLICY). Byte counters are the kernel's, with its own idea of what a packet's length is.
 package xfrm

@@ -64,6 +64,7 @@ type end struct {
 	ns     int
 	dir    string
 	plugin *Plugin
+	told   chan sa.Event
 }
 
 // do runs f on the end's thread.
@@ -159,6 +160,31 @@ func (e *end) start() {
 		e.plugin, err = New(Config{StateDir: e.dir}, sockets)
 		return err
 	})
+	p := e.plugin
+	ctx, stop := context.WithCancel(context.Background())
+	e.t.Cleanup(func() { stop(); p.Close() })
+	e.told = make(chan sa.Event, 64)
+	go func() { _ = p.Watch(ctx, func(event sa.Event) { e.told <- event }) }()
+}
+
+// wantEvents waits for events, and takes no others.
+func (e *end) wantEvents(want ...sa.Event) {
+	e.t.Helper()
+	for _, w := range want {
+		select {
+		case got := <-e.told:
+			if got != w {
+				e.t.Errorf("told %T%+v, want %T%+v", got, got, w, w)
+			}
+		case <-time.After(3 * time.Second):
+			e.t.Errorf("%T%+v was not told", w, w)
+		}
+	}
+	select {
+	case got := <-e.told:
+		e.t.Errorf("told %T%+v besides", got, got)
+	case <-time.After(50 * time.Millisecond):
+	}
 }
 
 func subnet(text string) sa.Selector {
@@ -457,11 +483,15 @@ func TestGuestPoliciesBlockWithoutSAs(t *testing.T) {
 		t.Error("a probe came back")
 	}
 	onlyESP(t, stop(), false)
-	if list, _ := ends[0].plugin.List(context.Background(), ""); len(list) != 0 {
-		t.Error("a child without SAs is listed")
+	ends[0].wantEvents(sa.Lost{SPIIn: cs[0].SPIIn})
+	if list, _ := ends[0].plugin.List(context.Background(), ""); len(list) != 1 {
+		t.Error("a child that was lost is not listed: a daemon would install it again")
 	}
-	if err := ends[0].plugin.Install(context.Background(), cs[0]); err != nil { // reconciliation
+	if err := ends[0].plugin.Install(context.Background(), cs[0]); err == nil || !strings.Contains(err.Error(), "fresh keys") {
+		t.Errorf("its keys were installed again, with numbers that were used: %v", err)
+	}
+	if _, err := ends[0].plugin.Remove(context.Background(), cs[0]); err != nil {
 		t.Fatal(err)
 	}
-	ends[0].nothingLeft(2, 6)
+	ends[0].nothingLeft(0, 0)
 }

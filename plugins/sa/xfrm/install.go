@@ -68,10 +68,18 @@ func (p *Plugin) install(c *sa.Child) error {
 	return p.replace(old, e, c)
 }
 
-// replace makes a child, in the place of an earlier one with its UID if there is one.
+// replace makes a child, in the place of an earlier one with its UID if there is one. When that has the same keys, numbers and
+// windows go on.
 func (p *Plugin) replace(old, e *entry, c *sa.Child) error {
 	var before []traffic
+	var numbers carried
 	if old != nil {
+		if old.Keys == e.Keys {
+			numbers = p.survivors(old)
+			if old.Live && !numbers.all(&old.Child) {
+				return errLost
+			}
+		}
 		if err := p.dropSAs(old); err != nil { // its policies stay: they block until the new SAs are there
 			return err
 		}
@@ -81,11 +89,38 @@ func (p *Plugin) replace(old, e *entry, c *sa.Child) error {
 	if err := p.journal.put(e); err != nil {
 		return err
 	}
-	if err := p.bring(e, c); err != nil {
+	if err := p.bring(e, c, numbers); err != nil {
 		return errors.Join(err, p.take(e))
 	}
-	return p.lead(before, dirOut, dirFwd, dirIn)
+	return errors.Join(p.live(e), p.lead(before, dirOut, dirFwd, dirIn))
 }
+
+// errLost: an AEAD key must not see an IV twice, and the window of a new SA would let replays pass.
+var errLost = fmt.Errorf("its SAs have vanished from the kernel, and nobody knows their last sequence numbers; a new child with fresh keys is needed: %w", sdk.ErrInvalid)
+
+// live notes that the kernel had all of a child: from now on what is missing is lost.
+func (p *Plugin) live(e *entry) error {
+	e.Live = true
+	return p.journal.put(e)
+}
+
+// carried is what the kernel still has of the numbers and windows of a child; nil for nothing.
+type carried struct{ in, out []attribute }
+
+// survivors looks also where a child was before an update that was cut short.
+func (p *Plugin) survivors(e *entry) (n carried) {
+	for _, c := range append([]sa.Child{e.Child}, e.Was...) {
+		if s, err := p.kernel.getSA(inbound(&c)); err == nil && s != nil && n.in == nil {
+			n.in = s.carry(false)
+		}
+		if s, err := p.kernel.getSA(outbound(&c)); err == nil && s != nil && n.out == nil {
+			n.out = s.carry(true)
+		}
+	}
+	return n
+}
+
+func (n carried) all(c *sa.Child) bool { return n.in != nil && (n.out != nil || c.Held) }
 
 // kin is the reqid of a child whose policies c shares, so that both may send under them; else its own.
 func (p *Plugin) kin(c *sa.Child) uint32 {
@@ -99,17 +134,17 @@ func (p *Plugin) kin(c *sa.Child) uint32 {
 }
 
 // bring makes everything in the order that leaks nothing.
-func (p *Plugin) bring(e *entry, c *sa.Child) error {
+func (p *Plugin) bring(e *entry, c *sa.Child, numbers carried) error {
 	to := *c
 	to.ReqID = e.ReqID
-	if err := p.kernel.putSA(&to, inbound(&to), nil); err != nil {
+	if err := p.kernel.putSA(&to, inbound(&to), numbers.in); err != nil {
 		return fmt.Errorf("inbound SA: %w", meaning(err))
 	}
 	if err := p.lead(e.traffic, dirIn, dirFwd); err != nil {
 		return err
 	}
 	if !c.Held {
-		if err := p.kernel.putSA(&to, outbound(&to), nil); err != nil {
+		if err := p.kernel.putSA(&to, outbound(&to), numbers.out); err != nil {
 			return fmt.Errorf("outbound SA: %w", meaning(err))
 		}
 	}
@@ -133,6 +168,9 @@ func (p *Plugin) lead(all []traffic, dirs ...uint8) error {
 	}
 	return nil
 }
+
+// lost tells whether something of a child has vanished for good.
+func (p *Plugin) lost(e *entry) bool { return e.Live && !p.holds(e) && !p.survivors(e).all(&e.Child) }
 
 // holds tells whether the kernel still has the SAs.
 func (p *Plugin) holds(e *entry) bool {
@@ -173,7 +211,7 @@ func (p *Plugin) Remove(_ context.Context, c sa.Child) (sa.Usage, error) {
 	if e == nil || e.Child.Owner != c.Owner {
 		return sa.Usage{}, nil
 	}
-	usage, _ := p.kernel.usage(&e.Child)
+	usage, _ := p.usage(e)
 	if err := p.take(e); err != nil {
 		return usage, fmt.Errorf("sa/xfrm: removing child %s of %s: %w", c.Name, c.Conn, err)
 	}
@@ -191,7 +229,7 @@ func (p *Plugin) take(e *entry) error {
 		p.journal.add(e) // for another try
 		return err
 	}
-	return p.journal.save()
+	return p.journal.gone(e.Child.UID)
 }
 
 // dropSAs deletes the SAs of a child, also where it was before.

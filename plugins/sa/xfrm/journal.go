@@ -1,6 +1,7 @@
 package xfrm
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -10,11 +11,12 @@ import (
 	"path/filepath"
 	"reflect"
 	"slices"
+	"time"
 
 	"github.com/parley-ike/parley/sdk/sa"
 )
 
-const journalName = "xfrm.json"
+const journalName = "xfrm.journal"
 
 // entry is a child that the kernel holds, or might hold.
 type entry struct {
@@ -23,8 +25,12 @@ type entry struct {
 	ReqID uint32     `json:"reqid"` // as in Child, or that of a child before it whose policies it shares
 	Born  uint64     `json:"born"`  // grows with each child; updates keep it
 	Was   []sa.Child `json:"was"`   // where it may still be: an update that has not ended moves it from there
+	Live  bool       `json:"live"`  // the kernel had all of it
 
 	traffic []traffic // its policies
+	last    usage     // of SAs that the kernel has ended
+	gone    bool      // it was told that the kernel lost it
+	movedAt time.Time // when it was told that the peer is elsewhere
 }
 
 // plain is a child as it stands in the journal: without keys, whose redacted text could not be read back.
@@ -43,7 +49,8 @@ func (e *entry) MarshalJSON() ([]byte, error) {
 		ReqID uint32  `json:"reqid"`
 		Born  uint64  `json:"born"`
 		Was   []plain `json:"was,omitempty"`
-	}{plain{child: child(e.Child)}, e.Keys, e.ReqID, e.Born, nil}
+		Live  bool    `json:"live"`
+	}{plain{child: child(e.Child)}, e.Keys, e.ReqID, e.Born, nil, e.Live}
 	for _, c := range e.Was {
 		out.Was = append(out.Was, plain{child: child(c)})
 	}
@@ -82,37 +89,61 @@ func (e *entry) kernel() *sa.Child {
 	return &c
 }
 
-// journal remembers which of the kernel's entries belong to which child.
+// line is one change of the journal: a child as it is to be, or the UID of one that is gone.
+type line struct {
+	Put  *entry  `json:"put,omitempty"`
+	Gone *sa.UID `json:"gone,omitempty"`
+}
+
+// compactAfter is how many lines beyond those that are needed the file may have before it is written anew.
+const compactAfter = 1024
+
+// journal remembers which of the kernel's entries belong to which child. Each change is a line at the end of a file, so that it
+// costs the same with many children as with few.
 type journal struct {
 	path    string
+	file    *os.File
+	lines   int
 	entries map[sa.UID]*entry
 	users   map[traffic][]*entry // who needs a policy
+	sas     map[place]*entry     // whose an SA is
 	born    uint64
 }
 
 func openJournal(dir string) (*journal, error) {
-	j := &journal{path: filepath.Join(dir, journalName), entries: map[sa.UID]*entry{}, users: map[traffic][]*entry{}}
+	j := &journal{path: filepath.Join(dir, journalName), entries: map[sa.UID]*entry{}, users: map[traffic][]*entry{}, sas: map[place]*entry{}}
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("state_dir: %w; name a folder that this user may write", err)
 	}
 	text, err := os.ReadFile(j.path)
-	if errors.Is(err, os.ErrNotExist) {
-		return j, nil
-	}
-	var list []*entry
 	if err == nil {
-		err = json.Unmarshal(text, &list)
+		err = j.read(text)
 	}
-	if err != nil {
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
 		return nil, fmt.Errorf("journal %s: %w; with no tunnel up, delete it", j.path, err)
 	}
-	for _, e := range list {
-		if e.Born == 0 { // of a version that did not know updates
-			e.ReqID = e.Child.ReqID
+	return j, j.compact()
+}
+
+// read applies the lines of the file. The last one may be cut short: its change was never made.
+func (j *journal) read(text []byte) error {
+	for number := 1; ; number++ {
+		raw, rest, whole := bytes.Cut(text, []byte("\n"))
+		if !whole {
+			return nil
 		}
-		j.add(e)
+		text = rest
+		var l line
+		if err := json.Unmarshal(raw, &l); err != nil {
+			return fmt.Errorf("line %d: %w", number, err)
+		}
+		switch {
+		case l.Put != nil:
+			j.add(l.Put)
+		case l.Gone != nil:
+			j.drop(*l.Gone)
+		}
 	}
-	return j, nil
 }
 
 // add indexes an entry, in the place of one with its UID.
@@ -123,6 +154,7 @@ func (j *journal) add(e *entry) {
 	for _, t := range e.traffic {
 		j.users[t] = append(j.users[t], e)
 	}
+	j.sas[inbound(&e.Child).at()], j.sas[outbound(&e.Child).at()] = e, e
 	j.born = max(j.born, e.Born)
 }
 
@@ -132,6 +164,11 @@ func (j *journal) drop(uid sa.UID) {
 		return
 	}
 	delete(j.entries, uid)
+	for _, h := range []half{inbound(&e.Child), outbound(&e.Child)} {
+		if j.sas[h.at()] == e {
+			delete(j.sas, h.at())
+		}
+	}
 	for _, t := range e.traffic {
 		if j.users[t] = slices.DeleteFunc(j.users[t], func(o *entry) bool { return o == e }); len(j.users[t]) == 0 {
 			delete(j.users, t)
@@ -156,15 +193,42 @@ func (j *journal) owner(t traffic, dir uint8) (best *entry) {
 	return best
 }
 
-// save replaces the file in one step.
-func (j *journal) save() error {
-	list := make([]*entry, 0, len(j.entries))
-	for _, e := range j.entries {
-		list = append(list, e)
+// put notes how a child is to be.
+func (j *journal) put(e *entry) error {
+	j.add(e)
+	return j.write(line{Put: e})
+}
+
+// gone notes that a child is no more.
+func (j *journal) gone(uid sa.UID) error {
+	j.drop(uid)
+	return j.write(line{Gone: &uid})
+}
+
+func (j *journal) write(l line) error {
+	if j.lines > 2*len(j.entries)+compactAfter {
+		return j.compact() // l is among the entries already, or is not
 	}
-	text, err := json.Marshal(list)
+	text, err := json.Marshal(l)
 	if err != nil {
 		return fmt.Errorf("journal: %w", err)
+	}
+	if _, err := j.file.Write(append(text, '\n')); err != nil {
+		return fmt.Errorf("journal: %w; make room on its disk", errors.Join(err, j.compact())) // half a line must not stay
+	}
+	j.lines++
+	return nil
+}
+
+// compact replaces the file in one step by one that has what is needed.
+func (j *journal) compact() error {
+	var text []byte
+	for _, e := range j.entries {
+		one, err := json.Marshal(line{Put: e})
+		if err != nil {
+			return fmt.Errorf("journal: %w", err)
+		}
+		text = append(append(text, one...), '\n')
 	}
 	fresh := j.path + ".new"
 	if err := os.WriteFile(fresh, text, 0o600); err != nil {
@@ -173,10 +237,17 @@ func (j *journal) save() error {
 	if err := os.Rename(fresh, j.path); err != nil {
 		return fmt.Errorf("journal: %w", err)
 	}
+	file, err := os.OpenFile(j.path, os.O_WRONLY|os.O_APPEND, 0)
+	if err != nil {
+		return fmt.Errorf("journal: %w", err)
+	}
+	j.close()
+	j.file, j.lines = file, len(j.entries)
 	return nil
 }
 
-func (j *journal) put(e *entry) error {
-	j.add(e)
-	return j.save()
+func (j *journal) close() {
+	if j.file != nil {
+		_ = j.file.Close()
+	}
 }

@@ -30,7 +30,7 @@ func (p *Plugin) update(c *sa.Child) error {
 // kernel's own migration (XFRM_MSG_MIGRATE) is not used: while it copies an SA, the old one may still send with numbers that the
 // copy will use again, and of two children of one reqid it moves one.
 func (p *Plugin) move(old, e *entry, c *sa.Child) error {
-	e.ReqID, e.Born, e.Was = old.ReqID, old.Born, append(old.Was, old.Child)
+	e.ReqID, e.Born, e.Live, e.Was = old.ReqID, old.Born, old.Live, append(old.Was, old.Child)
 	if err := p.journal.put(e); err != nil {
 		return err
 	}
@@ -66,7 +66,7 @@ func (p *Plugin) leave(e *entry) error {
 		}
 	}
 	e.Was = nil
-	return p.journal.save()
+	return p.live(e)
 }
 
 // moveSA makes the SA of one direction what its description says. Where only ports or limits differ the kernel changes it in

@@ -10,6 +10,7 @@ import (
 	"net/netip"
 	"os"
 	"sync"
+	"sync/atomic"
 
 	"github.com/vishvananda/netlink/nl"
 	"golang.org/x/sys/unix"
@@ -53,15 +54,22 @@ type Sockets struct {
 // Plugin is the backend. It implements sa.Plugin and is safe for concurrent use. Everything happens in the network namespace of
 // the goroutine that called New.
 type Plugin struct {
-	cfg     Config
-	encap   []int
-	mu      sync.Mutex // guards what follows
-	kernel  *kernel
-	opening error
-	journal *journal
+	sa.Feed   // what the kernel tells
+	cfg       Config
+	encap     []int
+	listeners []*os.File // of the kernel's events
+	resyncing atomic.Bool
+	mu        sync.Mutex // guards what follows
+	closed    bool
+	kernel    *kernel
+	opening   error
+	journal   *journal
 }
 
-var _ sa.Plugin = (*Plugin)(nil)
+var (
+	_ sa.Plugin  = (*Plugin)(nil)
+	_ sa.Watcher = (*Plugin)(nil)
+)
 
 // New checks the configuration and takes the sockets over. A kernel without XFRM is told by Probe.
 func New(cfg Config, sockets Sockets) (*Plugin, error) {
@@ -76,6 +84,9 @@ func New(cfg Config, sockets Sockets) (*Plugin, error) {
 		}
 	}
 	p.kernel, p.opening = openKernel()
+	if p.opening == nil {
+		p.listeners, p.opening = listen()
+	}
 	return p, nil
 }
 
@@ -107,10 +118,19 @@ func (p *Plugin) encapsulate() error {
 
 // Close ends the plugin; what the kernel holds stays.
 func (p *Plugin) Close() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.closed = true
 	for _, fd := range p.encap {
 		_ = unix.Close(fd)
 	}
 	p.encap = nil
+	for _, l := range p.listeners {
+		_ = l.Close()
+	}
+	if p.journal != nil {
+		p.journal.close()
+	}
 	if p.kernel != nil {
 		p.kernel.close()
 	}
@@ -183,31 +203,44 @@ func (p *Plugin) Usage(_ context.Context, c sa.Child) (sa.Usage, error) {
 	if !ok {
 		return sa.Usage{}, fmt.Errorf("sa/xfrm: child %s of %s is not installed: %w", c.Name, c.Conn, sdk.ErrInvalid)
 	}
-	u, err := p.kernel.usage(&e.Child)
+	u, err := p.usage(e)
 	if err != nil {
-		return u, fmt.Errorf("sa/xfrm: usage of child %s of %s: %w", c.Name, c.Conn, meaning(err))
+		return u, fmt.Errorf("sa/xfrm: usage of child %s of %s: %w", c.Name, c.Conn, err)
 	}
 	return u, nil
 }
 
-func (k *kernel) usage(c *sa.Child) (u sa.Usage, err error) {
-	for _, h := range halves(c) {
-		have, err := k.getSA(h)
-		switch {
-		case err != nil:
-			return u, err
-		case have == nil:
-			return u, fmt.Errorf("the kernel lost an SA: %w", sdk.ErrUnavailable)
-		case h.out:
-			u.BytesOut, u.PacketsOut = have.Curlft.Bytes, have.Curlft.Packets
-		default:
-			u.BytesIn, u.PacketsIn = have.Curlft.Bytes, have.Curlft.Packets
+// usage counts what a child carried.
+type usage struct{ sa.Usage }
+
+func (u *usage) add(m *nl.XfrmUsersaInfo, out bool) {
+	if out {
+		u.BytesOut, u.PacketsOut = m.Curlft.Bytes, m.Curlft.Packets
+		return
+	}
+	u.BytesIn, u.PacketsIn = m.Curlft.Bytes, m.Curlft.Packets
+}
+
+// usage returns what a child has carried, and an error when an SA of it is lost.
+func (p *Plugin) usage(e *entry) (sa.Usage, error) {
+	total, lost := e.last, false
+	for _, h := range halves(&e.Child) {
+		have, err := p.kernel.getSA(h)
+		if err != nil {
+			return total.Usage, meaning(err)
+		}
+		if lost = lost || have == nil; have != nil {
+			total.add(have.XfrmUsersaInfo, h.out)
 		}
 	}
-	return u, nil
+	if lost && e.last == (usage{}) {
+		return total.Usage, fmt.Errorf("the kernel lost an SA: %w", sdk.ErrUnavailable)
+	}
+	return total.Usage, nil
 }
 
-// List implements sa.Plugin: the children in the journal whose SAs the kernel has, without keys; an empty owner means every one.
+// List implements sa.Plugin: the children that the kernel has, without keys; an empty owner means every one. What it had and
+// lost is listed too, so that nobody installs it again: Watch tells of it.
 func (p *Plugin) List(ctx context.Context, owner string) ([]sa.Child, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
@@ -219,7 +252,7 @@ func (p *Plugin) List(ctx context.Context, owner string) ([]sa.Child, error) {
 	}
 	var out []sa.Child
 	for _, e := range p.journal.entries {
-		if (owner == "" || e.Child.Owner == owner) && p.holds(e) {
+		if (owner == "" || e.Child.Owner == owner) && (e.Live || p.holds(e)) {
 			out = append(out, e.Child)
 		}
 	}

@@ -48,13 +48,13 @@ func halves(c *sa.Child) []half {
 	return []half{inbound(c), outbound(c)}
 }
 
-// at is what names an SA in the kernel.
-func (h half) at() any {
-	return struct {
-		dst netip.Addr
-		spi uint32
-	}{h.dst, h.spi}
+// place is what names an SA in the kernel.
+type place struct {
+	dst netip.Addr
+	spi uint32
 }
+
+func (h half) at() place { return place{h.dst, h.spi} }
 
 func family(a netip.Addr) uint16 {
 	if a.Is4() {
@@ -75,8 +75,7 @@ func info(c *sa.Child, h half) nl.XfrmUsersaInfo {
 		m.Mode, m.Flags = modeTransport, 0
 	}
 	m.Id = nl.XfrmId{Daddr: address(h.dst), Proto: unix.IPPROTO_ESP, Spi: nl.Swap32(h.spi)}
-	m.Lft.SoftByteLimit, m.Lft.HardByteLimit = nl.XFRM_INF, nl.XFRM_INF
-	m.Lft.SoftPacketLimit, m.Lft.HardPacketLimit = nl.XFRM_INF, nl.XFRM_INF
+	m.Lft = limits(c, h.out)
 	return m
 }
 
@@ -169,6 +168,23 @@ func readState(msg []byte) (*state, error) {
 	return s, err
 }
 
+// listSAs reads all ESP SAs.
+func (k *kernel) listSAs() (map[place]*state, error) {
+	req := nl.NewNetlinkRequest(nl.XFRM_MSG_GETSA, unix.NLM_F_DUMP)
+	req.Sockets = k.sockets
+	msgs, err := req.Execute(unix.NETLINK_XFRM, nl.XFRM_MSG_NEWSA)
+	if err != nil {
+		return nil, err
+	}
+	all := map[place]*state{}
+	for _, msg := range msgs {
+		if s, err := readState(msg); err == nil && s.Id.Proto == unix.IPPROTO_ESP {
+			all[placeOf(s.Id.Daddr, s.Family, s.Id.Spi)] = s
+		}
+	}
+	return all, nil
+}
+
 func saID(h half) *nl.XfrmUsersaId {
 	return &nl.XfrmUsersaId{Daddr: address(h.dst), Spi: nl.Swap32(h.spi), Family: family(h.dst), Proto: unix.IPPROTO_ESP}
 }
@@ -217,14 +233,22 @@ func (k *kernel) free(local netip.Addr, spi uint32) error {
 }
 
 // kernel is a netlink socket in the network namespace where it was opened.
-type kernel struct{ sockets map[int]*nl.SocketHandle }
+type kernel struct {
+	sockets map[int]*nl.SocketHandle
+	pid     uint32 // by which the kernel's own words about what we did are known
+}
 
 func openKernel() (*kernel, error) {
 	s, err := nl.GetNetlinkSocketAt(-1, -1, unix.NETLINK_XFRM)
 	if err != nil {
 		return nil, err
 	}
-	return &kernel{map[int]*nl.SocketHandle{unix.NETLINK_XFRM: {Socket: s}}}, nil
+	pid, err := s.GetPid()
+	if err != nil {
+		s.Close()
+		return nil, err
+	}
+	return &kernel{map[int]*nl.SocketHandle{unix.NETLINK_XFRM: {Socket: s}}, pid}, nil
 }
 
 func (k *kernel) close() { k.sockets[unix.NETLINK_XFRM].Close() }

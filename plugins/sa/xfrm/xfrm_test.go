@@ -147,7 +147,7 @@ func TestTheJournalSurvivesAndHoldsNoKey(t *testing.T) {
 	if reflect.DeepEqual(newEntry(c), e) {
 		t.Error("other keys look the same")
 	}
-	if err := os.WriteFile(j.path, []byte("{"), 0o600); err != nil {
+	if err := os.WriteFile(j.path, []byte("{\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := openJournal(dir); err == nil || !strings.Contains(err.Error(), "delete it") {
