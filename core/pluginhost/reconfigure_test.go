@@ -16,7 +16,11 @@ func words(json string) map[string][]ServiceConfig {
 // key returns the key that the fixture signs with.
 func (w *world) key() string {
 	w.t.Helper()
-	r := w.call(machine.Sign{Auth: "psk", Remote: machine.Identity{Data: []byte("west")}})
+	var r machine.Reply
+	w.await("an answer", func() bool { // the plugin may have its process and not yet its session
+		r = w.call(machine.Sign{Auth: "psk", Remote: machine.Identity{Data: []byte("west")}})
+		return r.Err == nil || !r.Err.Kind.Retryable()
+	})
 	signed, ok := r.Result.(machine.Signed)
 	if !ok {
 		w.t.Fatalf("got %+v", r)
