@@ -298,12 +298,15 @@ func (s *site) silent(t *testing.T) {
 	}
 }
 
+// eventually waits for ok, and asks less and less often: asking costs a process mostly, and a guest has one slow processor.
 func eventually(t *testing.T, what string, ok func() bool) {
 	t.Helper()
-	for begin := time.Now(); !ok(); time.Sleep(20 * time.Millisecond) {
+	pause := 10 * time.Millisecond
+	for begin := time.Now(); !ok(); time.Sleep(pause) {
 		if time.Since(begin) > step {
 			t.Fatalf("never: %s", what)
 		}
+		pause = min(pause*3/2, 300*time.Millisecond)
 	}
 }
 

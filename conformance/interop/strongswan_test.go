@@ -50,7 +50,7 @@ func (s *site) strongSwan(t *testing.T, own ...string) *lab.StrongSwan {
 	}
 	base := settings{"WAN", s.westWAN, "IKE", "default", "ESP", "default", "DPD", "0", "SECRET", secretKey}
 	conf := lab.Fill(theirConfig, s.values(s.west, append(base, own...))...)
-	peer, err := lab.StartStrongSwan(short(t), s.west, root, filepath.Join(s.dir, "charon"), conf)
+	peer, err := lab.StartStrongSwan(short(t), s.west, root, filepath.Join(s.dir, "charon"), conf, lab.Charon{})
 	must(t, err)
 	t.Cleanup(func() {
 		peer.Stop()

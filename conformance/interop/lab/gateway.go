@@ -18,7 +18,7 @@ import (
 )
 
 const (
-	readyBudget = 20 * time.Second // until a daemon must serve
+	readyBudget = 40 * time.Second // until a daemon must serve
 	stopBudget  = 20 * time.Second // until it must have ended
 )
 
@@ -94,8 +94,10 @@ func (g *Gateway) WaitReady(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, readyBudget)
 	defer cancel()
 	for {
-		if _, err := g.Parley(ctx, "status"); err == nil {
-			return nil
+		if _, err := os.Stat(g.Path("control.sock")); err == nil { // asking sooner would only slow it down
+			if _, err := g.Parley(ctx, "status"); err == nil {
+				return nil
+			}
 		}
 		select {
 		case err := <-g.ended:

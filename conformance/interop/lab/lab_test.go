@@ -106,7 +106,7 @@ func TestStrongSwanCarriesPacketsToItself(t *testing.T) {
 	defer cancel()
 	start := func(ns *lab.Namespace, values ...string) *lab.StrongSwan {
 		dir := filepath.Join(t.TempDir(), ns.Name)
-		s, err := lab.StartStrongSwan(ctx, ns, root, dir, lab.Fill(selfConf, values...))
+		s, err := lab.StartStrongSwan(ctx, ns, root, dir, lab.Fill(selfConf, values...), lab.Charon{})
 		if err != nil {
 			t.Fatal(err)
 		}

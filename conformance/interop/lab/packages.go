@@ -21,15 +21,18 @@ type Packages struct {
 	Packages []string
 }
 
-// StrongSwanPackages are charon and its userspace ESP; TSharkPackages are Wireshark's dissectors.
+// StrongSwanPackages are charon and its userspace ESP; LibreswanPackages pluto and the tools of its key database;
+// OpenIKEDPackages iked; TSharkPackages Wireshark's dissectors.
 var (
 	StrongSwanPackages = Packages{"strongswan", []string{
 		"charon-systemd", "strongswan-swanctl", "libstrongswan-standard-plugins", "libstrongswan-extra-plugins", "libcharon-extra-plugins",
 	}}
-	TSharkPackages = Packages{"tshark", []string{"tshark"}}
+	LibreswanPackages = Packages{"libreswan", []string{"libreswan", "libnss3-tools"}}
+	OpenIKEDPackages  = Packages{"openiked", []string{"openiked"}}
+	TSharkPackages    = Packages{"tshark", []string{"tshark"}}
 
 	// Peers are all that the tests use.
-	Peers = []Packages{StrongSwanPackages, TSharkPackages}
+	Peers = []Packages{StrongSwanPackages, LibreswanPackages, OpenIKEDPackages, TSharkPackages}
 )
 
 // CacheDir is where unpacked packages are kept: PARLEY_CACHE, or a folder of the user's cache.

@@ -57,11 +57,12 @@ func initScript(dir string, command []string) string {
 		quoted[i] = "'" + strings.ReplaceAll(word, "'", `'\''`) + "'"
 	}
 	return fmt.Sprintf(`#!/bin/sh
-export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root TERM=dumb %s=1 TMPDIR=/run/tmp
+export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root TERM=dumb %s=1 TMPDIR=/dev/shm
 mount -t proc proc /proc
 mount -t sysfs sys /sys
 mount -t tmpfs tmpfs /run
-mkdir -p /run/tmp /run/netns
+mkdir -p /run/netns /dev/shm
+mount -t tmpfs tmpfs /dev/shm
 %s
 echo $? > %s/status
 sync

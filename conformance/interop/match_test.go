@@ -1,0 +1,215 @@
+package interop
+
+import (
+	"encoding/json"
+	"errors"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/parley-ike/parley/conformance/interop/lab"
+	"github.com/vishvananda/netlink"
+)
+
+// match is one scenario with one peer in one role: our gateway in east, the peer in west, and a kernel with ESP below both.
+type match struct {
+	*site
+	maker
+	weBegin bool
+	far     *lab.Capture // of the wire at west
+	ours    *lab.Gateway
+	theirs  peer
+	reason  string // why the scenario cannot be
+}
+
+// place makes the network of a match.
+func (x *match) place(t *testing.T, s *site) {
+	t.Helper()
+	x.site = s
+	var err error
+	x.far, err = s.west.NewCapture("wan")
+	must(t, err)
+	t.Cleanup(x.far.Close)
+}
+
+// start makes a plain network and starts both sides.
+func (x *match) start(t *testing.T, c terms, own ...string) {
+	t.Helper()
+	x.place(t, newSite(t, v4in4))
+	x.startBoth(t, c, own...)
+}
+
+// startBoth starts the peer on terms, and our gateway with settings.
+func (x *match) startBoth(t *testing.T, c terms, own ...string) {
+	t.Helper()
+	c.begins = !x.weBegin
+	x.theirs = x.newPeer(t, c)
+	x.ours = x.gateway(t, x.east, own...)
+}
+
+// up brings the tunnel up from the side whose role it is, and waits until both have it.
+func (x *match) up(t *testing.T) {
+	t.Helper()
+	if x.weBegin {
+		parley(t, x.ours, "up", "west")
+	} else {
+		x.can(t, x.theirs.Up(short(t)))
+	}
+	eventually(t, "both sides have the tunnel", func() bool { return len(x.children(t)) == 1 && x.theirs.IKESAs(short(t)) == 1 })
+}
+
+// can demands success of a peer; when it cannot, the scenario is skipped with the reason.
+func (x *match) can(t *testing.T, err error) {
+	t.Helper()
+	var why cannot
+	if errors.As(err, &why) {
+		x.skip(t, string(why))
+	}
+	must(t, err)
+}
+
+// skip ends a scenario that cannot be, and notes why for the table.
+func (x *match) skip(t *testing.T, why string) {
+	t.Helper()
+	x.reason = why
+	t.Skipf("SKIPPED, cannot be with %s: %s", x.name, why)
+}
+
+// childSA is a child SA in `parley sa list -o json`.
+type childSA struct {
+	Name   string `json:"name"`
+	SPIIn  string `json:"spi_in"`
+	SPIOut string `json:"spi_out"`
+}
+
+type ikeSA struct {
+	SPIi     string    `json:"spi_i"`
+	State    string    `json:"state"`
+	Children []childSA `json:"children"`
+}
+
+// ikeSAs returns our established IKE SAs.
+func (x *match) ikeSAs(t *testing.T) (all []ikeSA) {
+	t.Helper()
+	var list struct {
+		SAs []ikeSA `json:"sas"`
+	}
+	must(t, json.Unmarshal([]byte(parley(t, x.ours, "sa", "list", "-o", "json")), &list))
+	for _, sa := range list.SAs {
+		if sa.State == "established" {
+			all = append(all, sa)
+		}
+	}
+	return all
+}
+
+func (x *match) children(t *testing.T) (all []childSA) {
+	t.Helper()
+	for _, sa := range x.ikeSAs(t) {
+		all = append(all, sa.Children...)
+	}
+	return all
+}
+
+// crosses demands that n pings cross between the protected networks, that each went through the child SA that we have now, as
+// both kernels counted it, and that nothing was in clear at either end of the wire.
+func (x *match) crosses(t *testing.T, n int) lab.Counts {
+	t.Helper()
+	p := x.pinger(t)
+	eventually(t, "a ping crosses", func() bool { _, err := p.Ping(pingSize, time.Second); return err == nil })
+	child := x.children(t)
+	if len(child) == 0 {
+		t.Fatal("pings cross, and we have no child SA")
+	}
+	before := x.counted(t, child[len(child)-1])
+	x.capture.Reset()
+	x.far.Reset()
+	for range n {
+		if _, err := p.Ping(pingSize, 5*time.Second); err != nil {
+			t.Fatal(err)
+		}
+	}
+	after := x.counted(t, child[len(child)-1])
+	for where, count := range after {
+		if packets, octets := count.Packets-before[where].Packets, count.Bytes-before[where].Bytes; packets < uint64(n) || octets < uint64(n*pingSize) {
+			t.Errorf("%s counted %d packets and %d octets, want those of %d pings", where, packets, octets, n)
+		}
+	}
+	var seen lab.Counts
+	eventually(t, "the captures have all packets", func() bool {
+		seen = x.capture.Counts()
+		return seen.Protected() >= 2*n && x.far.Counts().Protected() >= 2*n
+	})
+	if clear := seen.ClearICMP + x.far.Counts().ClearICMP; clear != 0 {
+		t.Errorf("%d pings crossed in clear", clear)
+	}
+	return seen
+}
+
+// pingSize is the data of a ping in octets.
+const pingSize = 500
+
+// counted is what the kernels on both sides counted for a child SA in both directions.
+func (x *match) counted(t *testing.T, child childSA) map[string]netlink.XfrmStateStats {
+	t.Helper()
+	all := map[string]netlink.XfrmStateStats{}
+	for _, ns := range []*lab.Namespace{x.east, x.west} {
+		states, err := ns.Links.XfrmStateList(netlink.FAMILY_ALL)
+		must(t, err)
+		for _, spi := range []string{child.SPIIn, child.SPIOut} {
+			found := false
+			for _, state := range states {
+				if uint64(uint32(state.Spi)) == hexNumber(t, spi) {
+					all[ns.Name+" "+spi], found = state.Statistics, true
+				}
+			}
+			if !found {
+				t.Fatalf("the kernel of %s has no SA with SPI %s:\n%v", ns.Name, spi, states)
+			}
+		}
+	}
+	return all
+}
+
+// quiet demands that neither side has a tunnel, and that no ping crosses.
+func (x *match) quiet(t *testing.T) {
+	t.Helper()
+	eventually(t, "we have no SA", func() bool { return len(x.ikeSAs(t)) == 0 })
+	eventually(t, "the peer has no SA", func() bool { return x.theirs.IKESAs(short(t)) == 0 })
+	x.noStates(t)
+}
+
+// noStates demands that our kernel has no SA with keys any more.
+func (x *match) noStates(t *testing.T) {
+	t.Helper()
+	eventually(t, "our kernel has no SA", func() bool {
+		states, err := x.east.Links.XfrmStateList(netlink.FAMILY_ALL)
+		must(t, err)
+		return !slices.ContainsFunc(states, func(s netlink.XfrmState) bool { return s.Aead != nil || s.Crypt != nil })
+	})
+}
+
+// refused demands that no tunnel comes up from the side whose role it is, and that we explain why.
+func (x *match) refused(t *testing.T, weSay, saysOfTheirs []string) {
+	t.Helper()
+	if x.weBegin {
+		fails(t, x.ours, weSay)
+		return
+	}
+	if err := x.theirs.Up(short(t)); err == nil && len(x.children(t)) > 0 {
+		t.Fatal("it came up")
+	}
+	eventually(t, "we have an explanation", func() bool {
+		out, err := x.ours.Parley(short(t), "explain", "west")
+		return err == nil && out != ""
+	})
+	contains(t, parley(t, x.ours, "explain", "west"), saysOfTheirs...)
+}
+
+// role names who begins.
+func role(weBegin bool) string {
+	if weBegin {
+		return "we begin"
+	}
+	return "they begin"
+}

@@ -1,0 +1,81 @@
+package interop
+
+import (
+	"context"
+	"strings"
+
+	"github.com/parley-ike/parley/conformance/interop/lab"
+)
+
+const charonConf = `connections {
+  east {
+    version = 2
+    local_addrs = %WAN%
+    remote_addrs = %PEERWAN%
+    proposals = %IKE%
+    mobike = no
+    dpd_delay = %DPD%
+    encap = %ENCAP%
+    local {
+      auth = psk
+      id = %ID%
+    }
+    remote {
+      auth = psk
+      id = %PEERID%
+    }
+    children {
+      lan {
+        local_ts = %NET%
+        remote_ts = %PEERNET%
+        esp_proposals = %ESP%
+      }
+    }
+  }
+}
+secrets {
+  ike-east { secret = "%SECRET%" }
+}
+`
+
+type charon struct{ *lab.StrongSwan }
+
+func startCharon(ctx context.Context, s *site, root lab.Root, dir string, values settings, c terms) (peer, error) {
+	own := settings{"WAN", s.westWAN, "IKE", orDefault(c.charonIKE, "default"), "ESP", orDefault(c.charonESP, "default"), "DPD", seconds(c.liveness), "ENCAP", "no"}
+	if c.udp {
+		own = own.with("ENCAP", "yes")
+	}
+	if c.anyAddress {
+		values = values.with("PEERWAN", "%any")
+	}
+	how := lab.Charon{KernelESP: true}
+	if c.cookies {
+		how.Settings = "cookie_threshold = 1" // half-open SAs before it asks: one
+	}
+	peer, err := lab.StartStrongSwan(ctx, s.west, root, dir, lab.Fill(charonConf, append(values, own...)...), how)
+	if err != nil {
+		return nil, err
+	}
+	return charon{peer}, nil
+}
+
+func (p charon) do(ctx context.Context, args ...string) error {
+	return said(p.Swanctl(ctx, append(args, "--timeout", "20")...))
+}
+
+func (p charon) Up(ctx context.Context) error { return p.do(ctx, "--initiate", "--child", "lan") }
+func (p charon) DownChild(ctx context.Context) error {
+	return p.do(ctx, "--terminate", "--child", "lan")
+}
+func (p charon) DownIKE(ctx context.Context) error { return p.do(ctx, "--terminate", "--ike", "east") }
+func (p charon) RekeyChild(ctx context.Context) error {
+	return said(p.Swanctl(ctx, "--rekey", "--child", "lan"))
+}
+func (p charon) RekeyIKE(ctx context.Context) error {
+	return said(p.Swanctl(ctx, "--rekey", "--ike", "east"))
+}
+
+func (p charon) IKESAs(ctx context.Context) int {
+	list, _ := p.Swanctl(ctx, "--list-sas")
+	return strings.Count(list, "ESTABLISHED")
+}

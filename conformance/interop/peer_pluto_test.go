@@ -1,0 +1,95 @@
+package interop
+
+import (
+	"context"
+	"fmt"
+	"regexp"
+	"strings"
+
+	"github.com/parley-ike/parley/conformance/interop/lab"
+)
+
+// plutoConn is a connection of ipsec.conf. left is always the peer itself.
+const plutoConn = `
+conn lan
+	left=%WAN%
+	leftid=@%ID%
+	leftsubnet=%NET%
+	right=%PEERWAN%
+	rightid=@%PEERID%
+	rightsubnet=%PEERNET%
+	authby=secret
+	auto=ignore
+	ikev2=insist
+	mobike=no
+	encapsulation=%ENCAP%
+	narrowing=yes
+	retransmit-interval=500
+	retransmit-timeout=5
+	%LIVENESS%
+	%IKE%
+	%ESP%
+`
+
+type pluto struct{ *lab.Libreswan }
+
+func startPluto(ctx context.Context, s *site, root lab.Root, dir string, values settings, c terms) (peer, error) {
+	own := settings{"WAN", s.westWAN, "IKE", line("ike", c.plutoIKE), "ESP", line("esp", c.plutoESP), "LIVENESS", "", "ENCAP", "auto"}
+	if c.liveness != 0 {
+		own = own.with("LIVENESS", fmt.Sprintf("dpddelay=%s\n\tdpdtimeout=%s\n\tdpdaction=clear", seconds(c.liveness), seconds(3*c.liveness)))
+	}
+	if c.udp {
+		own = own.with("ENCAP", "yes")
+	}
+	if c.anyAddress {
+		values = values.with("PEERWAN", "%any")
+	}
+	setup := ""
+	if c.cookies {
+		setup = "ddos-mode=busy"
+	}
+	peer, err := lab.StartLibreswan(ctx, s.west, root, dir, setup, lab.Fill(plutoConn, append(values, own...)...),
+		lab.Fill("@%ID% @%PEERID% : PSK \"%SECRET%\"\n", values...))
+	if err != nil {
+		return nil, err
+	}
+	return pluto{peer}, peer.Add(ctx, "lan")
+}
+
+// line is a line of ipsec.conf, none without a value.
+func line(key, value string) string {
+	if value == "" {
+		return ""
+	}
+	return key + "=" + value
+}
+
+func (p pluto) do(ctx context.Context, args ...string) error { return said(p.Whack(ctx, args...)) }
+
+func (p pluto) Up(ctx context.Context) error      { return p.do(ctx, "--initiate", "--name", "lan") }
+func (p pluto) DownIKE(ctx context.Context) error { return p.do(ctx, "--terminate", "--name", "lan") }
+func (p pluto) RekeyChild(ctx context.Context) error {
+	return p.do(ctx, "--rekey-ipsec", "--name", "lan")
+}
+func (p pluto) RekeyIKE(ctx context.Context) error { return p.do(ctx, "--rekey-ike", "--name", "lan") }
+
+// childState is a line of whack --showstates about a child SA.
+var childState = regexp.MustCompile(`#(\d+): "lan".*ESTABLISHED_CHILD_SA`)
+
+// DownChild deletes by number, for whack has no name for the child SA alone.
+func (p pluto) DownChild(ctx context.Context) error {
+	list, err := p.Whack(ctx, "--showstates")
+	if err != nil {
+		return said(list, err)
+	}
+	found := childState.FindStringSubmatch(list)
+	if found == nil {
+		return fmt.Errorf("no child SA in %s", list)
+	}
+	return p.do(ctx, "--deletestate", found[1])
+}
+
+func (p pluto) IKESAs(ctx context.Context) int {
+	list, _ := p.Whack(ctx, "--showstates")
+	return strings.Count(list, "ESTABLISHED_IKE_SA")
+}

@@ -1,0 +1,119 @@
+package interop
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/parley-ike/parley/conformance/interop/lab"
+)
+
+// peer is a daemon of another make at west, with one tunnel to east configured. What begins something returns when the peer
+// says that it is done, or an error with what the peer said.
+type peer interface {
+	Up(ctx context.Context) error         // begins the tunnel
+	DownChild(ctx context.Context) error  // deletes the child SA alone
+	DownIKE(ctx context.Context) error    // deletes the IKE SA
+	RekeyChild(ctx context.Context) error // has the child SA replaced
+	RekeyIKE(ctx context.Context) error   // has the IKE SA replaced
+	IKESAs(ctx context.Context) int       // how many are established
+	Kill()                                // ends it at once, telling nobody
+	Stop()
+	Log() string
+}
+
+// cannot is why a peer does not do something; the table shows it.
+type cannot string
+
+func (c cannot) Error() string { return string(c) }
+
+// suite is one choice of algorithms in every notation. An empty one is the default.
+type suite struct {
+	charonIKE, charonESP string // swanctl.conf
+	plutoIKE, plutoESP   string // ipsec.conf
+	ikedIKE, ikedESP     string // iked.conf
+	want                 string // of the IKE suite in `parley sa list -o wide`
+}
+
+// terms are what a peer is configured with.
+type terms struct {
+	suite
+	secret       string        // empty: the right one
+	net, peerNet string        // what it protects, and what it believes that we protect; empty: the right ones
+	anyAddress   bool          // it does not know ours
+	liveness     time.Duration // 0: it does not ask whether we live
+	cookies      bool          // it asks everybody for a cookie
+	begins       bool          // it begins, once it is told to
+	udp          bool          // it has ESP in UDP in any case
+}
+
+// maker makes the daemons of one make.
+type maker struct {
+	name, version string
+	packages      lab.Packages
+	start         func(ctx context.Context, s *site, root lab.Root, dir string, values settings, c terms) (peer, error)
+}
+
+var makers = []maker{
+	{"strongSwan", "5.9.8", lab.StrongSwanPackages, startCharon},
+	{"Libreswan", "4.10", lab.LibreswanPackages, startPluto},
+	{"OpenIKED", "7.2", lab.OpenIKEDPackages, startIked},
+}
+
+// newPeer starts a peer in west.
+func (x *match) newPeer(t *testing.T, c terms) peer {
+	t.Helper()
+	root, err := lab.Unpack(x.packages, os.Stderr)
+	if err != nil {
+		t.Skipf("SKIPPED, not proven here: no %s: %v", x.name, err)
+	}
+	values := x.values(x.west, settings{"SECRET", orDefault(c.secret, secretKey)})
+	for name, value := range map[string]string{"NET": c.net, "PEERNET": c.peerNet} {
+		if value != "" {
+			values = values.with(name, value)
+		}
+	}
+	p, err := x.maker.start(short(t), x.site, root, filepath.Join(x.dir, "peer"), values, c)
+	x.can(t, err)
+	t.Cleanup(func() {
+		p.Stop()
+		if t.Failed() {
+			t.Logf("log of %s:\n%s", x.name, p.Log())
+		}
+	})
+	return p
+}
+
+// with returns settings in which a name has another value.
+func (s settings) with(name, value string) settings {
+	all := slices.Clone(s)
+	for i := 0; i < len(all); i += 2 {
+		if all[i] == name {
+			all[i+1] = value
+			return all
+		}
+	}
+	return append(all, name, value)
+}
+
+func orDefault(s, otherwise string) string {
+	if s == "" {
+		return otherwise
+	}
+	return s
+}
+
+// seconds renders a duration for configurations that count in seconds, 0 for none.
+func seconds(d time.Duration) string { return fmt.Sprint(int(d.Round(time.Second) / time.Second)) }
+
+// said joins an error with what a program printed.
+func said(out string, err error) error {
+	if err != nil {
+		return fmt.Errorf("%w: %s", err, out)
+	}
+	return nil
+}

@@ -1,0 +1,198 @@
+package interop
+
+import (
+	"testing"
+	"time"
+)
+
+// scenario is a row of the table: what is done with every peer, in both roles.
+type scenario struct {
+	name string
+	run  func(*testing.T, *match)
+	slow bool // only in make interop
+}
+
+// scenarios is the table, from top to bottom.
+var scenarios = []scenario{
+	{name: "tunnel, defaults of both sides", run: tunnel(suite{})},
+	{name: "tunnel, AES-GCM and X25519", run: tunnel(gcm)},
+	{name: "tunnel, AES-CBC and MODP-2048", run: tunnel(cbc), slow: true},
+	{name: "tunnel, P-384", run: tunnel(p384), slow: true},
+	{name: "tunnel through a NAT", run: throughNAT},
+	{name: "delete of the child SA", run: deleteChild},
+	{name: "delete of the IKE SA", run: deleteIKE},
+	{name: "the other side is killed", run: killed},
+	{name: "narrowing", run: narrowing},
+	{name: "cookie", run: cookie},
+	{name: "refused: no IKE proposal in common", run: refusedFor(noIKEProposal)},
+	{name: "refused: no ESP proposal in common", run: refusedFor(noESPProposal)},
+	{name: "refused: no selector in common", run: refusedFor(noSelector)},
+	{name: "refused: another pre-shared key", run: refusedFor(otherKey)},
+}
+
+var (
+	gcm = suite{
+		charonIKE: "aes128gcm16-prfsha256-x25519", charonESP: "aes128gcm16",
+		plutoIKE: "aes_gcm128-sha2_256;dh31", plutoESP: "aes_gcm128",
+		ikedIKE: "enc aes-128-gcm prf hmac-sha2-256 group curve25519", ikedESP: ikedDefaultESP, // see there
+		want: "AES_GCM_16_128/PRF_HMAC_SHA2_256/CURVE25519",
+	}
+	cbc = suite{
+		charonIKE: "aes256-sha256-modp2048", charonESP: "aes256-sha256",
+		plutoIKE: "aes256-sha2_256;modp2048", plutoESP: "aes256-sha2_256",
+		ikedIKE: "auth hmac-sha2-256 enc aes-256 prf hmac-sha2-256 group modp2048", ikedESP: ikedDefaultESP,
+		want: "AES_CBC_256",
+	}
+	p384 = suite{
+		charonIKE: "aes256gcm16-prfsha384-ecp384", charonESP: "chacha20poly1305",
+		plutoIKE: "aes_gcm256-sha2_384;dh20", plutoESP: "chacha20_poly1305",
+		ikedIKE: "enc aes-256-gcm prf hmac-sha2-384 group ecp384", ikedESP: ikedDefaultESP,
+		want: "ECP_384",
+	}
+)
+
+// tunnel: pings cross, under the suite that the peer demands.
+func tunnel(s suite) func(*testing.T, *match) {
+	return func(t *testing.T, x *match) {
+		x.start(t, terms{suite: s})
+		x.up(t)
+		contains(t, sas(t, x.ours), s.want)
+		if seen := x.crosses(t, 5); seen.ESP == 0 {
+			t.Errorf("got %+v, want plain ESP: nothing is between", seen)
+		}
+	}
+}
+
+// throughNAT: the side that begins is behind a NAT, so that ESP goes in UDP (RFC 7296 section 2.23).
+func throughNAT(t *testing.T, x *match) {
+	if !x.weBegin {
+		x.skip(t, "the NAT is before us: nobody can begin to us")
+	}
+	x.place(t, newRoutedSite(t, true))
+	x.startBoth(t, terms{anyAddress: true})
+	x.up(t)
+	overUDP(t, x.crosses(t, 5))
+}
+
+// deleteChild: the side that begins deletes the child SA; the IKE SA stays (RFC 7296 section 1.4.1).
+func deleteChild(t *testing.T, x *match) {
+	x.start(t, terms{})
+	x.up(t)
+	x.crosses(t, 1)
+	if x.weBegin {
+		parley(t, x.ours, "down", "west", "--child", "lan")
+	} else {
+		x.can(t, x.theirs.DownChild(short(t)))
+	}
+	x.noStates(t)
+	if n := x.theirs.IKESAs(short(t)); n != 1 || len(x.ikeSAs(t)) != 1 {
+		t.Errorf("both sides should keep the IKE SA, the peer has %d", n)
+	}
+	x.silent(t)
+}
+
+// deleteIKE: the side that begins deletes the IKE SA, and nothing is left at either.
+func deleteIKE(t *testing.T, x *match) {
+	x.start(t, terms{})
+	x.up(t)
+	x.crosses(t, 1)
+	if x.weBegin {
+		parley(t, x.ours, "down", "west")
+	} else {
+		x.can(t, x.theirs.DownIKE(short(t)))
+	}
+	x.quiet(t)
+	x.silent(t)
+}
+
+// killed: the side that does not begin is killed; the other one notices (RFC 7296 section 2.4).
+func killed(t *testing.T, x *match) {
+	x.start(t, terms{liveness: time.Second}, "CONNECTION", impatient)
+	x.up(t)
+	x.crosses(t, 1)
+	if x.weBegin {
+		x.theirs.Kill()
+		eventually(t, "we notice", func() bool { return len(x.ikeSAs(t)) == 0 })
+		contains(t, parley(t, x.ours, "explain", "west"), "it was up, and then 192.0.2.2:500 stopped answering")
+		x.noStates(t)
+		return
+	}
+	must(t, x.ours.Kill())
+	eventually(t, "the peer notices", func() bool { return x.theirs.IKESAs(short(t)) == 0 })
+}
+
+// narrowing: the initiator asks for more than the responder protects, and both use what the responder chose (RFC 7296
+// section 2.9).
+func narrowing(t *testing.T, x *match) {
+	c, own := terms{}, settings{}
+	if x.weBegin {
+		own = settings{"PEERNET", "10.0.0.0/8"}
+	} else {
+		c.peerNet = "10.0.0.0/8"
+	}
+	x.start(t, c, own...)
+	x.up(t)
+	x.crosses(t, 3)
+	contains(t, parley(t, x.ours, "sa", "show", "west"), "10.1.0.0/16", "10.2.0.0/16")
+}
+
+// cookie: the responder asks for a cookie before it keeps anything (RFC 7296 section 2.6).
+func cookie(t *testing.T, x *match) {
+	c, own := terms{cookies: x.weBegin}, settings{}
+	if !x.weBegin {
+		own = settings{"MORE", "daemon { cookie_threshold = 1 }"}
+	}
+	x.start(t, c, own...)
+	if x.weBegin {
+		x.stranger(t, x.east, x.westWAN)
+	} else {
+		x.stranger(t, x.west, x.eastWAN)
+	}
+	x.capture.Reset()
+	x.up(t)
+	if seen := x.capture.Counts(); seen.IKE < 6 {
+		t.Errorf("%d IKE messages crossed: nobody asked for a cookie", seen.IKE)
+	}
+	x.crosses(t, 1)
+}
+
+// refusal is a tunnel that cannot be, and what we say of it.
+type refusal struct {
+	terms
+	own     settings
+	weSay   []string // when we began
+	ofTheir []string // when they began
+}
+
+var (
+	noIKEProposal = refusal{
+		terms{suite: p384}, settings{"CONNECTION", `proposals = ["aes128-sha256-modp2048"]`},
+		[]string{"west: the peer accepts none of our IKE proposals", "east/parley.hcl:4"},
+		[]string{"west: the peer's IKE proposals and ours have nothing in common", `> add the proposal "aes256gcm16-prfsha384-ecp384" to our ike proposals, or ask the peer for "aes128-sha256-prfsha256-modp2048"`,
+			"ENCR aes256gcm16 aes128 - NO", "east/parley.hcl:4"},
+	}
+	noESPProposal = refusal{
+		terms{suite: gcm}, settings{"CHILD", `proposals = ["aes128-sha384"]`},
+		[]string{`west: the peer accepts none of our ESP proposals for child "lan"`, "east/parley.hcl:8"},
+		[]string{`west: the peer's ESP proposals and those of child "lan" have nothing in common`, `to our esp proposals, or ask the peer for "aes128-sha384"`, "east/parley.hcl:8"},
+	}
+	noSelector = refusal{
+		terms{net: "172.16.0.0/16"}, nil,
+		[]string{`west: the peer accepts none of the traffic selectors of child "lan"`, "east/parley.hcl:6"},
+		[]string{`west: the traffic selectors of child "lan" and those of the peer have nothing in common`, "172.16.0.0/16", "east/parley.hcl:7"},
+	}
+	otherKey = refusal{
+		terms{secret: "another key for tests"}, nil,
+		[]string{"west: the peer refused to authenticate us: the pre-shared keys differ", "east/parley.hcl:12"},
+		[]string{"west: the peer's proof is wrong: its pre-shared key and ours for fqdn:west.example.net differ", "east/parley.hcl:12"},
+	}
+)
+
+// refusedFor: no tunnel comes up, and `parley explain` says why and which line to change.
+func refusedFor(r refusal) func(*testing.T, *match) {
+	return func(t *testing.T, x *match) {
+		x.start(t, r.terms, r.own...)
+		x.refused(t, r.weSay, r.ofTheir)
+		x.noStates(t)
+	}
+}
