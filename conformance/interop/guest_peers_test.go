@@ -2,10 +2,12 @@ package interop
 
 import (
 	"encoding/json"
+	"flag"
 	"math/rand/v2"
 	stdnet "net"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -19,6 +21,9 @@ const (
 	resultVariable = "PARLEY_INTEROP_RESULT" // the file for the result of a peer
 	fullVariable   = "PARLEY_INTEROP"        // "full" runs the slow scenarios, too
 )
+
+// only chooses scenarios while one works on them.
+var only = flag.String("scenario", "", "run the scenarios with peers in a guest whose name matches this regular expression")
 
 // guestTime is far above what the scenarios with one peer take on a busy machine.
 const guestTime = 10 * time.Minute
@@ -50,7 +55,7 @@ func inGuest(t *testing.T, m maker) (result []cell) {
 	must(t, err)
 	file := filepath.Join(t.TempDir(), "result")
 	text := guest.Run(t, guestTime, "env", "PARLEY_BIN="+bin, "PARLEY_CACHE="+lab.CacheDir(), resultVariable+"="+file, fullVariable+"="+os.Getenv(fullVariable),
-		self, "-test.run=^TestGuestWithAPeer$/^"+m.name+"$", "-test.v", "-test.parallel=3", "-test.timeout="+guestTime.String())
+		self, "-test.run=^TestGuestWithAPeer$/^"+m.name+"$", "-scenario="+*only, "-test.v", "-test.parallel=3", "-test.timeout="+guestTime.String())
 	for line := range strings.Lines(text) {
 		if strings.Contains(line, "---") || strings.Contains(line, "SKIPPED") {
 			t.Log(strings.TrimRight(line, "\n"))
@@ -78,7 +83,7 @@ func (m maker) all(t *testing.T) {
 	t.Run("scenarios", func(t *testing.T) { // it ends when all of them have
 		for _, s := range scenarios {
 			for _, weBegin := range []bool{true, false} {
-				if s.slow && os.Getenv(fullVariable) != "full" {
+				if !s.chosen() {
 					continue
 				}
 				c := &cell{Peer: m.name, Scenario: s.name, Role: role(weBegin)}
@@ -90,6 +95,14 @@ func (m maker) all(t *testing.T) {
 	raw, err := json.Marshal(result)
 	must(t, err)
 	must(t, os.WriteFile(os.Getenv(resultVariable), raw, 0o644))
+}
+
+// chosen reports whether a scenario is to be run now.
+func (s scenario) chosen() bool {
+	if *only != "" {
+		return regexp.MustCompile(*only).MatchString(s.name)
+	}
+	return !s.slow || os.Getenv(fullVariable) == "full"
 }
 
 // fill runs a scenario and notes how it ended.

@@ -2,6 +2,7 @@ package interop
 
 import (
 	"context"
+	"regexp"
 	"strings"
 	"time"
 
@@ -71,5 +72,8 @@ func (p iked) RekeyIKE(context.Context) error    { return cannot("no command for
 
 func (p iked) IKESAs(ctx context.Context) int {
 	list, _ := p.Ikectl(ctx, "show", "sa")
-	return strings.Count(list, "ESTABLISHED")
+	return len(ikedSA.FindAllString(list, -1))
 }
+
+// ikedSA is the line of an established IKE SA, which other tables of the list repeat.
+var ikedSA = regexp.MustCompile(`(?m)^iked_sas: .* ESTABLISHED `)

@@ -2,6 +2,11 @@ package lab
 
 import (
 	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"encoding/pem"
 	"os"
 	"os/exec"
 	"strings"
@@ -14,22 +19,16 @@ type OpenIKED struct{ daemon }
 // installed.
 const ikedUser = "_iked:x:64000:64000::/run/iked:/usr/sbin/nologin\n"
 
-// asIked makes the user known to a program in a mount namespace of its own.
+// asIked makes the user and the key known to a program in a mount namespace of its own.
 const asIked = `mkdir -p /run/iked
-for f in passwd group; do mount --bind "$0/$f" /etc/$f; done
+for f in passwd group iked/private; do mount --bind "$0/$f" /etc/$f; done
 exec "$@"`
 
 // StartOpenIKED starts iked in ns with iked.conf. dir is its folder, empty and outside /usr, /etc and /run. ctx bounds the
 // start; iked runs until Stop or Kill.
 func StartOpenIKED(ctx context.Context, ns *Namespace, root Root, dir, conf string) (*OpenIKED, error) {
 	o := &OpenIKED{daemon{Dir: dir, name: "iked", logFile: "stderr", root: root}}
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return nil, err
-	}
-	passwd, _ := os.ReadFile("/etc/passwd")
-	group, _ := os.ReadFile("/etc/group")
-	err := o.write("iked.conf", conf, "passwd", string(passwd)+ikedUser, "group", string(group)+"_iked:x:64000:\n")
-	if err != nil {
+	if err := o.files(conf); err != nil {
 		return nil, err
 	}
 	if err := o.start(ns, o.command(context.WithoutCancel(ctx), "/usr/sbin/iked", "-d", "-v", "-v", "-f", o.path("iked.conf"), "-s", o.path("iked.sock"))); err != nil {
@@ -40,6 +39,24 @@ func StartOpenIKED(ctx context.Context, ns *Namespace, root Root, dir, conf stri
 		return nil, err
 	}
 	return o, nil
+}
+
+func (o *OpenIKED) files(conf string) error {
+	if err := os.MkdirAll(o.path("iked/private"), 0o755); err != nil {
+		return err
+	}
+	passwd, _ := os.ReadFile("/etc/passwd")
+	group, _ := os.ReadFile("/etc/group")
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader) // iked wants one even for pre-shared keys
+	if err != nil {
+		return err
+	}
+	der, err := x509.MarshalECPrivateKey(key)
+	if err != nil {
+		return err
+	}
+	return o.write("iked.conf", conf, "passwd", string(passwd)+ikedUser, "group", string(group)+"_iked:x:64000:\n",
+		"iked/private/local.key", string(pem.EncodeToMemory(&pem.Block{Type: "EC PRIVATE KEY", Bytes: der})))
 }
 
 // configured reports whether the configuration has reached all processes of iked: until then it forgets the SAs that it
