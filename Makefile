@@ -40,7 +40,7 @@ protocol: build ## the hostile peer against parleyd, by requirement; CASE=text p
 	go test ./conformance/protocol -count=1 -v $(if $(CASE),-run Parley -args -case='$(CASE)')
 
 interop: build packages ## only the tests with real peers and kernels
-	go test ./conformance/interop/... -count=1 -v
+	PARLEY_INTEROP=full go test ./conformance/interop/... -count=1 -v -timeout 30m
 
 bench: build ## handshakes, plugins in and out of process, memory, userspace ESP
 	go test ./conformance/bench -run xxx -bench . -benchtime 1x -timeout 30m

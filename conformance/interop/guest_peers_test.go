@@ -38,7 +38,7 @@ func TestPeersOnAKernelsOwnESP(t *testing.T) {
 	for _, m := range makers {
 		t.Run(m.name, func(t *testing.T) {
 			t.Parallel()
-			compare(t, m, inGuest(t, m))
+			compare(t, inGuest(t, m))
 		})
 	}
 }
@@ -82,7 +82,7 @@ func (m maker) all(t *testing.T) {
 	var result []*cell
 	t.Run("scenarios", func(t *testing.T) { // it ends when all of them have
 		for _, s := range scenarios {
-			for _, weBegin := range []bool{true, false} {
+			for _, weBegin := range roles {
 				if !s.chosen() {
 					continue
 				}
@@ -110,11 +110,11 @@ func (c *cell) fill(t *testing.T, s scenario, x *match) {
 	t.Cleanup(func() {
 		switch {
 		case t.Skipped():
-			c.Verdict, c.Why = "no", x.reason
+			c.Verdict, c.Why = cannot, x.reason
 		case !t.Failed():
-			c.Verdict = "yes"
+			c.Verdict = works
 		default:
-			c.Verdict = "FAILED"
+			c.Verdict = broken
 		}
 	})
 	s.run(t, x)

@@ -61,7 +61,7 @@ func (x *match) up(t *testing.T) {
 // can demands success of a peer; when it cannot, the scenario is skipped with the reason.
 func (x *match) can(t *testing.T, err error) {
 	t.Helper()
-	var why cannot
+	var why unable
 	if errors.As(err, &why) {
 		x.skip(t, string(why))
 	}
@@ -205,6 +205,9 @@ func (x *match) refused(t *testing.T, weSay, saysOfTheirs []string) {
 	})
 	contains(t, parley(t, x.ours, "explain", "west"), saysOfTheirs...)
 }
+
+// roles are who begins: we, they.
+var roles = []bool{true, false}
 
 // role names who begins.
 func role(weBegin bool) string {

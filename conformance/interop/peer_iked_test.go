@@ -24,10 +24,10 @@ type iked struct{ *lab.OpenIKED }
 
 func startIked(ctx context.Context, s *site, root lab.Root, dir string, values settings, c terms) (peer, error) {
 	if c.cookies {
-		return nil, cannot("it never asks for a cookie")
+		return nil, unable("it never asks for a cookie")
 	}
 	if c.udp {
-		return nil, cannot("it has no setting for that")
+		return nil, unable("it has no setting for that")
 	}
 	own := settings{"WAN", s.westWAN, "IKE", orDefault(line("ikesa", c.ikedIKE), "\\"), "ESP", "childsa " + orDefault(c.ikedESP, ikedDefaultESP),
 		"DPD", seconds(c.liveness), "MODE", "passive", "GLOBAL", ""}
@@ -65,10 +65,10 @@ func (p iked) Up(ctx context.Context) error {
 	return nil
 }
 
-func (p iked) DownChild(context.Context) error   { return cannot("no command for it") }
+func (p iked) DownChild(context.Context) error   { return unable("no command for it") }
 func (p iked) DownIKE(ctx context.Context) error { return said(p.Ikectl(ctx, "reset", "sa")) }
-func (p iked) RekeyChild(context.Context) error  { return cannot("no command for it") }
-func (p iked) RekeyIKE(context.Context) error    { return cannot("no command for it") }
+func (p iked) RekeyChild(context.Context) error  { return unable("no command for it") }
+func (p iked) RekeyIKE(context.Context) error    { return unable("no command for it") }
 
 func (p iked) IKESAs(ctx context.Context) int {
 	list, _ := p.Ikectl(ctx, "show", "sa")

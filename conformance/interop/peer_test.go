@@ -26,10 +26,10 @@ type peer interface {
 	Log() string
 }
 
-// cannot is why a peer does not do something; the table shows it.
-type cannot string
+// unable is why a peer does not do something; the table shows it.
+type unable string
 
-func (c cannot) Error() string { return string(c) }
+func (u unable) Error() string { return string(u) }
 
 // suite is one choice of algorithms in every notation. An empty one is the default.
 type suite struct {

@@ -105,6 +105,9 @@ func deleteIKE(t *testing.T, x *match) {
 	x.silent(t)
 }
 
+// peerGivesUp is above the 62 s for which OpenIKED repeats a request.
+const peerGivesUp = 100 * time.Second
+
 // killed: the side that does not begin is killed; the other one notices (RFC 7296 section 2.4).
 func killed(t *testing.T, x *match) {
 	x.start(t, terms{liveness: time.Second}, "CONNECTION", impatient)
@@ -118,7 +121,11 @@ func killed(t *testing.T, x *match) {
 		return
 	}
 	must(t, x.ours.Kill())
-	eventually(t, "the peer notices", func() bool { return x.theirs.IKESAs(short(t)) == 0 })
+	back := x.pingerBack(t)
+	eventuallyIn(t, peerGivesUp, "the peer notices", func() bool {
+		_, _ = back.Ping(pingSize, 10*time.Millisecond) // OpenIKED asks only when its packets are not answered
+		return x.theirs.IKESAs(short(t)) == 0
+	})
 }
 
 // narrowing: the initiator asks for more than the responder protects, and both use what the responder chose (RFC 7296
@@ -162,6 +169,7 @@ type refusal struct {
 	own     settings
 	weSay   []string // when we began
 	ofTheir []string // when they began
+	ofIKED  []string // when we began with OpenIKED, if that is something else
 }
 
 var (
@@ -170,21 +178,26 @@ var (
 		[]string{"west: the peer accepts none of our IKE proposals", "east/parley.hcl:4"},
 		[]string{"west: the peer's IKE proposals and ours have nothing in common", `> add the proposal "aes256gcm16-prfsha384-ecp384" to our ike proposals, or ask the peer for "aes128-sha256-prfsha256-modp2048"`,
 			"ENCR aes256gcm16 aes128 - NO", "east/parley.hcl:4"},
+		nil,
 	}
 	noESPProposal = refusal{
 		terms{suite: gcm}, settings{"CHILD", `proposals = ["aes128-sha384"]`},
 		[]string{`west: the peer accepts none of our ESP proposals for child "lan"`, "east/parley.hcl:8"},
 		[]string{`west: the peer's ESP proposals and those of child "lan" have nothing in common`, `to our esp proposals, or ask the peer for "aes128-sha384"`, "east/parley.hcl:8"},
+		nil,
 	}
 	noSelector = refusal{
 		terms{net: "172.16.0.0/16"}, nil,
 		[]string{`west: the peer accepts none of the traffic selectors of child "lan"`, "east/parley.hcl:6"},
 		[]string{`west: the traffic selectors of child "lan" and those of the peer have nothing in common`, "172.16.0.0/16", "east/parley.hcl:7"},
+		// It answers with its own selectors, which are none of ours.
+		[]string{`west: the peer answered for child "lan" with traffic selectors that we did not offer`, `> set remote_ts = ["172.16.0.0/16"] in child "lan" as the peer has it`, "east/parley.hcl:7"},
 	}
 	otherKey = refusal{
 		terms{secret: "another key for tests"}, nil,
 		[]string{"west: the peer refused to authenticate us: the pre-shared keys differ", "east/parley.hcl:12"},
 		[]string{"west: the peer's proof is wrong: its pre-shared key and ours for fqdn:west.example.net differ", "east/parley.hcl:12"},
+		nil,
 	}
 )
 
@@ -192,7 +205,11 @@ var (
 func refusedFor(r refusal) func(*testing.T, *match) {
 	return func(t *testing.T, x *match) {
 		x.start(t, r.terms, r.own...)
-		x.refused(t, r.weSay, r.ofTheir)
+		weSay := r.weSay
+		if x.name == "OpenIKED" && r.ofIKED != nil {
+			weSay = r.ofIKED
+		}
+		x.refused(t, weSay, r.ofTheir)
 		x.noStates(t)
 	}
 }

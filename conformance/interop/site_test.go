@@ -267,6 +267,15 @@ func (s *site) pinger(t *testing.T) *lab.Pinger {
 	return p
 }
 
+// pingerBack sends the other way.
+func (s *site) pingerBack(t *testing.T) *lab.Pinger {
+	t.Helper()
+	p, err := s.west.NewPinger(netip.MustParseAddr(s.westLAN), netip.MustParseAddr(s.eastLAN))
+	must(t, err)
+	t.Cleanup(p.Close)
+	return p
+}
+
 // pings demands that n pings cross between the protected networks, as ESP and nothing in clear.
 func (s *site) pings(t *testing.T, n int) lab.Counts {
 	t.Helper()
@@ -301,9 +310,14 @@ func (s *site) silent(t *testing.T) {
 // eventually waits for ok, and asks less and less often: asking costs a process mostly, and a guest has one slow processor.
 func eventually(t *testing.T, what string, ok func() bool) {
 	t.Helper()
+	eventuallyIn(t, step, what, ok)
+}
+
+func eventuallyIn(t *testing.T, limit time.Duration, what string, ok func() bool) {
+	t.Helper()
 	pause := 10 * time.Millisecond
 	for begin := time.Now(); !ok(); time.Sleep(pause) {
-		if time.Since(begin) > step {
+		if time.Since(begin) > limit {
 			t.Fatalf("never: %s", what)
 		}
 		pause = min(pause*3/2, 300*time.Millisecond)

@@ -178,6 +178,11 @@ var stories = map[string][]story{
 		event.ProposalMismatch{Scope: "ike", By: "peer", Offered: []string{"aes256gcm16-prfsha256-x25519-ecp256"}, Configured: []string{"aes256gcm16-prfsha256-x25519-ecp256"}},
 		failedBy("peer", initiated(), failSite.ike, event.CauseNoProposal, "NO_PROPOSAL_CHOSEN", "the peer refused IKE_SA_INIT with NO_PROPOSAL_CHOSEN: it accepts none of our proposals, or has no connection for our address"),
 	}}},
+	// OpenIKED does so.
+	"child_proposal_refused with the IKE SA": {{uid1, "west", []event.Event{
+		event.IKEInitiated{IKE: initiated()},
+		failedBy("peer", initiated(), failSite.auth, event.CauseNoProposal, "NO_PROPOSAL_CHOSEN", "the peer refused IKE_AUTH with NO_PROPOSAL_CHOSEN: it accepts none of our proposals, or has no connection for our address"),
+	}}},
 	"child_proposal_mismatch responder": {{uid1, "west", []event.Event{
 		event.IKEInitiated{IKE: asked()},
 		event.AuthSucceeded{Method: "SHARED_KEY_MESSAGE_INTEGRITY_CODE", RemoteID: west},

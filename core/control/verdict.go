@@ -179,6 +179,8 @@ var typical = map[string]string{
 func (t *tale) noProposal(e event.IKEFailed) {
 	mismatch, told := last[event.ProposalMismatch](t.a)
 	switch {
+	case e.By == "peer" && e.Stage == stageAuth:
+		t.refusedWhole()
 	case !told:
 		t.verdict("bad_answer", "the peer answered with an IKE suite that we did not offer")
 		t.remedy(t.proposals(""), "offer a single proposal, the one that the peer's configuration names")
@@ -193,6 +195,18 @@ func (t *tale) noProposal(e event.IKEFailed) {
 		t.verdict("proposal_mismatch", "the peer's IKE proposals and ours have nothing in common: they differ in %s", differing(mismatch))
 		t.remedy(t.proposals(""), "%s", mismatch.Closest)
 	}
+}
+
+// stageAuth is the exchange that proposes the first child.
+const stageAuth = "IKE_AUTH"
+
+// refusedWhole: the IKE suite was agreed, and then the peer refused the whole IKE_AUTH with NO_PROPOSAL_CHOSEN, as some do when
+// only the child cannot be (RFC 7296 section 1.2 would keep the IKE SA).
+func (t *tale) refusedWhole() {
+	child := append(t.conn.children, "NAME")[0]
+	t.verdict("child_proposal_refused", "the peer accepts none of our ESP proposals for child %q: it refused all of IKE_AUTH with NO_PROPOSAL_CHOSEN", child)
+	t.offerMore(child, "ESP")
+	t.silentRefusal("child")
 }
 
 func (t *tale) noChildProposal(e event.ChildFailed) {
