@@ -7,27 +7,27 @@ import (
 
 // scenario is a row of the table: what is done with every peer, in both roles.
 type scenario struct {
-	name string
-	run  func(*testing.T, *match)
-	slow bool // only in make interop
+	name  string
+	run   func(*testing.T, *match)
+	quick bool // in make test, too; else only in make interop
 }
 
 // scenarios is the table, from top to bottom.
 var scenarios = []scenario{
-	{name: "tunnel, defaults of both sides", run: tunnel(suite{})},
+	{name: "tunnel, defaults of both sides", run: tunnel(suite{}), quick: true},
 	{name: "tunnel, AES-GCM and X25519", run: tunnel(gcm)},
-	{name: "tunnel, AES-CBC and MODP-2048", run: tunnel(cbc), slow: true},
-	{name: "tunnel, P-384", run: tunnel(p384), slow: true},
-	{name: "tunnel through a NAT", run: throughNAT},
-	{name: "delete of the child SA", run: deleteChild},
-	{name: "delete of the IKE SA", run: deleteIKE},
+	{name: "tunnel, AES-CBC and MODP-2048", run: tunnel(cbc)},
+	{name: "tunnel, P-384", run: tunnel(p384)},
+	{name: "tunnel through a NAT", run: throughNAT, quick: true},
+	{name: "delete of the child SA", run: deleteChild, quick: true},
+	{name: "delete of the IKE SA", run: deleteIKE, quick: true},
 	{name: "the other side is killed", run: killed},
 	{name: "narrowing", run: narrowing},
 	{name: "cookie", run: cookie},
-	{name: "refused: no IKE proposal in common", run: refusedFor(noIKEProposal)},
+	{name: "refused: no IKE proposal in common", run: refusedFor(noIKEProposal), quick: true},
 	{name: "refused: no ESP proposal in common", run: refusedFor(noESPProposal)},
 	{name: "refused: no selector in common", run: refusedFor(noSelector)},
-	{name: "refused: another pre-shared key", run: refusedFor(otherKey)},
+	{name: "refused: another pre-shared key", run: refusedFor(otherKey), quick: true},
 }
 
 var (
@@ -65,11 +65,13 @@ func tunnel(s suite) func(*testing.T, *match) {
 
 // throughNAT: the side that begins is behind a NAT, so that ESP goes in UDP (RFC 7296 section 2.23).
 func throughNAT(t *testing.T, x *match) {
-	if !x.weBegin {
-		x.skip(t, "the NAT is before us: nobody can begin to us")
+	if x.weBegin {
+		x.place(t, newRoutedSite(t, true))
+		x.startBoth(t, terms{anyAddress: true})
+	} else {
+		x.place(t, newSiteWithWestHidden(t))
+		x.startBoth(t, terms{}, behindNAT...)
 	}
-	x.place(t, newRoutedSite(t, true))
-	x.startBoth(t, terms{anyAddress: true})
 	x.up(t)
 	overUDP(t, x.crosses(t, 5))
 }
@@ -105,11 +107,11 @@ func deleteIKE(t *testing.T, x *match) {
 	x.silent(t)
 }
 
-// peerGivesUp is above the 62 s for which OpenIKED repeats a request.
-const peerGivesUp = 100 * time.Second
-
 // killed: the side that does not begin is killed; the other one notices (RFC 7296 section 2.4).
 func killed(t *testing.T, x *match) {
+	if !x.weBegin && x.name == "OpenIKED" {
+		x.skip(t, "Linux does not tell it when an SA was last used (PF_KEY), so that it never asks whether we live")
+	}
 	x.start(t, terms{liveness: time.Second}, "CONNECTION", impatient)
 	x.up(t)
 	x.crosses(t, 1)
@@ -121,11 +123,7 @@ func killed(t *testing.T, x *match) {
 		return
 	}
 	must(t, x.ours.Kill())
-	back := x.pingerBack(t)
-	eventuallyIn(t, peerGivesUp, "the peer notices", func() bool {
-		_, _ = back.Ping(pingSize, 10*time.Millisecond) // OpenIKED asks only when its packets are not answered
-		return x.theirs.IKESAs(short(t)) == 0
-	})
+	eventually(t, "the peer notices", func() bool { return x.theirs.IKESAs(short(t)) == 0 })
 }
 
 // narrowing: the initiator asks for more than the responder protects, and both use what the responder chose (RFC 7296

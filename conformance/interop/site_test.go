@@ -65,21 +65,40 @@ var routed = network{"192.0.2.1", "203.0.113.2", "10.1.0.1", "10.2.0.1"}
 // publicAddr is how west sees an east behind a NAT.
 const publicAddr = "203.0.113.1"
 
+// westPublicAddr is how east sees a west behind a NAT.
+const westPublicAddr = "192.0.2.77"
+
 // newRoutedSite makes a site with a router between the gateways; with nat it hides east behind publicAddr.
 func newRoutedSite(t *testing.T, nat bool) *site {
 	t.Helper()
 	s := newNamespaces(t, routed)
 	s.eastHop, s.westHop = "192.0.2.254", "203.0.113.254"
-	var public netip.Addr
+	public := ""
 	if nat {
-		public, s.westHop = netip.MustParseAddr(publicAddr), publicAddr
+		public, s.westHop = publicAddr, publicAddr
 	}
+	s.route(t, s.east, s.west, s.eastHop, s.westHop, public)
+	return s
+}
+
+// newSiteWithWestHidden makes a site with a NAT that hides west behind westPublicAddr.
+func newSiteWithWestHidden(t *testing.T) *site {
+	t.Helper()
+	s := newNamespaces(t, routed)
+	s.eastHop, s.westHop = westPublicAddr, "203.0.113.254"
+	s.route(t, s.west, s.east, s.westHop, s.eastHop, westPublicAddr)
+	return s
+}
+
+// route puts a router between two namespaces, which hides the inside behind public unless that is empty.
+func (s *site) route(t *testing.T, inside, outside *lab.Namespace, insideHop, outsideHop, public string) {
+	t.Helper()
+	addr, _ := netip.ParseAddr(public)
 	var err error
-	s.middle, err = lab.NewMiddle(s.east, s.west, "wan", netip.MustParseAddr(s.eastHop), netip.MustParseAddr(s.westHop), public)
+	s.middle, err = lab.NewMiddle(inside, outside, "wan", netip.MustParseAddr(insideHop), netip.MustParseAddr(outsideHop), addr)
 	must(t, err)
 	t.Cleanup(s.middle.Close)
 	s.address(t)
-	return s
 }
 
 // newNamespaces makes the namespaces of a site without a wire.
@@ -267,15 +286,6 @@ func (s *site) pinger(t *testing.T) *lab.Pinger {
 	return p
 }
 
-// pingerBack sends the other way.
-func (s *site) pingerBack(t *testing.T) *lab.Pinger {
-	t.Helper()
-	p, err := s.west.NewPinger(netip.MustParseAddr(s.westLAN), netip.MustParseAddr(s.eastLAN))
-	must(t, err)
-	t.Cleanup(p.Close)
-	return p
-}
-
 // pings demands that n pings cross between the protected networks, as ESP and nothing in clear.
 func (s *site) pings(t *testing.T, n int) lab.Counts {
 	t.Helper()
@@ -310,14 +320,9 @@ func (s *site) silent(t *testing.T) {
 // eventually waits for ok, and asks less and less often: asking costs a process mostly, and a guest has one slow processor.
 func eventually(t *testing.T, what string, ok func() bool) {
 	t.Helper()
-	eventuallyIn(t, step, what, ok)
-}
-
-func eventuallyIn(t *testing.T, limit time.Duration, what string, ok func() bool) {
-	t.Helper()
 	pause := 10 * time.Millisecond
 	for begin := time.Now(); !ok(); time.Sleep(pause) {
-		if time.Since(begin) > limit {
+		if time.Since(begin) > step {
 			t.Fatalf("never: %s", what)
 		}
 		pause = min(pause*3/2, 300*time.Millisecond)
