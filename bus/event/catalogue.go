@@ -52,6 +52,7 @@ func (CookieThreshold) Kind() Kind { return Kind{1701, "dos.cookie_threshold", N
 func (RateLimited) Kind() Kind     { return Kind{1703, "dos.rate_limited", Warning, Failure} }
 func (ParseErrors) Kind() Kind     { return Kind{1705, "protocol.parse_error", Notice, Failure} }
 func (IntegrityFailed) Kind() Kind { return Kind{1709, "protocol.decrypt_failed", Notice, Failure} }
+func (FragmentFailed) Kind() Kind  { return Kind{1710, "protocol.fragment_error", Notice, Failure} }
 func (CookieRequested) Kind() Kind { return Kind{1712, "dos.cookie_requested", Debug, Success} }
 
 func (PoolLeased) Kind() Kind       { return Kind{1801, "pool.lease", Info, Success} }

@@ -13,6 +13,8 @@ type IKESA struct {
 	LocalID  string         `json:"local_id,omitempty"` // "fqdn:east.example.net"
 	RemoteID string         `json:"remote_id,omitempty"`
 	Suite    string         `json:"suite,omitempty"`
+	// Fragmentation says that both sides fragment large messages (RFC 7383).
+	Fragmentation bool `json:"fragmentation,omitempty"`
 }
 
 // ChildSA describes a child SA in events about it.
@@ -211,9 +213,10 @@ type LivenessTimedOut struct {
 
 // Retransmitted says: a request was sent again.
 type Retransmitted struct {
-	Exchange  string `json:"exchange"`
-	MessageID uint32 `json:"message_id"`
-	Attempt   int    `json:"attempt"` // 1: the first repetition
+	Exchange     string `json:"exchange"`
+	MessageID    uint32 `json:"message_id"`
+	Attempt      int    `json:"attempt"`                 // 1: the first repetition
+	FragmentSize int    `json:"fragment_size,omitempty"` // of IP datagrams in octets, when they became smaller with this repetition
 }
 
 // RetransmitTimedOut says: a request was given up.
@@ -267,6 +270,15 @@ type ParseErrors struct {
 type IntegrityFailed struct {
 	Remote netip.AddrPort `json:"remote"`
 	Count  uint64         `json:"count"`
+}
+
+// FragmentFailed says: a message that came in fragments (RFC 7383) was dropped before it was complete.
+type FragmentFailed struct {
+	Exchange  string `json:"exchange"`
+	MessageID uint32 `json:"message_id"`
+	Received  int    `json:"received"` // fragments
+	Total     int    `json:"total"`
+	Reason    string `json:"reason"`
 }
 
 // NotifyReceived says: the peer sent a notify that has no event of its own.

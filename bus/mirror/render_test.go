@@ -34,7 +34,7 @@ var every = []event.Event{
 	event.ProposalMismatch{}, event.InvalidKE{}, event.UnsupportedCritical{}, event.SuiteChosen{}, event.NotifyReceived{},
 	event.LivenessTimedOut{}, event.Retransmitted{}, event.RetransmitTimedOut{},
 	event.NATDetected{}, event.NATMappingChanged{}, event.AddressChanged{}, event.RoutabilityFailed{},
-	event.CookieThreshold{}, event.RateLimited{}, event.ParseErrors{}, event.IntegrityFailed{}, event.CookieRequested{},
+	event.CookieThreshold{}, event.RateLimited{}, event.ParseErrors{}, event.IntegrityFailed{}, event.FragmentFailed{}, event.CookieRequested{},
 	event.PoolLeased{}, event.PoolReleased{}, event.PoolExhausted{}, event.PoolStoreFailed{}, event.PoolStoreMended{},
 	event.AddressAssigned{}, event.AddressWithdrawn{}, event.PeerVersion{},
 	event.PluginStarted{}, event.PluginCrashed{}, event.PluginRestarted{}, event.PluginUnhealthy{}, event.PluginDegraded{}, event.PluginRejected{}, event.PluginStopped{},

@@ -6,7 +6,8 @@
 //	daemon        name, control_socket, journal, state_dir, runtime_dir, log_level, listen, port, natt_port,
 //	              cookie_threshold, max_half_open, half_open_timeout, plugin_health
 //	connection X  local { address, identity, auth }, remote { address, identity, auth }, proposals or profile,
-//	              liveness, nat_keepalive, call_budget, force_encap, max_children, retransmit { initial, factor, max, tries },
+//	              liveness, nat_keepalive, call_budget, force_encap, max_children, fragmentation { enable, size },
+//	              retransmit { initial, factor, max, tries },
 //	              child Y { local_ts, remote_ts, proposals or profile, mode, start, backend, replay_window }
 //	credentials   psk "IDENTITY" { file, local }
 //	plugin Z      kind, path, sha256, args, config, privileges, user

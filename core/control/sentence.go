@@ -125,7 +125,11 @@ func natSentence(e event.NATDetected) string {
 func livenessSentence(e event.Event) string {
 	switch e := e.(type) {
 	case event.Retransmitted:
-		return fmt.Sprintf("%s sent again, %s", e.Exchange, times(e.Attempt))
+		text := fmt.Sprintf("%s sent again, %s", e.Exchange, times(e.Attempt))
+		if e.FragmentSize != 0 {
+			text += fmt.Sprintf(", now in packets of at most %d octets", e.FragmentSize)
+		}
+		return text
 	case event.RetransmitTimedOut:
 		return fmt.Sprintf("gave up %s: %v did not answer %s in %s", e.Exchange, e.Remote, count(e.Sent, "packet"), e.For)
 	case event.LivenessTimedOut:
@@ -141,6 +145,8 @@ func livenessSentence(e event.Event) string {
 		return fmt.Sprintf("%s from %v: %s", count(e.Count, "malformed packet"), e.Prefix, e.Reason)
 	case event.IntegrityFailed:
 		return fmt.Sprintf("%s from %v did not verify", count(e.Count, "packet"), e.Remote)
+	case event.FragmentFailed:
+		return fmt.Sprintf("%d of %s of %s dropped: %s", e.Received, count(e.Total, "fragment"), e.Exchange, e.Reason)
 	}
 	return ""
 }

@@ -104,6 +104,7 @@ func (s *SA) shutdown(reason string, linger time.Duration) {
 	s.cancelCalls()
 	s.own.close()
 	s.peer.release()
+	s.partial = nil
 	s.enter(Closing)
 	s.reason, s.lingerTill, s.deadline = reason, s.now.Add(linger), time.Time{}
 	if linger > 0 {

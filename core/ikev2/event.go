@@ -33,6 +33,7 @@ func (s *SA) describe() event.IKESA {
 	if s.suite != (suite.Suite{}) {
 		d.Suite = s.suite.String()
 	}
+	d.Fragmentation = s.fragments.on
 	d.LocalID, d.RemoteID = idText(s.localID), idText(s.remoteID)
 	return d
 }

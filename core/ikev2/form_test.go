@@ -19,6 +19,10 @@ func (w *world) checkForm(h *host, e machine.Send) {
 		return
 	}
 	m, err := wire2.Parse(e.Bytes)
+	if f, ok := fragmentOf(e.Bytes); ok {
+		w.checkFragment(h, e, f)
+		return
+	}
 	if _, protected := wire2.Get[wire2.SK](m.Payloads); protected {
 		m, err = h.tap.Open(e.Bytes)
 	}

@@ -87,7 +87,7 @@ func protected(w *world, h *host, b []byte) []byte {
 			continue
 		}
 		head := wire.Header{InitiatorSPI: h.spii, ResponderSPI: h.spir, Major: 2, Exchange: wire2.IKEAuth + wire.ExchangeType(b[0]%3),
-			MessageID: h.peer.next}
+			MessageID: uint32(h.peer.next)}
 		if other.initiator {
 			head.Flags |= wire.FlagInitiator
 		}

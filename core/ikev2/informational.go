@@ -173,5 +173,6 @@ func (s *SA) deleteIKE(by, reason string) {
 		exch:     wire2.Informational,
 		payloads: []wire2.Payload{wire2.Delete{Protocol: wire2.ProtoIKE}},
 		answered: func(packet) { s.farewell() },
+		alone:    true,
 	})
 }

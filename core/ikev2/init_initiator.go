@@ -77,9 +77,10 @@ func (x *initX) send() {
 		ps = append(ps, wire2.Notify{Kind: wire2.Cookie, Data: x.cookie}) // first (RFC 7296 section 2.6)
 	}
 	ps = append(ps, x.offer, wire2.KE{Method: x.method, Data: x.public}, wire2.Nonce{Data: s.ni})
-	ps = append(ps, x.nat...)
+	ps = append(append(ps, x.nat...), s.fragmentationNotify()...)
 	s.ownInit = wire2.Message{Header: s.header(wire2.IKESAInit, 0, 0), Payloads: ps}.Append(nil)
-	s.transmit(request{exch: wire2.IKESAInit}, s.ownInit)
+	s.own.out = nil
+	s.transmit(request{exch: wire2.IKESAInit}, 0, s.ownInit)
 }
 
 // initAccepted takes the response that makes the SA.
@@ -108,6 +109,7 @@ func (x *initX) accepted(p packet, chosen suite.Suite, ke wire2.KE) {
 	s.spir, s.nr, s.suite, s.peerInit = p.Header.ResponderSPI, nonce.Data, chosen, p.Bytes
 	s.emit(event.SuiteChosen{Scope: scopeIKE, Suite: chosen.String()})
 	s.detectNAT(p)
+	s.agreeFragmentation(p)
 	s.float()
 	s.enter(Agreeing)
 	ask(s, machine.KEFinish{Method: x.method, State: x.private, Peer: ke.Data}, 0, x.finished)

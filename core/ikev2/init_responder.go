@@ -107,6 +107,7 @@ func (x *initR) agreed(r machine.KEResponded, err *machine.CallError) {
 	}
 	s.emit(event.SuiteChosen{Scope: scopeIKE, Suite: s.suite.String()})
 	s.detectNAT(x.packet)
+	s.agreeFragmentation(x.packet)
 	x.respond(r.Public)
 	s.enter(HalfOpen)
 }
@@ -131,6 +132,9 @@ func (x *initR) respond(public []byte) {
 		wire2.Nonce{Data: s.nr},
 	}
 	ps = append(ps, s.natDetection(s.spir, s.local, s.remote)...)
+	if s.fragments.on {
+		ps = append(ps, s.fragmentationNotify()...)
+	}
 	s.ownInit = wire2.Message{Header: s.header(wire2.IKESAInit, 0, wire.FlagResponse), Payloads: ps}.Append(nil)
 	s.answer(s.ownInit)
 }

@@ -139,11 +139,11 @@ func TestUnprotectedAnswersChangeNothing(t *testing.T) {
 			p.step(p.sa("a1"), machine.Probe{})
 		}
 		h, sent := p.sa("a1"), len(p.flight)
-		head := wire.Header{InitiatorSPI: h.spii, ResponderSPI: h.spir, Major: 2, Exchange: exch, Flags: wire.FlagResponse, MessageID: h.own.out.id}
+		head := wire.Header{InitiatorSPI: h.spii, ResponderSPI: h.spir, Major: 2, Exchange: exch, Flags: wire.FlagResponse, MessageID: h.own.out[0].id}
 		for _, kind := range news {
 			b := wire2.Message{Header: head, Payloads: []wire2.Payload{wire2.Notify{Kind: kind}}}.Append(nil)
 			p.step(h, machine.Datagram{Local: h.local, Remote: h.remote, Bytes: b})
-			if h.State() != state || h.own.out == nil || len(p.flight) != sent {
+			if h.State() != state || len(h.own.out) == 0 || len(p.flight) != sent {
 				t.Errorf("%v in state %v: now %v", kind, state, h.State())
 			}
 		}

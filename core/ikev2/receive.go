@@ -52,17 +52,13 @@ func (s *SA) concerns(h wire.Header) bool {
 	return h.ResponderSPI == s.spir
 }
 
-// receiveRequest serves a request: one that is repeated gets the stored octets, one that is next is opened and handed to
-// its row, anything else is dropped (RFC 7296 sections 2.1 to 2.3).
+// receiveRequest takes a request: one that is repeated gets the stored octets, one that is new and in the window is opened and
+// waits for its turn, anything else is dropped (RFC 7296 sections 2.1 to 2.3).
 func (s *SA) receiveRequest(h wire.Header, d machine.Datagram) {
-	switch {
-	case s.peer.repeats(h, d):
-		s.send(d.Local, d.Remote, s.peer.answer)
-		return
-	case h.MessageID != s.peer.next || s.peer.busy || s.peer.spent || !s.serves():
+	if s.repeat(h, d) || !s.peer.admits(h.MessageID) || !s.serves() {
 		return
 	}
-	m, err := s.open(h, d)
+	p, err := s.open(h, d)
 	var bad *wire2.Error
 	if err != nil && !errors.As(err, &bad) {
 		return
@@ -70,11 +66,12 @@ func (s *SA) receiveRequest(h wire.Header, d machine.Datagram) {
 	if s.state == Idle {
 		s.spii = h.InitiatorSPI
 	}
-	p := packet{d, m}
-	p.Header = h
-	s.peer.hold(p)
+	if p.fragments > 1 { // RFC 7383 section 2.5.1
+		s.shrink(p.size)
+	}
+	s.peer.take(p, bad)
 	s.fresh(p)
-	s.serve(p, bad)
+	s.serveNext()
 }
 
 // serves reports whether requests are answered in this state. Before an initiator has authenticated its peer and set up
@@ -133,20 +130,19 @@ func (s *SA) refuseCritical(t wire.PayloadType) {
 	}
 }
 
-// receiveResponse takes the response to our outstanding request. A malformed response is never answered (RFC 7296 section
+// receiveResponse takes the response to an outstanding request of ours. A malformed response is never answered (RFC 7296 section
 // 2.21); one that is authentic means that the SA is of no use any more.
 func (s *SA) receiveResponse(h wire.Header, d machine.Datagram) {
-	o := s.own.out
-	if o == nil || h.MessageID != o.id || h.Exchange != o.exch {
+	o := s.own.find(h.MessageID)
+	if o == nil || h.Exchange != o.exch {
 		return
 	}
-	m, err := s.open(h, d)
+	s.own.at = o
+	p, err := s.open(h, d)
 	var bad *wire2.Error
 	if err != nil && (!errors.As(err, &bad) || h.Exchange == wire2.IKESAInit) {
 		return
 	}
-	p := packet{d, m}
-	p.Header = h
 	s.fresh(p)
 	row := responses.match(s.state, p.Message)
 	t, unknown := critical(p.Payloads)
@@ -169,20 +165,34 @@ func malformedReason(bad *wire2.Error) string {
 	return "the peer's response lacks payloads or has some that do not belong there"
 }
 
-// open returns what a message says. IKE_SA_INIT is in clear, all else protected (RFC 7296 sections 1.2 and 1.4). An error
-// of type *wire2.Error says that the message is malformed, any other that it is not authentic.
-func (s *SA) open(h wire.Header, d machine.Datagram) (wire2.Message, error) {
-	if h.Exchange == wire2.IKESAInit {
-		return wire2.Parse(d.Bytes)
+// open returns a message and what it says. IKE_SA_INIT is in clear, all else protected (RFC 7296 sections 1.2 and 1.4). An
+// error of type *wire2.Error says that the message is malformed, any other that it is not authentic, or not yet complete.
+func (s *SA) open(h wire.Header, d machine.Datagram) (packet, error) {
+	p := packet{Datagram: d}
+	var err error
+	switch {
+	case h.Exchange == wire2.IKESAInit:
+		p.Message, err = wire2.Parse(d.Bytes)
+	case s.in == nil:
+		err = errNoKeys
+	case isFragment(h, d.Bytes):
+		p, err = s.reassemble(h, d)
+	default:
+		p.Message, err = s.openWhole(h, d)
 	}
-	if s.in == nil {
-		return wire2.Message{}, errNoKeys
-	}
+	p.Header = h
+	return p, err
+}
+
+// openWhole opens a protected message that is not fragmented. Fragments of it that came before are of no use then.
+func (s *SA) openWhole(h wire.Header, d machine.Datagram) (wire2.Message, error) {
 	m, err := s.in.Open(d.Bytes)
 	var bad *wire2.Error
 	if err != nil && !errors.As(err, &bad) {
 		s.countForgery(d)
+		return m, err
 	}
+	s.forgetAssembly(h)
 	return m, err
 }
 

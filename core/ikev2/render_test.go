@@ -19,6 +19,9 @@ func renderSend(h *host, e machine.Send) string {
 	if len(e.Bytes) == 1 {
 		return where + " NAT keepalive"
 	}
+	if f, ok := fragmentOf(e.Bytes); ok {
+		return where + " " + renderFragment(h, e.Bytes, f)
+	}
 	return where + " " + renderMessage(h.tap, e.Bytes)
 }
 

@@ -11,7 +11,6 @@ import (
 	"github.com/parley-ike/parley/core/policy"
 	"github.com/parley-ike/parley/core/suite"
 	"github.com/parley-ike/parley/core/wire"
-	"github.com/parley-ike/parley/core/wire/wire2"
 )
 
 var _ machine.Machine = (*SA)(nil)
@@ -58,8 +57,10 @@ type SA struct {
 	stale             uint64         // replies that nobody waited for
 	own               ownWindow
 	peer              peerWindow
-	heard             bool      // the peer ever answered
-	lastHeard         time.Time // fresh authentic message
+	fragments         fragmentation
+	partial           []*assembly // messages of which fragments have come
+	heard             bool        // the peer ever answered
+	lastHeard         time.Time   // fresh authentic message
 	lastSent          time.Time
 	forged            forgeries
 	session           session
@@ -118,6 +119,7 @@ func (s *SA) Step(now time.Time, in machine.Input, fx *machine.Effects) {
 	case machine.Migrate:
 		s.migrate(in)
 	}
+	s.serveNext()
 	s.work()
 }
 
@@ -125,6 +127,7 @@ func (s *SA) Step(now time.Time, in machine.Input, fx *machine.Effects) {
 func (s *SA) tick() {
 	s.expireCalls()
 	s.retransmit()
+	s.expireAssemblies()
 	s.expireState()
 	s.keepAlive()
 	s.checkLiveness()
@@ -136,7 +139,7 @@ func (s *SA) Deadline() time.Time {
 	if s.state == Closed {
 		return time.Time{}
 	}
-	at := earliest(earliest(s.deadline, s.own.due()), earliest(s.sessionDue(), s.workDue()))
+	at := earliest(earliest(s.deadline, s.own.due()), earliest(s.sessionDue(), earliest(s.workDue(), s.assemblyDue())))
 	for _, c := range s.calls {
 		at = earliest(at, c.at)
 	}
@@ -214,14 +217,11 @@ func (s *SA) header(exch wire.ExchangeType, id uint32, flags wire.Flags) wire.He
 	return wire.Header{InitiatorSPI: s.spii, ResponderSPI: s.spir, Major: 2, Exchange: exch, Flags: flags, MessageID: id}
 }
 
-// seal returns the protected message.
-func (s *SA) seal(h wire.Header, ps []wire2.Payload) ([]byte, error) {
-	return s.out.Seal(h, ps, s.rand)
-}
-
-func (s *SA) send(local, remote netip.AddrPort, b []byte) {
+func (s *SA) send(local, remote netip.AddrPort, datagrams ...[]byte) {
 	s.lastSent = s.now
-	s.fx.Add(machine.Send{Local: local, Remote: remote, Bytes: b})
+	for _, b := range datagrams {
+		s.fx.Add(machine.Send{Local: local, Remote: remote, Bytes: b})
+	}
 }
 
 func (s *SA) emit(e event.Event) {

@@ -131,6 +131,7 @@ func (p *player) command(w []string) {
 		"cookies":   func() { p.node(arg(1)).cookies = arg(2) == "on" },
 		"dead":      func() { p.node(arg(1)).addr = netip.MustParseAddr("203.0.113.99") },
 		"trust":     func() { p.node(arg(1)).trusts = true },
+		"mtu":       func() { p.node(arg(1)).mtu, _ = strconv.Atoi(arg(2)) },
 		"state":     p.state,
 		"exhaust":   func() { p.sa(arg(1)).own.next = maxMessageID; p.meddled = true },
 	}
@@ -215,7 +216,9 @@ func (p *player) addChild(node, name, local, remote string, opt map[string]strin
 	n.conn.Children = append(n.conn.Children, &policy.Child{Name: name, LocalTS: p.selectors(get("local-ts", local)),
 		RemoteTS: p.selectors(get("remote-ts", remote)), ESP: p.proposals(policy.ScopeESP, get("esp", "aes128gcm16")), Backend: "other"})
 	assign(n.conn, n.conn.Children[len(n.conn.Children)-1], get)
+	size := n.conn.FragmentSize // off in most scripts
 	n.conn.ApplyDefaults()
+	n.conn.FragmentSize = size
 	n.conn.Liveness = p.duration(get("liveness", "0s"))
 }
 
@@ -250,6 +253,7 @@ func (p *player) makeNode(name, local, remote, localID, remoteID, localTS, remot
 	if v := get("max-children", ""); v != "" {
 		conn.MaxChildren, _ = strconv.Atoi(v)
 	}
+	conn.FragmentSize, _ = strconv.Atoi(get("fragments", "0"))
 	n := p.addNode(name, conn, map[string]string{get("psk-for", ""): get("psk", "secret")})
 	n.conn.Remote.Addr = conn.Remote.Addr
 	n.pool = pool

@@ -10,6 +10,8 @@ import (
 type packet struct {
 	machine.Datagram
 	wire2.Message
+	fragments int // in which it came (RFC 7383); 0: whole
+	size      int // of the largest IP datagram, when it came in fragments
 }
 
 // row admits one kind of message: in one of the states, of one exchange, with all payloads of need and none beyond need

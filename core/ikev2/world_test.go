@@ -40,6 +40,7 @@ type message struct {
 	exch     wire.ExchangeType
 	id       uint32
 	response bool
+	fragment [2]uint16 // number and total (RFC7383-2.6.1-1)
 }
 
 type datagram struct {
@@ -78,6 +79,7 @@ type node struct {
 	cookies  bool
 	trusts   bool // Verify always succeeds
 	pool     *fakePool
+	mtu      int // octets; larger IP datagrams from here are lost. 0: none is
 }
 
 // host is one SA with what the world knows of it.
@@ -88,6 +90,9 @@ type host struct {
 	make  func() *SA
 	first [sha256.Size]byte // hash of the request that made a responder
 	tap   *suite.Protection // opens what the SA sends
+
+	inner      []byte // of the fragments that it sent last
+	innerFirst wire.PayloadType
 
 	ends int               // events that tell of the SA's end
 	born map[event.UID]int // established and not yet deleted
@@ -231,8 +236,8 @@ func (w *world) checkDone(h *host, reason string) {
 			w.t.Errorf("%s: child %v came %d times more than it went", h.label, uid, n)
 		}
 	}
-	if len(h.children) > 0 || len(h.calls) > 0 {
-		w.t.Errorf("%s is done with %d children and %d calls", h.label, len(h.children), len(h.calls))
+	if len(h.children) > 0 || len(h.calls) > 0 || len(h.partial) > 0 {
+		w.t.Errorf("%s is done with %d children, %d calls and %d messages in pieces", h.label, len(h.children), len(h.calls), len(h.partial))
 	}
 }
 
@@ -257,7 +262,10 @@ func (w *world) checkInstalled(h *host, e machine.Send) {
 func (w *world) checkSame(h *host, e machine.Send) {
 	w.t.Helper()
 	head, err := wire.ParseHeader(e.Bytes)
-	m := message{h.label, head.Exchange, head.MessageID, head.Flags&wire.FlagResponse != 0}
+	m := message{sa: h.label, exch: head.Exchange, id: head.MessageID, response: head.Flags&wire.FlagResponse != 0}
+	if f, ok := fragmentOf(e.Bytes); ok {
+		m.fragment = [2]uint16{f.Number, f.Total}
+	}
 	if err != nil || m.exch == wire2.IKESAInit && !m.response {
 		return
 	}
@@ -279,6 +287,9 @@ func (w *world) arrive(d datagram) {
 	if to == nil || len(d.Bytes) == 1 { // nobody there, or a NAT keepalive
 		return
 	}
+	if w.swallows(d) {
+		return
+	}
 	from := d.Local
 	if d.from != nil && d.from.node.nat.IsValid() {
 		from = netip.AddrPortFrom(d.from.node.nat, d.Local.Port()+d.from.node.shift)
@@ -288,6 +299,16 @@ func (w *world) arrive(d datagram) {
 		local = netip.AddrPortFrom(to.addr, d.Remote.Port()-to.shift)
 	}
 	to.receive(machine.Datagram{Local: local, Remote: from, Bytes: bytes.Clone(d.Bytes)})
+}
+
+// swallows reports whether a datagram is too large for the path.
+func (w *world) swallows(d datagram) bool {
+	size := datagramSize(machine.Datagram{Remote: d.Remote, Bytes: d.Bytes})
+	lost := d.from != nil && d.from.node.mtu != 0 && size > d.from.node.mtu
+	if lost {
+		w.logf("a datagram of %d octets is lost", size)
+	}
+	return lost
 }
 
 func (w *world) nodeAt(a netip.Addr) *node {

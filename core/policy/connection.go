@@ -13,12 +13,13 @@ type Connection struct {
 	IKE           []Proposal
 	Children      []*Child
 	Retransmit    Retransmit
-	Liveness      time.Duration // idle time before the peer is asked whether it lives (RFC 7296 section 2.4); 0: never
-	HalfOpen      time.Duration // how long an IKE SA may take to be established
-	NATKeepalive  time.Duration // RFC 3948 section 4
-	CallBudget    time.Duration // how long one plugin call may take
-	ForceEncap    bool          // ESP in UDP though there is no NAT
-	MaxChildren   int           // child SAs of one IKE SA; a peer that wants more gets NO_ADDITIONAL_SAS (RFC 7296 section 1.3)
+	Messages
+	Liveness     time.Duration // idle time before the peer is asked whether it lives (RFC 7296 section 2.4); 0: never
+	HalfOpen     time.Duration // how long an IKE SA may take to be established
+	NATKeepalive time.Duration // RFC 3948 section 4
+	CallBudget   time.Duration // how long one plugin call may take
+	ForceEncap   bool          // ESP in UDP though there is no NAT
+	MaxChildren  int           // child SAs of one IKE SA; a peer that wants more gets NO_ADDITIONAL_SAS (RFC 7296 section 1.3)
 	Session
 	Addresses
 	MOBIKE bool // the SA may move to other addresses (RFC 4555)
@@ -153,6 +154,7 @@ func (c *Connection) ApplyDefaults() {
 		c.IKE = DefaultIKE()
 	}
 	c.Retransmit.applyDefaults()
+	c.Messages.applyDefaults()
 	setDefault(&c.Liveness, DefaultLiveness)
 	setDefault(&c.HalfOpen, DefaultHalfOpen)
 	setDefault(&c.NATKeepalive, DefaultNATKeepalive)

@@ -61,6 +61,13 @@ func (p *Protection) Overhead() int {
 	return wire.PayloadHeaderLen + p.encr.IVLen + (p.encr.BlockLen - 1) + 1 + p.icvLen
 }
 
+// FragmentRoom returns how many octets a piece may have so that the message that SealFragment makes of it has at most limit
+// octets: at least 1, whatever the limit.
+func (p *Protection) FragmentRoom(limit int) int {
+	sealed := limit - wire.HeaderLen - wire.PayloadHeaderLen - fragmentLen - p.encr.IVLen - p.icvLen
+	return max(sealed&^(p.encr.BlockLen-1)-1, 1) // one octet is Pad Length
+}
+
 // Seal returns the whole message: header, and one SK payload around inner. It fills in NextPayload and Length of h. CBC
 // takes its IV from rand, which must be unpredictable; an AEAD does not read it.
 func (p *Protection) Seal(h wire.Header, inner []wire2.Payload, rand io.Reader) ([]byte, error) {

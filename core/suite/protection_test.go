@@ -598,3 +598,26 @@ func TestSealRefusesWhatExceedsAMessage(t *testing.T) {
 		}
 	})
 }
+
+// A piece as long as FragmentRoom says makes a message of at most that many octets, and one octet more does not fit
+// (RFC7383-2.5.1-1).
+func TestFragmentRoomIsExact(t *testing.T) {
+	t.Parallel()
+	forEachSuite(t, func(t *testing.T, s Suite) {
+		sender, _ := pair(t, s)
+		for limit := 148; limit < 700; limit++ {
+			room := sender.FragmentRoom(limit)
+			fits, err := sender.SealFragment(testHeader, wire2.TypeIDi, 1, 1, octets(room), testRand())
+			if err != nil || len(fits) > limit {
+				t.Fatalf("%d octets of room for %d: a message of %d (%v)", room, limit, len(fits), err)
+			}
+			more, _ := sender.SealFragment(testHeader, wire2.TypeIDi, 1, 1, octets(room+1), testRand())
+			if len(more) <= limit {
+				t.Fatalf("one octet more than %d fits into %d, too", room, limit)
+			}
+		}
+		if sender.FragmentRoom(0) != 1 {
+			t.Error("no room")
+		}
+	})
+}
