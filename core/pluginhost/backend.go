@@ -7,8 +7,6 @@ import (
 	"net/netip"
 	"time"
 
-	"google.golang.org/protobuf/proto"
-
 	"github.com/parley-ike/parley/bus/event"
 	"github.com/parley-ike/parley/core/machine"
 	basev1 "github.com/parley-ike/parley/sdk/proto/parley/plugin/base/v1"
@@ -222,7 +220,7 @@ func (h *Host) perform(ctx context.Context, op machine.Op) (machine.Result, erro
 }
 
 // await makes one call whose messages have no machine type, and waits.
-func (h *Host) await(ctx context.Context, to target, code basev1.Op, request, response proto.Message) error {
+func (h *Host) await(ctx context.Context, to target, code basev1.Op, request, response message) error {
 	type frame struct {
 		f   *basev1.Frame
 		err *machine.CallError

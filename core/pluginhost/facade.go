@@ -13,7 +13,7 @@ import (
 const maxData = 1<<16 - 1
 
 // encode translates an operation: which service it is for, its number and its message.
-func encode(op machine.Op, owner string) (service, basev1.Op, proto.Message) {
+func encode(op machine.Op, owner string) (service, basev1.Op, message) {
 	switch op := op.(type) {
 	case machine.KEInitiate, machine.KERespond, machine.KEFinish:
 		return encodeKE(op)
@@ -24,7 +24,7 @@ func encode(op machine.Op, owner string) (service, basev1.Op, proto.Message) {
 	}
 }
 
-// decode translates the answer to an operation, checking all of it.
+// decode translates the answer to an operation, checking all of it. The octets of the result lie in body.
 func decode(op machine.Op, m *basev1.KEMethod, body []byte) (machine.Result, error) {
 	switch op := op.(type) {
 	case machine.KEInitiate, machine.KERespond, machine.KEFinish:
@@ -43,9 +43,19 @@ type service struct {
 	method uint16 // ke
 }
 
-// unmarshal reads an answer.
-func unmarshal(body []byte, m proto.Message) error {
-	if err := proto.Unmarshal(body, m); err != nil {
+// message is a request or an answer; its codec is generated.
+type message interface {
+	proto.Message
+	WireSize() int
+	AppendWire([]byte) []byte
+	ParseWire([]byte) error
+}
+
+func marshal(m message) []byte { return m.AppendWire(make([]byte, 0, m.WireSize())) }
+
+// unmarshal reads an answer, whose octets then lie in body.
+func unmarshal(body []byte, m message) error {
+	if err := m.ParseWire(body); err != nil {
 		return fmt.Errorf("no %s", m.ProtoReflect().Descriptor().Name())
 	}
 	return nil

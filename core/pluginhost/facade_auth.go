@@ -1,9 +1,8 @@
 package pluginhost
 
 import (
+	"bytes"
 	"fmt"
-
-	"google.golang.org/protobuf/proto"
 
 	"github.com/parley-ike/parley/core/machine"
 	authv1 "github.com/parley-ike/parley/sdk/proto/parley/plugin/auth/v1"
@@ -14,7 +13,7 @@ import (
 // maxCertificates bounds a chain in an answer.
 const maxCertificates = 32
 
-func encodeAuth(op machine.Op) (service, basev1.Op, proto.Message) {
+func encodeAuth(op machine.Op) (service, basev1.Op, message) {
 	auth := func(name string) service { return service{kind: "auth", name: name} }
 	switch op := op.(type) {
 	case machine.Sign:
@@ -97,5 +96,6 @@ func verified(r *authv1.VerifyResponse) (machine.Verified, error) {
 	if id.GetType() == 0 || id.GetType() > 255 || len(id.GetData()) == 0 || len(id.GetData()) > maxData {
 		return machine.Verified{}, fmt.Errorf("identity of type %d with %d octets", id.GetType(), len(id.GetData()))
 	}
-	return machine.Verified{Remote: machine.Identity{Type: uint8(id.GetType()), Data: id.GetData()}}, nil
+	// The identity outlives the answer, and shall not keep its certificates in memory.
+	return machine.Verified{Remote: machine.Identity{Type: uint8(id.GetType()), Data: bytes.Clone(id.GetData())}}, nil
 }

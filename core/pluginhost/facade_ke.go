@@ -3,14 +3,12 @@ package pluginhost
 import (
 	"errors"
 
-	"google.golang.org/protobuf/proto"
-
 	"github.com/parley-ike/parley/core/machine"
 	basev1 "github.com/parley-ike/parley/sdk/proto/parley/plugin/base/v1"
 	kev1 "github.com/parley-ike/parley/sdk/proto/parley/plugin/ke/v1"
 )
 
-func encodeKE(op machine.Op) (service, basev1.Op, proto.Message) {
+func encodeKE(op machine.Op) (service, basev1.Op, message) {
 	ke := func(method uint16) service { return service{kind: "ke", method: method} }
 	switch op := op.(type) {
 	case machine.KEInitiate:

@@ -5,8 +5,6 @@ import (
 	"fmt"
 	"net/netip"
 
-	"google.golang.org/protobuf/proto"
-
 	"github.com/parley-ike/parley/bus/event"
 	"github.com/parley-ike/parley/core/machine"
 	basev1 "github.com/parley-ike/parley/sdk/proto/parley/plugin/base/v1"
@@ -16,7 +14,7 @@ import (
 // minSPI is the lowest SPI that may be given to an SA (RFC 4303 section 2.1: 0 to 255 are reserved).
 const minSPI = 256
 
-func encodeSA(op machine.Op, owner string) (service, basev1.Op, proto.Message) {
+func encodeSA(op machine.Op, owner string) (service, basev1.Op, message) {
 	sa := func(name string) service { return service{kind: "sa", name: name} }
 	switch op := op.(type) {
 	case machine.AllocateSPI:

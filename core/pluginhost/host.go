@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"go.uber.org/zap"
-	"google.golang.org/protobuf/proto"
 
 	"github.com/parley-ike/parley/bus/event"
 	"github.com/parley-ike/parley/core/machine"
@@ -189,12 +188,8 @@ func (h *Host) newCall(r machine.Request, now time.Time) (*call, *machine.CallEr
 	return c, c.fill(to, code, message, now, h.cfg.CallTimeout)
 }
 
-func (c *call) fill(to target, code basev1.Op, message proto.Message, now time.Time, timeout time.Duration) *machine.CallError {
-	body, err := proto.Marshal(message)
-	if err != nil {
-		return failure(machine.Internal, "request to plugin %s: %v", to.supervisor.entry.Name, err)
-	}
-	c.to, c.code, c.body = to, code, body
+func (c *call) fill(to target, code basev1.Op, m message, now time.Time, timeout time.Duration) *machine.CallError {
+	c.to, c.code, c.body = to, code, marshal(m)
 	if c.by.IsZero() {
 		c.by = now.Add(timeout)
 	}
@@ -253,9 +248,9 @@ func (h *Host) ask(to target, op machine.Op, by time.Time, then func(machine.Res
 }
 
 // send makes a call of our own. done gets exactly one answer.
-func (h *Host) send(to target, code basev1.Op, message proto.Message, by time.Time, done func(*basev1.Frame, *machine.CallError)) {
+func (h *Host) send(to target, code basev1.Op, m message, by time.Time, done func(*basev1.Frame, *machine.CallError)) {
 	c := &call{by: by, done: done}
-	if err := c.fill(to, code, message, time.Now(), h.cfg.CallTimeout); err != nil {
+	if err := c.fill(to, code, m, time.Now(), h.cfg.CallTimeout); err != nil {
 		done(nil, err)
 		return
 	}

@@ -165,16 +165,17 @@ func (s *session) completed(c *call, failed bool, now time.Time) {
 	}
 }
 
-// reply decodes the answer to a machine's call and wipes the message.
+// reply decodes the answer to a machine's call. What is secret in the result lies in the message: who gets it wipes it.
 func (c *call) reply(plugin string, f *basev1.Frame) machine.Reply {
-	defer clear(f.Body)
 	reply := machine.Reply{Ticket: c.request.Call.Ticket}
 	if f.GetError() != nil {
+		clear(f.Body)
 		reply.Err = callError(plugin, f.GetError())
 		return reply
 	}
 	result, err := decode(c.request.Call.Op, c.to.method, f.GetBody())
 	if err != nil {
+		clear(f.Body)
 		reply.Err = failure(machine.Internal, "plugin %s gave an impossible answer: %v", plugin, err)
 		return reply
 	}

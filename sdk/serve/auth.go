@@ -23,69 +23,147 @@ func authHandler(p auth.Plugin) handler {
 	}
 }
 
+// asker performs one operation of an auth.Questioner as far as its question; the conclusion is the body of the response.
+type asker func(op basev1.Op, body []byte) (auth.Question[[]byte], error)
+
+func newAsker(p auth.Questioner) asker {
+	return func(op basev1.Op, body []byte) (auth.Question[[]byte], error) {
+		switch op {
+		case basev1.Op_OP_AUTH_SIGN:
+			return askToSign(p, body)
+		case basev1.Op_OP_AUTH_VERIFY:
+			return askToVerify(p, body)
+		case basev1.Op_OP_AUTH_AUTHENTICATE:
+			return askToAuthenticate(p, body)
+		}
+		return auth.Question[[]byte]{}, unknownOp("auth", op)
+	}
+}
+
+func askToSign(p auth.Questioner, body []byte) (auth.Question[[]byte], error) {
+	s, err := decodeSign(body)
+	if err != nil {
+		return auth.Question[[]byte]{}, err
+	}
+	question, err := p.AskToSign(s)
+	return concluding(question, encodeSigned), err
+}
+
+func askToVerify(p auth.Questioner, body []byte) (auth.Question[[]byte], error) {
+	v, err := decodeVerify(body)
+	if err != nil {
+		return auth.Question[[]byte]{}, err
+	}
+	question, err := p.AskToVerify(v)
+	return concluding(question, encodeVerified), err
+}
+
+func askToAuthenticate(p auth.Questioner, body []byte) (auth.Question[[]byte], error) {
+	v, s, err := decodeAuthenticate(body)
+	if err != nil {
+		return auth.Question[[]byte]{}, err
+	}
+	question, err := p.AskToAuthenticate(v, s)
+	return concluding(question, encodeAuthenticated), err
+}
+
+// concluding is a question whose conclusion is encoded.
+func concluding[T any](q auth.Question[T], encode func(T) ([]byte, error)) auth.Question[[]byte] {
+	return auth.Question[[]byte]{Query: q.Query, MACs: q.MACs, Conclude: func(values [][]byte, err error) ([]byte, error) {
+		result, err := q.Conclude(values, err)
+		if err != nil {
+			return nil, err
+		}
+		return encode(result)
+	}}
+}
+
 func authSign(ctx context.Context, p auth.Plugin, host auth.Host, body []byte) ([]byte, error) {
-	r, err := decode[authv1.SignRequest](body)
+	s, err := decodeSign(body)
 	if err != nil {
 		return nil, err
 	}
-	sign, err := codec.ToSign(r)
+	signed, err := p.Sign(ctx, host, s)
 	if err != nil {
 		return nil, err
 	}
-	signed, err := p.Sign(ctx, host, sign)
-	if err != nil {
-		return nil, err
-	}
-	return encode(codec.FromSigned(signed))
+	return encodeSigned(signed)
 }
 
 func authVerify(ctx context.Context, p auth.Plugin, host auth.Host, body []byte) ([]byte, error) {
-	r, err := decode[authv1.VerifyRequest](body)
+	v, err := decodeVerify(body)
 	if err != nil {
 		return nil, err
-	}
-	verify, err := codec.ToVerify(r)
-	if err != nil {
-		return nil, err
-	}
-	remote, err := p.Verify(ctx, host, verify)
-	if err != nil {
-		return nil, err
-	}
-	return encode(&authv1.VerifyResponse{Remote: codec.FromIdentity(remote)})
-}
-
-func authAuthenticate(ctx context.Context, p auth.Plugin, host auth.Host, body []byte) ([]byte, error) {
-	r, err := decode[authv1.AuthenticateRequest](body)
-	if err != nil {
-		return nil, err
-	}
-	verify, err := codec.ToVerify(r.GetVerify())
-	if err != nil {
-		return nil, err
-	}
-	sign, err := codec.ToSign(r.GetSign())
-	if err != nil {
-		return nil, err
-	}
-	remote, signed, err := authenticate(ctx, p, host, verify, sign)
-	if err != nil {
-		return nil, err
-	}
-	return encode(&authv1.AuthenticateResponse{
-		Verified: &authv1.VerifyResponse{Remote: codec.FromIdentity(remote)}, Signed: codec.FromSigned(signed),
-	})
-}
-
-// authenticate signs only after the peer's proof was found good.
-func authenticate(ctx context.Context, p auth.Plugin, host auth.Host, v auth.Verify, s auth.Sign) (auth.Identity, auth.Signed, error) {
-	if fused, ok := p.(auth.Authenticator); ok {
-		return fused.Authenticate(ctx, host, v, s)
 	}
 	remote, err := p.Verify(ctx, host, v)
 	if err != nil {
-		return auth.Identity{}, auth.Signed{}, err
+		return nil, err
 	}
-	signed, err := p.Sign(ctx, host, s)
-	return remote, signed, err
+	return encodeVerified(remote)
+}
+
+func authAuthenticate(ctx context.Context, p auth.Plugin, host auth.Host, body []byte) ([]byte, error) {
+	v, s, err := decodeAuthenticate(body)
+	if err != nil {
+		return nil, err
+	}
+	both, err := authenticate(ctx, p, host, v, s)
+	if err != nil {
+		return nil, err
+	}
+	return encodeAuthenticated(both)
+}
+
+// authenticate signs only after the peer's proof was found good.
+func authenticate(ctx context.Context, p auth.Plugin, host auth.Host, v auth.Verify, s auth.Sign) (both auth.Authenticated, err error) {
+	if fused, ok := p.(auth.Authenticator); ok {
+		both.Remote, both.Signed, err = fused.Authenticate(ctx, host, v, s)
+		return both, err
+	}
+	if both.Remote, err = p.Verify(ctx, host, v); err != nil {
+		return auth.Authenticated{}, err
+	}
+	both.Signed, err = p.Sign(ctx, host, s)
+	return both, err
+}
+
+func decodeSign(body []byte) (auth.Sign, error) {
+	r, err := decode[authv1.SignRequest](body)
+	if err != nil {
+		return auth.Sign{}, err
+	}
+	return codec.ToSign(r)
+}
+
+func decodeVerify(body []byte) (auth.Verify, error) {
+	r, err := decode[authv1.VerifyRequest](body)
+	if err != nil {
+		return auth.Verify{}, err
+	}
+	return codec.ToVerify(r)
+}
+
+func decodeAuthenticate(body []byte) (auth.Verify, auth.Sign, error) {
+	r, err := decode[authv1.AuthenticateRequest](body)
+	if err != nil {
+		return auth.Verify{}, auth.Sign{}, err
+	}
+	v, err := codec.ToVerify(r.GetVerify())
+	if err != nil {
+		return auth.Verify{}, auth.Sign{}, err
+	}
+	s, err := codec.ToSign(r.GetSign())
+	return v, s, err
+}
+
+func encodeSigned(s auth.Signed) ([]byte, error) { return encode(codec.FromSigned(s)) }
+
+func encodeVerified(who auth.Identity) ([]byte, error) {
+	return encode(&authv1.VerifyResponse{Remote: codec.FromIdentity(who)})
+}
+
+func encodeAuthenticated(a auth.Authenticated) ([]byte, error) {
+	return encode(&authv1.AuthenticateResponse{
+		Verified: &authv1.VerifyResponse{Remote: codec.FromIdentity(a.Remote)}, Signed: codec.FromSigned(a.Signed),
+	})
 }

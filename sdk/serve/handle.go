@@ -18,24 +18,31 @@ type handler func(ctx context.Context, host auth.Host, op basev1.Op, body []byte
 type message[M any] interface {
 	*M
 	proto.Message
+	ParseWire([]byte) error
 }
 
-// decode reads a request.
+// decode reads a request, whose octets then lie in body.
 func decode[M any, P message[M]](body []byte) (P, error) {
 	m := P(new(M))
-	if err := proto.Unmarshal(body, m); err != nil {
+	if err := m.ParseWire(body); err != nil {
 		return nil, fmt.Errorf("%w: request of %d octets is no %s", sdk.ErrInvalid, len(body), m.ProtoReflect().Descriptor().Name())
 	}
 	return m, nil
 }
 
 // encode makes a response and wipes the secrets that are in it now.
-func encode(m proto.Message, secrets ...[]byte) ([]byte, error) {
-	body, err := proto.Marshal(m)
+func encode(m encoder, secrets ...[]byte) ([]byte, error) {
+	body := m.AppendWire(make([]byte, 0, m.WireSize()))
 	for _, s := range secrets {
 		clear(s)
 	}
-	return body, err
+	return body, nil
+}
+
+// encoder is a message; its codec is generated.
+type encoder interface {
+	WireSize() int
+	AppendWire([]byte) []byte
 }
 
 func unknownOp(kind string, op basev1.Op) error {

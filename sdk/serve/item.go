@@ -24,9 +24,13 @@ func KE(name string, p ke.Plugin) Item {
 
 // Auth is a service that authenticates peers.
 func Auth(name string, p auth.Plugin) Item {
-	return &service{kind: "auth", name: name, impl: p, handle: authHandler(p), describe: func(d *basev1.Provided) {
+	v := &service{kind: "auth", name: name, impl: p, handle: authHandler(p), describe: func(d *basev1.Provided) {
 		d.Auths, d.Capabilities = p.Methods(), p.Methods()
 	}}
+	if q, ok := p.(auth.Questioner); ok {
+		v.ask = newAsker(q)
+	}
+	return v
 }
 
 // Cred is a credential store.

@@ -69,7 +69,6 @@ func keFinish(ctx context.Context, p ke.Plugin, body []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer clear(r.State)
 	method, err := codec.Method(r.GetMethod())
 	if err != nil {
 		return nil, err

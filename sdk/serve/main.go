@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"runtime"
 	"runtime/debug"
 	"syscall"
 
@@ -78,6 +79,9 @@ func (s *Server) process() int {
 	hardenProcess()
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(gcPercent)
+	}
+	if s.prompt() && os.Getenv("GOMAXPROCS") == "" {
+		runtime.GOMAXPROCS(1) // one goroutine performs everything; more processors would only be woken to find nothing
 	}
 	inherited, err := takeInherited()
 	if err != nil {

@@ -30,6 +30,8 @@ type service struct {
 	kind, name string
 	impl       any
 	handle     handler
+	prompt     bool  // see sdk.Prompt
+	ask        asker // of an auth.Questioner, else nil
 	describe   func(*basev1.Provided)
 }
 
@@ -59,6 +61,7 @@ func (v *service) addTo(s *Server) error {
 	if s.find(v.kind, v.name) != nil {
 		return fmt.Errorf("serve: %s service %q is given twice", v.kind, v.name)
 	}
+	_, v.prompt = v.impl.(sdk.Prompt)
 	s.services = append(s.services, v)
 	return nil
 }

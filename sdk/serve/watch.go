@@ -4,8 +4,6 @@ import (
 	"fmt"
 	"log/slog"
 
-	"google.golang.org/protobuf/proto"
-
 	"github.com/parley-ike/parley/sdk/internal/codec"
 	basev1 "github.com/parley-ike/parley/sdk/proto/parley/plugin/base/v1"
 	"github.com/parley-ike/parley/sdk/sa"
@@ -29,7 +27,7 @@ func (x *exchange) follow(name string, w sa.Watcher) {
 
 // tell sends an event. It has no ID, because nobody answers it. Without room it is dropped: a backend tells what matters again.
 func (x *exchange) tell(service string, e sa.Event) {
-	body, err := proto.Marshal(codec.FromEvent(e))
+	body, err := encode(codec.FromEvent(e))
 	if err == nil {
 		err = x.sender.Push(&basev1.Frame{Op: uint32(basev1.Op_OP_SA_EVENT), Service: service, Body: body})
 	}

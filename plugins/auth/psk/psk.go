@@ -19,7 +19,7 @@ const (
 	SharedKeyMIC = 2
 )
 
-// Plugin implements auth.Plugin, auth.Authenticator and sdk.Canary. It has no state.
+// Plugin implements auth.Plugin, auth.Authenticator, auth.Questioner and sdk.Canary. It has no state.
 type Plugin struct{}
 
 // New returns the plugin. It takes no configuration.
@@ -29,48 +29,31 @@ func New() *Plugin { return &Plugin{} }
 func (*Plugin) Methods() []string { return []string{Auth} }
 
 // Sign implements auth.Plugin.
-func (*Plugin) Sign(ctx context.Context, host auth.Host, s auth.Sign) (auth.Signed, error) {
-	if err := checkAuth(s.Auth); err != nil {
-		return auth.Signed{}, err
-	}
-	proofs, err := prove(ctx, host, query(s.Local, s.Remote), mac(s.PRF, s.Octets))
+func (p *Plugin) Sign(ctx context.Context, host auth.Host, s auth.Sign) (auth.Signed, error) {
+	question, err := p.AskToSign(s)
 	if err != nil {
 		return auth.Signed{}, err
 	}
-	return auth.Signed{Method: SharedKeyMIC, Data: proofs[0]}, nil
+	return question.Ask(ctx, host)
 }
 
 // Verify implements auth.Plugin.
-func (*Plugin) Verify(ctx context.Context, host auth.Host, v auth.Verify) (auth.Identity, error) {
-	if err := checkVerify(v); err != nil {
-		return auth.Identity{}, err
-	}
-	proofs, err := prove(ctx, host, query(v.Local, v.Remote), mac(v.PRF, v.Octets))
+func (p *Plugin) Verify(ctx context.Context, host auth.Host, v auth.Verify) (auth.Identity, error) {
+	question, err := p.AskToVerify(v)
 	if err != nil {
 		return auth.Identity{}, err
 	}
-	return compare(v, proofs[0])
+	return question.Ask(ctx, host)
 }
 
-// Authenticate implements auth.Authenticator with one call to the host. Both requests are about one pair of identities.
+// Authenticate implements auth.Authenticator with one call to the host.
 func (p *Plugin) Authenticate(ctx context.Context, host auth.Host, v auth.Verify, s auth.Sign) (auth.Identity, auth.Signed, error) {
-	if err := errors.Join(checkVerify(v), checkAuth(s.Auth)); err != nil {
-		return auth.Identity{}, auth.Signed{}, err
-	}
-	if !same(v.Local, s.Local) || !same(v.Remote, s.Remote) {
-		return auth.Identity{}, auth.Signed{}, errors.New("psk: verify and sign name different identities")
-	}
-	proofs, err := prove(ctx, host, query(v.Local, v.Remote), mac(v.PRF, v.Octets), mac(s.PRF, s.Octets))
+	question, err := p.AskToAuthenticate(v, s)
 	if err != nil {
 		return auth.Identity{}, auth.Signed{}, err
 	}
-	who, err := compare(v, proofs[0])
-	if err != nil {
-		// Our proof goes to nobody who did not prove first: the key could be guessed from it offline.
-		secret.Bytes(proofs[1]).Wipe()
-		return auth.Identity{}, auth.Signed{}, err
-	}
-	return who, auth.Signed{Method: SharedKeyMIC, Data: proofs[1]}, nil
+	both, err := question.Ask(ctx, host)
+	return both.Remote, both.Signed, err
 }
 
 // Canary implements sdk.Canary: a right proof is accepted, a wrong one refused.
@@ -124,23 +107,6 @@ func mac(prf uint16, octets []byte) cred.MAC {
 }
 
 func same(a, b auth.Identity) bool { return a.Type == b.Type && bytes.Equal(a.Data, b.Data) }
-
-// prove asks the host and checks the shape of its answer: an empty proof must never be compared with anything.
-func prove(ctx context.Context, host auth.Host, q cred.Query, macs ...cred.MAC) ([][]byte, error) {
-	proofs, err := host.MAC(ctx, q, macs)
-	if err != nil {
-		return nil, fmt.Errorf("psk: key for %v with %v: %w", q.Remote, q.Local, err)
-	}
-	if len(proofs) != len(macs) {
-		return nil, fmt.Errorf("psk: the credential store gave %d proofs instead of %d", len(proofs), len(macs))
-	}
-	for _, proof := range proofs {
-		if len(proof) == 0 {
-			return nil, errors.New("psk: the credential store gave an empty proof")
-		}
-	}
-	return proofs, nil
-}
 
 // compare takes constant time and forgets what would have been right.
 func compare(v auth.Verify, want secret.Bytes) (auth.Identity, error) {

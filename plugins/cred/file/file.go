@@ -16,7 +16,7 @@ import (
 	"github.com/parley-ike/parley/sdk/cred"
 )
 
-// Plugin implements cred.Plugin and sdk.Canary.
+// Plugin implements cred.Plugin, sdk.Prompt and sdk.Canary.
 type Plugin struct {
 	now func() time.Time
 
@@ -131,3 +131,6 @@ func (p *Plugin) Canary(ctx context.Context) error {
 	}
 	return ctx.Err()
 }
+
+// Prompt implements sdk.Prompt: a file that is small and local is read in microseconds.
+func (*Plugin) Prompt() {}

@@ -32,7 +32,7 @@ type Config struct {
 	FirstSPI uint32 `json:"first_spi,omitempty"`
 }
 
-// Plugin implements sa.Plugin and sdk.Canary.
+// Plugin implements sa.Plugin, sdk.Prompt and sdk.Canary.
 type Plugin struct {
 	sa.Feed  // what a test has it tell
 	mu       sync.Mutex
@@ -280,3 +280,6 @@ func (p *Plugin) Canary(ctx context.Context) error {
 	_, err := scratch.Remove(ctx, c)
 	return err
 }
+
+// Prompt implements sdk.Prompt; only a Fault may wait, and that is for tests.
+func (*Plugin) Prompt() {}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"testing"
 
 	"github.com/parley-ike/parley/sdk"
@@ -35,6 +36,20 @@ func TestImpossibleNumbersAndAddressesAreInvalid(t *testing.T) {
 	}
 	if err := second(ToChild(&sav1.Child{Uid: uid})); err != nil {
 		t.Errorf("a child of which little is told, as for a removal: %v", err)
+	}
+}
+
+func TestTheKeysOfAChildOutliveItsMessage(t *testing.T) {
+	t.Parallel()
+	body := (&sav1.Child{Uid: make([]byte, 16), EncrIn: []byte{1}, EncrOut: []byte{2}, IntegIn: []byte{3}, IntegOut: []byte{4}}).AppendWire(nil)
+	var m sav1.Child
+	if err := m.ParseWire(body); err != nil {
+		t.Fatal(err)
+	}
+	c, err := ToChild(&m)
+	clear(body)
+	if err != nil || !slices.Equal(slices.Concat(c.EncrIn, c.EncrOut, c.IntegIn, c.IntegOut), []byte{1, 2, 3, 4}) {
+		t.Errorf("the keys of %+v were wiped with the message, error %v", c, err)
 	}
 }
 

@@ -1,10 +1,12 @@
 package codec
 
 import (
+	"bytes"
 	"net/netip"
 
 	sav1 "github.com/parley-ike/parley/sdk/proto/parley/plugin/sa/v1"
 	"github.com/parley-ike/parley/sdk/sa"
+	"github.com/parley-ike/parley/sdk/secret"
 )
 
 // FromChild returns the message for c.
@@ -56,7 +58,7 @@ func ToChild(c *sav1.Child) (sa.Child, error) {
 		Mode: sa.Mode(n.u8("mode", uint32(c.GetMode()))), Local: n.addr("local", c.GetLocal()), Remote: n.addr("remote", c.GetRemote()),
 		LocalPort: n.u16("local_port", c.GetLocalPort()), RemotePort: n.u16("remote_port", c.GetRemotePort()), Encap: c.GetEncap(),
 		Encr: n.u16("encr", c.GetEncr()), KeyBits: n.u16("key_bits", c.GetKeyBits()), Integ: n.u16("integ", c.GetInteg()), ESN: c.GetEsn(),
-		EncrIn: c.GetEncrIn(), EncrOut: c.GetEncrOut(), IntegIn: c.GetIntegIn(), IntegOut: c.GetIntegOut(), ReplayWindow: c.GetReplayWindow(),
+		EncrIn: key(c.GetEncrIn()), EncrOut: key(c.GetEncrOut()), IntegIn: key(c.GetIntegIn()), IntegOut: key(c.GetIntegOut()), ReplayWindow: c.GetReplayWindow(),
 		LocalTS: n.selectors("local_ts", c.GetLocalTs()), RemoteTS: n.selectors("remote_ts", c.GetRemoteTs()),
 		Held: c.GetHeld(), Soft: toVolume(c.GetSoft()), Hard: toVolume(c.GetHard()), TFC: n.u16("tfc", c.GetTfc()),
 		Addresses: n.addrs("addresses", c.GetAddresses()),
@@ -66,6 +68,9 @@ func ToChild(c *sav1.Child) (sa.Child, error) {
 	}
 	return out, n.err
 }
+
+// key is a key in memory of its own: a backend keeps it, and messages are wiped.
+func key(b []byte) secret.Bytes { return bytes.Clone(b) }
 
 func fromSelectors(list []sa.Selector) []*sav1.Selector {
 	var out []*sav1.Selector

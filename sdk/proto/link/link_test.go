@@ -205,6 +205,60 @@ func TestTheSenderEndsWithItsCarrier(t *testing.T) {
 	}
 }
 
+// gate is a carrier that takes a batch when it is told to.
+type gate struct{ open, got chan int }
+
+func newGate() *gate { return &gate{open: make(chan int), got: make(chan int, 100)} }
+
+func (g *gate) Send(b *basev1.Batch) error   { <-g.open; g.got <- len(b.GetFrames()); return nil }
+func (g *gate) Recv() (*basev1.Batch, error) { return nil, io.EOF }
+func (g *gate) Close() error                 { return nil }
+
+func TestFlushSendsHereAndLeavesTheRestToWhoSendsAlready(t *testing.T) {
+	t.Parallel()
+	g := newGate()
+	s := NewSender(g)
+	_ = s.Queue(frames("a", "b")...)
+	first := make(chan error, 1)
+	go func() { first <- s.Flush() }()
+	g.open <- 1 // the first batch is on its way
+	if n := <-g.got; n != 2 {
+		t.Fatalf("the first batch has %d frames", n)
+	}
+	<-first
+	_ = s.Queue(frames("c")...)
+	go func() { first <- s.Flush() }()
+	for s.begins() { // until the other one has it
+		runtime.Gosched()
+	}
+	_ = s.Queue(frames("d", "e", "f")...)
+	if err := s.Flush(); err != nil { // must not wait for the gate
+		t.Error(err)
+	}
+	g.open <- 1
+	g.open <- 1
+	if err := <-first; err != nil || <-g.got != 1 || <-g.got != 3 {
+		t.Errorf("frames were not sent by who sent already: %v", err)
+	}
+}
+
+func (s *Sender) begins() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return !s.sending
+}
+
+func TestQueueWakesNobody(t *testing.T) {
+	t.Parallel()
+	s := NewSender(newGate())
+	if err := s.Queue(frames("a")...); err != nil || len(s.wake) != 0 {
+		t.Errorf("Run was woken: %v", err)
+	}
+	if err := s.Push(frames("a")...); err != nil || len(s.wake) != 1 {
+		t.Errorf("Run was not woken: %v", err)
+	}
+}
+
 func FuzzFramed(f *testing.F) {
 	var seed bytes.Buffer
 	_ = NewFramed(stream{&seed}).Send(&basev1.Batch{Frames: frames("one", "two")})

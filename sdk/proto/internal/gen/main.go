@@ -1,5 +1,6 @@
 // Command gen generates the Go code of every .proto file below a folder, next to the files. It compiles them in pure
-// Go and runs the module's own versions of protoc-gen-go and protoc-gen-go-grpc, so that no protoc is needed.
+// Go and runs the module's own versions of protoc-gen-go and protoc-gen-go-grpc, so that no protoc is needed, and then
+// the generator of fast codecs below.
 //
 //	go run ./sdk/proto/internal/gen sdk/proto
 package main
@@ -27,6 +28,7 @@ import (
 var generators = []string{
 	"google.golang.org/protobuf/cmd/protoc-gen-go",
 	"google.golang.org/grpc/cmd/protoc-gen-go-grpc",
+	"github.com/parley-ike/parley/sdk/proto/internal/gen/codec",
 }
 
 func main() {
