@@ -9,6 +9,9 @@ func (IKEHalfOpenTimedOut) Kind() Kind {
 func (IKEEstablished) Kind() Kind  { return Kind{1003, "ike_sa.established", Info, Success} }
 func (IKEDeleted) Kind() Kind      { return Kind{1006, "ike_sa.deleted", Info, Success} }
 func (IKEFailed) Kind() Kind       { return Kind{1007, "ike_sa.failed", Warning, Failure} }
+func (IKEReauthenticated) Kind() Kind {
+	return Kind{1005, "ike_sa.reauthenticated", Info, Success}
+}
 func (IKEUniqueness) Kind() Kind   { return Kind{1009, "ike_sa.uniqueness", Notice, Success} }
 func (IKEStateChanged) Kind() Kind { return Kind{1013, "ike_sa.state_changed", Debug, Success} }
 

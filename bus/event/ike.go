@@ -66,7 +66,7 @@ type IKEEstablished struct {
 // IKEDeleted says: an established IKE SA ended in order.
 type IKEDeleted struct {
 	IKE    IKESA  `json:"ike"`
-	By     string `json:"by"`     // "peer", "operator", "liveness", "error", "replaced"
+	By     string `json:"by"`     // "peer", "operator", "liveness", "error", "replaced", "expired"
 	Reason string `json:"reason"` // a sentence
 }
 

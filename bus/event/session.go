@@ -6,3 +6,9 @@ type IKEUniqueness struct {
 	Policy string `json:"policy"` // "replace", "keep" or "initial_contact"
 	Stays  UID    `json:"stays"`  // the other one
 }
+
+// IKEReauthenticated says: this IKE SA took over the children of another, whose peer it authenticated anew.
+type IKEReauthenticated struct {
+	IKE IKESA `json:"ike"`
+	Old UID   `json:"old"`
+}

@@ -10,9 +10,16 @@ import (
 // session reads how the IKE SAs of a connection relate and live.
 func (s *section) session(c *policy.Connection) {
 	chosen(s, "unique", &c.Unique, policy.UniqueWords())
+	chosen(s, "childless", &c.Childless, policy.ChildlessWords())
+	if s.duration("reauth", &c.Reauth, 0); c.Reauth != 0 && c.Reauth < leastReauth {
+		s.fail(s.valueAt("reauth"), "reauth is too short: write %v or more, or \"0s\" for never", leastReauth)
+	}
 	c.Retry = policy.DefaultRetry()
 	s.retry(&c.Retry)
 }
+
+// leastReauth is the shortest lifetime of an authentication: the next attempt must have the time to be repeated.
+const leastReauth = time.Minute
 
 // retry reads when a connection is tried again.
 func (s *section) retry(r *policy.Retry) {

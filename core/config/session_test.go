@@ -61,3 +61,13 @@ func TestADeadPeersChildrenAndRetriesAreSaid(t *testing.T) {
 		t.Errorf("retry without a word: %+v", got)
 	}
 }
+
+func TestLifetimesAndChildlessInitiationAreSaid(t *testing.T) {
+	t.Parallel()
+	if c := session(t, "reauth = \"4h\"\n childless = \"prefer\"", ""); c.Reauth != 4*time.Hour || c.Childless != policy.ChildlessPrefer {
+		t.Errorf("got %+v", c.Session)
+	}
+	if c := session(t, "", ""); c.Reauth != 0 || c.Childless != policy.ChildlessAllow {
+		t.Errorf("without a word: %+v", c.Session)
+	}
+}

@@ -228,6 +228,8 @@ func actor(by string) string {
 		return "the liveness check"
 	case "replaced":
 		return "another IKE SA"
+	case "expired":
+		return "the end of its lifetime"
 	case "error":
 		return "an error"
 	}

@@ -34,8 +34,11 @@ func (s *Server) orderedDown(req *controlv1.DownRequest) {
 
 // sessionSentence tells how IKE SAs of a peer relate.
 func sessionSentence(e event.Event) string {
-	if e, ok := e.(event.IKEUniqueness); ok {
+	switch e := e.(type) {
+	case event.IKEUniqueness:
 		return uniquenessSentence(e)
+	case event.IKEReauthenticated:
+		return fmt.Sprintf("%s is authenticated anew; this IKE SA takes the place of %v", orDash(e.IKE.RemoteID), e.Old)
 	}
 	return ""
 }
@@ -64,8 +67,17 @@ func (t *tale) duplicate(e event.IKEFailed) {
 // replaced says that another IKE SA took the place of this one.
 func (t *tale) replaced(e event.IKEDeleted) {
 	t.verdict("replaced", "it was up and gave way to another: %s", e.Reason)
+	if _, unique := last[event.IKEUniqueness](t.a); !unique { // reauthenticated, as it should be
+		return
+	}
 	if other, ok := last[event.IKEUniqueness](t.a); ok {
 		t.remedy("", "`parley sa show %v` shows the other one", other.Stays)
 	}
 	t.remedy(t.setting("unique"), "if the two are not one peer, give each an identity of its own, or set unique = \"never\"")
+}
+
+// expired says that the authentication became too old.
+func (t *tale) expired(e event.IKEDeleted) {
+	t.verdict("expired", "it was up and became too old: %s", e.Reason)
+	t.remedy(t.setting("reauth"), "have the peer reauthenticate in time (it is told how long it has by AUTH_LIFETIME, RFC 4478), or set another reauth")
 }

@@ -371,6 +371,8 @@ func (t *tale) deleted(e event.IKEDeleted) {
 		t.remedy("", "read the peer's log for the reason; `parley up %s` brings it up again", orDash(t.conn.name))
 	case "replaced":
 		t.replaced(e)
+	case "expired":
+		t.expired(e)
 	case "liveness":
 		t.verdict("peer_dead", "it was up, and then %v stopped answering: %s", t.a.ike.Remote, e.Reason)
 		t.remedy("", "see that the peer runs and that the way to it is open; a NAT that forgot us shows the same")

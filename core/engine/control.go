@@ -142,6 +142,12 @@ func (e *Engine) resolve(ctx context.Context, ends Endpoints) (netip.Addr, error
 	return e.c.Resolve(ctx, ends.Host)
 }
 
+// Reauthenticate repeats the authentication of the IKE SAs that sel matches, and returns how many there are. Where the peer
+// began the SA it is asked to do so. It goes on after it returns.
+func (e *Engine) Reauthenticate(ctx context.Context, sel Selector) (int, error) {
+	return e.command(ctx, sel, machine.Reauthenticate{})
+}
+
 // Terminate deletes the IKE SAs that sel matches, or with child set their child SAs of that name, and returns how many IKE
 // SAs it reached. The deletions go on after it returns.
 func (e *Engine) Terminate(ctx context.Context, sel Selector, child, reason string) (int, error) {

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"net/netip"
 	"time"
 
 	"github.com/parley-ike/parley/bus/event"
@@ -53,4 +54,28 @@ func (s *Shard) give(now time.Time, c summons) {
 	if e := s.sas[c.to]; e != nil && e.phase < ended {
 		s.step(now, e, c.in)
 	}
+}
+
+// renew makes the SA that is to take the place of e, unless one is on its way. When it cannot be made e asks again.
+func (s *Shard) renew(e *sa, fx machine.Renew) {
+	s.later = append(s.later, func(now time.Time) {
+		if s.closed || e.phase != established || s.has(e.successor) {
+			return
+		}
+		info := e.machine.Info()
+		local := netip.AddrPortFrom(info.IKE.Local.Addr(), e.dial[0].Port())
+		remote := netip.AddrPortFrom(info.IKE.Remote.Addr(), e.dial[1].Port())
+		next, err := s.initiator(now, e.conn, local, remote)
+		if err != nil { // its connection is gone, and it goes as well
+			return
+		}
+		e.successor = next.owner
+		s.step(now, next, machine.Initiate{Children: fx.Children, Replaces: e.uid})
+	})
+}
+
+// has reports whether there is an SA that has not ended.
+func (s *Shard) has(o machine.Owner) bool {
+	e := s.sas[o]
+	return e != nil && e.phase < ended
 }

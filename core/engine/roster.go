@@ -65,12 +65,9 @@ func (r *Roster) admit(owner machine.Owner, op machine.Admit) (machine.Admitted,
 		admitted: true, keep: op.Keep, replaces: op.Replaces, begun: op.Begun}
 	var answer machine.Admitted
 	for _, other := range r.others(m) {
-		if other.uid == op.Replaces {
-			continue
-		}
-		answer.Others++
+		answer.Others++ // also the one that it replaces, so that INITIAL_CONTACT does not end that too early
 		forgotten := op.Contact && !other.up.IsZero() && other.up.Before(m.begun)
-		if op.Keep && other.conn == m.conn && !forgotten {
+		if op.Keep && other.conn == m.conn && other.uid != op.Replaces && !forgotten {
 			answer.Instead = other.uid
 			return answer, []summons{{other.owner, machine.Probe{}}}
 		}
@@ -126,6 +123,22 @@ const (
 // crosses reports whether the two sides called each other at the same time.
 func (m *member) crosses(other *member) bool {
 	return m.ike.Role != other.ike.Role && m.up.Sub(other.up) < crossing
+}
+
+// reauthenticated ends the SA whose children another one took over.
+func (r *Roster) reauthenticated(owner machine.Owner, old event.UID) []summons {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	m := r.members[owner]
+	if m == nil {
+		return nil
+	}
+	for _, other := range r.others(m) {
+		if other.uid == old {
+			return []summons{{other.owner, machine.Replaced{By: m.uid, Cause: machine.ReplaceReauth}}}
+		}
+	}
+	return nil
 }
 
 // inherit puts an SA into the roster that took the place of another by rekeying.

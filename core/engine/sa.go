@@ -20,6 +20,9 @@ type sa struct {
 	conn     string
 	sequence uint64 // of the last event
 
+	dial      [2]netip.AddrPort // local and remote end of the first message, if we sent it
+	successor machine.Owner     // the SA that Renew asked for last
+
 	init  initKey    // in the index of first messages; zero for initiators
 	from  netip.Addr // whose place at the gate is taken; zero when none is
 	phase phase

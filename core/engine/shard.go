@@ -119,17 +119,26 @@ func (s *Shard) Initiate(now time.Time, conn string, children []string, local, r
 	if s.closed {
 		return event.UID{}, ErrStopping
 	}
-	b, err := s.birth(local, remote)
+	e, err := s.initiator(now, conn, local, remote)
 	if err != nil {
 		return event.UID{}, err
 	}
-	m, err := s.c.Protocol.NewInitiator(b, conn)
-	if err != nil {
-		return event.UID{}, fmt.Errorf("engine: cannot initiate %q: %w", conn, err)
-	}
-	e := s.add(&sa{owner: machine.Owner(b.SPI), machine: m, conn: conn, track: s.record(b, conn, now)})
 	s.step(now, e, machine.Initiate{Children: children})
 	return e.uid, nil
+}
+
+// initiator makes an SA that has not begun.
+func (s *Shard) initiator(now time.Time, conn string, local, remote netip.AddrPort) (*sa, error) {
+	b, err := s.birth(local, remote)
+	if err != nil {
+		return nil, err
+	}
+	m, err := s.c.Protocol.NewInitiator(b, conn)
+	if err != nil {
+		return nil, fmt.Errorf("engine: cannot initiate %q: %w", conn, err)
+	}
+	return s.add(&sa{owner: machine.Owner(b.SPI), machine: m, conn: conn, track: s.record(b, conn, now),
+		dial: [2]netip.AddrPort{local, remote}}), nil
 }
 
 // birth draws a local SPI that is this shard's and not in use (RFC 7296 section 2.6), and a seed.

@@ -50,6 +50,8 @@ func (s *Shard) perform(now time.Time, e *sa, effect machine.Effect) {
 		s.emit(now, e, fx)
 	case machine.Spawn:
 		s.spawn(now, e, fx)
+	case machine.Renew:
+		s.renew(e, fx)
 	case machine.Done:
 		s.enter(e, gone)
 	}
@@ -73,6 +75,8 @@ func (s *Shard) emit(now time.Time, e *sa, fx machine.Emit) {
 	case event.IKEEstablished:
 		s.enter(e, established)
 		s.meet(now, e, up)
+	case event.IKEReauthenticated:
+		s.summon(s.c.Roster.reauthenticated(e.owner, up.Old))
 	case event.IKEDeleted, event.IKEFailed, event.IKEHalfOpenTimedOut:
 		s.enter(e, ended)
 	}
@@ -109,10 +113,11 @@ func (s *Shard) settle(e *sa) {
 // whose seed it comes from.
 func (s *Shard) spawn(now time.Time, parent *sa, fx machine.Spawn) {
 	defer s.c.Roster.inherit(now, parent.owner, fx.Owner, fx.Machine.Info()) // when there is a shard to answer for it
-	child := &sa{owner: fx.Owner, machine: fx.Machine, conn: parent.conn, track: parent.track.Share(), uid: fx.Machine.Info().UID}
 	children := fx.Machine.Installed()
 	s.hand(parent.owner, children)
 	machine.WipeChildren(children)
+	child := &sa{owner: fx.Owner, machine: fx.Machine, conn: parent.conn, track: parent.track.Share(), uid: fx.Machine.Info().UID,
+		dial: parent.dial}
 	if uint64(fx.Owner)%uint64(s.c.Count) == uint64(s.c.Index) {
 		s.adopt(child)
 		return

@@ -37,6 +37,10 @@ func (x *authI) allocated(spi uint32, err *machine.CallError) {
 func (x *authI) begin() {
 	s := x.s
 	s.localID, s.remoteID = s.identity(), s.conn.Remote.Identity
+	if f := x.settleChild(); f != nil {
+		s.fail(*f)
+		return
+	}
 	s.enter(Signing)
 	s.admit(x.admitted)
 	ask(s, s.sign(s.signedByInitiator(wire2.IDi(s.localID.Wire())), peerHashes(s.peerInit)), 0, x.signed)
@@ -51,9 +55,9 @@ func (x *authI) signed(r machine.Signed, err *machine.CallError) {
 	x.step()
 }
 
-// step sends the request when proof and SPI are both there.
+// step sends the request when proof and SPI, where one is needed, are both there.
 func (x *authI) step() {
-	if x.s.state == Signing && x.proof != nil && x.spi != 0 && x.alone.settled {
+	if x.s.state == Signing && x.proof != nil && (x.spi != 0 || x.child.conf == nil) && x.alone.settled {
 		x.send()
 	}
 }
@@ -62,18 +66,26 @@ func (x *authI) step() {
 func (x *authI) send() {
 	s := x.s
 	s.enter(AuthSent)
-	conf := x.child.conf
-	x.child = proposed{conf: conf, sa: espOffer(policy.WithoutKE(conf.ESP), x.spi), local: conf.LocalTS, remote: conf.RemoteTS}
 	ps := append([]wire2.Payload{wire2.IDi(s.localID.Wire())}, x.alone.notify()...)
 	if id := s.conn.Remote.Identity; isExact(id) {
 		ps = append(ps, wire2.IDr(id.Wire()))
 	}
 	ps = append(ps, proof(*x.proof)...)
 	ps = append(ps, cfgRequest(s.conn)...) // before the SA payload (RFC7296-2.19-2)
-	ps = append(ps, x.child.sa, wire2.TSi{Selectors: policy.SelectorsToWire(conf.LocalTS)},
-		wire2.TSr{Selectors: policy.SelectorsToWire(conf.RemoteTS)})
+	ps = append(ps, x.offerChild()...)
 	ps = append(ps, s.announceMOBIKE()...)
 	s.request(request{exch: wire2.IKEAuth, payloads: ps})
+}
+
+// offerChild returns SAi2, TSi, TSr, nothing where IKE_AUTH makes no child.
+func (x *authI) offerChild() []wire2.Payload {
+	conf := x.child.conf
+	if conf == nil {
+		return nil
+	}
+	x.child = proposed{conf: conf, sa: espOffer(policy.WithoutKE(conf.ESP), x.spi), local: conf.LocalTS, remote: conf.RemoteTS}
+	return []wire2.Payload{x.child.sa, wire2.TSi{Selectors: policy.SelectorsToWire(conf.LocalTS)},
+		wire2.TSr{Selectors: policy.SelectorsToWire(conf.RemoteTS)}}
 }
 
 // authAccepted takes a response in which the peer proves itself. That the child failed does not matter yet (RFC 7296
@@ -110,9 +122,16 @@ func (x *authI) verified(r machine.Verified, err *machine.CallError) {
 	s.noticeAll(x.packet)
 	s.noteContact(x.packet)
 	s.agreeMOBIKE(x.packet)
+	if x.child.conf == nil {
+		_ = x.takeAddresses() // it objects only to a child without any
+		s.establish()
+		s.beginLife(x.packet)
+		return
+	}
 	c, f := x.makeChild()
 	if f != nil {
 		s.establish()
+		s.beginLife(x.packet)
 		s.loseChild(x.child.conf.Name, x.spi, x.packet, *f)
 		return
 	}
@@ -146,6 +165,7 @@ func (x *authI) installed(c *child, err *machine.CallError) {
 	s := x.s
 	f := s.childInstalled(c, err) // before establish, which may delete it at once
 	s.establish()
+	s.beginLife(x.packet)
 	if f != nil {
 		s.loseChild(x.child.conf.Name, x.spi, x.packet, *f)
 		return

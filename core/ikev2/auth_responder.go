@@ -15,6 +15,7 @@ type authR struct {
 	packet   packet
 	method   wire2.AuthMethod
 	offer    offer
+	wanted   bool       // the peer wants a child
 	agreed   *agreement // about the child, nil for none
 	childErr *failure   // why there will be no child (RFC 7296 section 2.21.2)
 	proof    *machine.Signed
@@ -44,6 +45,7 @@ func (s *SA) answerAuth(p packet) {
 		Verify: s.verify(s.signedByInitiator(idi), auth, p.Payloads),
 		Sign:   s.sign(s.signedByResponder(idr), peerHashes(s.peerInit)),
 	}, 0, x.authenticated)
+	_, x.wanted = wire2.Get[wire2.SA](p.Payloads)
 	x.offer = childOffer(p)
 	if len(s.conn.Pools) == 0 { // else the peer's addresses come first
 		x.noLease()
@@ -52,6 +54,9 @@ func (s *SA) answerAuth(p packet) {
 
 // choose settles which child is to be made, and gets an SPI for it.
 func (x *authR) choose() {
+	if !x.wanted || x.s.conn.Childless == policy.ChildlessForce {
+		return
+	}
 	if x.agreed = x.offer.pick(x.s.conn.Children); x.agreed != nil {
 		x.s.reserve(x.agreed.conf.Backend, x.allocated)
 	}
@@ -120,8 +125,8 @@ func (x *authR) step() {
 		return
 	}
 	s.enter(Installing)
-	if x.agreed == nil && x.childErr == nil {
-		x.childErr = s.unpicked(x.offer, s.conn.Children)
+	if x.agreed == nil && x.wanted && x.childErr == nil {
+		x.childErr = x.noChild()
 	}
 	c := x.makeChild()
 	if c == nil {
@@ -140,7 +145,7 @@ func (x *authR) waits() bool { return x.agreed != nil && x.agreed.spi == 0 && x.
 // makeChild returns the child that was agreed on, nil when there is to be none.
 func (x *authR) makeChild() *child {
 	s := x.s
-	if x.childErr != nil {
+	if x.childErr != nil || x.agreed == nil {
 		return nil
 	}
 	x.agreed.ni, x.agreed.nr = s.ni, s.nr
@@ -160,24 +165,27 @@ func (x *authR) finish(c *child) {
 	s := x.s
 	ps := append([]wire2.Payload{wire2.IDr(s.localID.Wire())}, proof(*x.proof)...)
 	ps = append(ps, x.lease.reply...) // before the SA payload (RFC7296-2.19-2)
-	if x.childErr != nil {
+	switch {
+	case x.childErr != nil:
 		ps = append(ps, wire2.Notify{Kind: x.childErr.notify})
-	} else {
+	case x.agreed != nil:
 		ps = append(ps, x.agreed.answer()...)
 	}
 	if s.mobike.on {
 		ps = append(ps, s.announceMOBIKE()...)
 	}
-	s.respond(ps...)
+	s.respond(append(ps, s.lifetime()...)...)
 	if s.state != Installing { // the response could not be sent
 		return
 	}
 	s.establish()
-	if x.childErr != nil {
+	s.beginLife(x.packet)
+	switch {
+	case x.childErr != nil:
 		s.childFailed(x.childName(), *x.childErr)
-		return
+	case c != nil:
+		s.announce(c)
 	}
-	s.announce(c)
 }
 
 // childName names the child that the peer must have meant, for the report that it failed.

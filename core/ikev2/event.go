@@ -19,6 +19,7 @@ const (
 	byLiveness = "liveness"
 	byError    = "error"
 	byReplaced = "replaced"
+	byExpired  = "expired"
 
 	scopeIKE   = "ike"
 	scopeChild = "child"

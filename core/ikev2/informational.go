@@ -11,6 +11,7 @@ import (
 // question whether we live. All get an answer (RFC 7296 section 1.4).
 func (s *SA) answerInformational(p packet) {
 	s.noticeAll(p)
+	s.noteLifetime(p)
 	denial := s.deniedByPeer(p)
 	switch {
 	case denial != 0:
@@ -131,7 +132,9 @@ func (s *SA) terminate(c machine.Terminate) {
 }
 
 // attempts reports whether the SA is being made for this very child: to stop the one is to stop the other.
-func (s *SA) attempts(child string) bool { return s.auth != nil && s.auth.child.conf.Name == child }
+func (s *SA) attempts(child string) bool {
+	return s.auth != nil && s.auth.child.conf != nil && s.auth.child.conf.Name == child
+}
 
 // deleteChildren asks the peer to delete all children of a name, and makes no more of them.
 func (s *SA) deleteChildren(name string, f failure) {

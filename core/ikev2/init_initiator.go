@@ -37,17 +37,18 @@ func (s *SA) initiate(children []string) {
 		return
 	}
 	s.emit(event.IKEInitiated{IKE: s.describe()})
-	first, others := s.firstChild(children)
-	if first == nil {
-		s.fail(failure{cause: event.CauseUnsupported, by: byUs,
-			reason: fmt.Sprintf("connection %q has no such child; IKE_AUTH needs one", s.conn.Name)})
+	first, others, f := s.planChildren(children)
+	if f != nil {
+		s.fail(*f)
 		return
 	}
 	s.ni = s.nonce()
 	s.init = &initX{s: s, offer: ikeOffer(s.conn.IKE), nat: s.natDetection(0, s.local, s.remote)}
 	s.init.prepare(policy.FirstKE(s.conn.IKE))
 	s.auth = &authI{s: s, child: proposed{conf: first}}
-	s.auth.allocate()
+	if first != nil && s.conn.Childless != policy.ChildlessPrefer {
+		s.auth.allocate()
+	}
 	s.want(others)
 }
 

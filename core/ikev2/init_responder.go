@@ -135,6 +135,7 @@ func (x *initR) respond(public []byte) {
 	if s.fragments.on {
 		ps = append(ps, s.fragmentationNotify()...)
 	}
+	ps = append(ps, s.childlessSupport()...)
 	s.ownInit = wire2.Message{Header: s.header(wire2.IKESAInit, 0, wire.FlagResponse), Payloads: ps}.Append(nil)
 	s.answer(s.ownInit)
 }

@@ -109,6 +109,7 @@ func (s *SA) Step(now time.Time, in machine.Input, fx *machine.Effects) {
 	case machine.Tick:
 		s.tick()
 	case machine.Initiate:
+		s.session.replaces = in.Replaces
 		s.initiate(in.Children)
 	case machine.Terminate:
 		s.terminate(in)
@@ -118,9 +119,12 @@ func (s *SA) Step(now time.Time, in machine.Input, fx *machine.Effects) {
 		s.replaced(in)
 	case machine.Migrate:
 		s.migrate(in)
+	case machine.Reauthenticate:
+		s.reauthenticate()
 	}
 	s.serveNext()
 	s.work()
+	s.checkReplaced()
 }
 
 // tick ends the waits that are over. Calls come first, because a plugin's silence explains more than a deadline.

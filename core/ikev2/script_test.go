@@ -426,6 +426,8 @@ func (p *player) payload(word string) wire2.Payload {
 		return wire2.Nonce{Data: make([]byte, 32)}
 	case "idr":
 		return wire2.IDr(p.identity(value).Wire())
+	case "idi":
+		return wire2.IDi(p.identity(value).Wire())
 	case "auth":
 		return wire2.Auth{Method: wire2.AuthSharedKeyMIC, Data: []byte("whatever")}
 	case "esp": // esp:SPI:PROPOSAL

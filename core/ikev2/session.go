@@ -3,16 +3,28 @@ package ikev2
 import (
 	"time"
 
+	"github.com/parley-ike/parley/bus/event"
 	"github.com/parley-ike/parley/core/machine"
 )
 
 // session is what an SA knows of its place among the SAs of its peer, and of its life.
 type session struct {
-	contact bool // the peer knows of no other SA (INITIAL_CONTACT)
-	looking int  // SA backends that were asked what has come in
+	contact  bool      // the peer knows of no other SA (INITIAL_CONTACT)
+	replaces event.UID // the SA that this one reauthenticates; zero when that is done
+	looking  int       // SA backends that were asked what has come in
 
 	leave   machine.Replaced // why to give way
 	leaveAt time.Time        // when, if the peer has not deleted the SA by itself; zero: not at all
+
+	began    bool      // we are the original initiator, whatever rekeying made of the roles
+	reauthAt time.Time // original initiator: when to authenticate anew; zero: never
+	endAt    time.Time // original responder: when the authentication is too old; zero: never
+}
+
+// inherit returns what an SA passes on to the one that rekeying puts in its place (RFC 4478 section 2: the limit of time goes with
+// it).
+func (x session) inherit() session {
+	return session{contact: x.contact, began: x.began, reauthAt: x.reauthAt, endAt: x.endAt}
 }
 
 // sessionDue is when tickSession has something to do.
@@ -20,11 +32,17 @@ func (s *SA) sessionDue() time.Time {
 	if s.state != Established {
 		return time.Time{}
 	}
-	return s.session.leaveAt
+	return earliest(s.session.leaveAt, earliest(s.session.reauthAt, s.session.endAt))
 }
 
 func (s *SA) tickSession() {
-	if s.due(s.sessionDue()) {
-		s.giveWay(s.session.leave)
+	switch x := &s.session; {
+	case s.state != Established:
+	case s.due(x.leaveAt):
+		s.giveWay(x.leave)
+	case s.due(x.endAt):
+		s.outlive()
+	case s.due(x.reauthAt):
+		s.renew()
 	}
 }

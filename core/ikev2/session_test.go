@@ -1,6 +1,7 @@
 package ikev2
 
 import (
+	"net/netip"
 	"slices"
 
 	"github.com/parley-ike/parley/bus/event"
@@ -16,6 +17,14 @@ func (p *player) makeSession(conn *policy.Connection, get func(key, or string) s
 		p.t.Fatalf("no policy %q", get("unique", ""))
 	}
 	conn.Unique = policy.Unique(i)
+	conn.Reauth = p.duration(get("reauth", "0s"))
+	if i = slices.Index(policy.ChildlessWords(), get("childless", "never")); i < 0 {
+		p.t.Fatalf("no policy %q", get("childless", ""))
+	}
+	conn.Childless = policy.Childless(i)
+	if get("children", "") == "none" {
+		conn.Children = nil
+	}
 }
 
 // sessionCommands adds the commands of a driver that sees all SAs.
@@ -26,10 +35,18 @@ func (p *player) sessionCommands(commands map[string]func(), arg func(int) strin
 		case "":
 		case "contact":
 			in.Cause = machine.ReplaceContact
+		case "reauth":
+			in.Cause = machine.ReplaceReauth
 		default:
 			in.Grace = p.duration(how)
 		}
 		p.step(p.sa(arg(1)), in)
+	}
+	commands["reauth"] = func() { p.step(p.sa(arg(1)), machine.Reauthenticate{}) }
+	commands["renew"] = func() { // renew SA CHILD: what the driver does when an SA asks for a new one
+		h := p.sa(arg(1))
+		next := h.node.newSA(true, netip.AddrPortFrom(h.local.Addr(), portIKE), netip.AddrPortFrom(h.remote.Addr(), portIKE))
+		p.step(next, machine.Initiate{Children: []string{arg(2)}, Replaces: h.uid})
 	}
 	commands["esp"] = func() { // esp NODE: one packet comes in by every child of the node
 		n := p.node(arg(1))
@@ -55,11 +72,11 @@ func (n *node) admitSA(h *host, op machine.Admit) machine.Admitted {
 	var answer machine.Admitted
 	for _, other := range n.sas {
 		same := other.describe().LocalID == op.IKE.LocalID && other.describe().RemoteID == op.IKE.RemoteID
-		if other == h || other.State() != Established || !same || other.uid == op.Replaces {
+		if other == h || other.State() != Established || !same {
 			continue
 		}
 		answer.Others++
-		if op.Keep && !op.Contact && answer.Instead == (event.UID{}) {
+		if op.Keep && !op.Contact && other.uid != op.Replaces && answer.Instead == (event.UID{}) {
 			answer.Instead = other.uid
 		}
 	}

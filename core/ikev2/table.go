@@ -32,6 +32,8 @@ var requests = table{
 	{in: in(Idle), exch: wire2.IKESAInit, need: pSA | pKE | pNonce, may: pCertReq | pNotify | pVendorID, do: (*SA).answerInit},
 	{in: in(HalfOpen), exch: wire2.IKEAuth, need: pIDi | pSA | pTSi | pTSr,
 		may: pAuth | pIDr | pCert | pCertReq | pCP | pNotify | pVendorID, do: (*SA).answerAuth},
+	{in: in(HalfOpen), exch: wire2.IKEAuth, need: pIDi, // RFC 6023
+		may: pAuth | pIDr | pCert | pCertReq | pCP | pNotify | pVendorID, do: (*SA).answerChildlessAuth},
 	{in: in(Established, Deleting), exch: wire2.Informational,
 		may: pNotify | pDelete | pCP | pVendorID, do: (*SA).answerInformational},
 	{in: in(Established, Deleting), exch: wire2.CreateChildSA, need: pSA | pNonce | pTSi | pTSr,

@@ -34,7 +34,7 @@ func (s *SA) admit(then func(machine.Admitted, *machine.CallError)) {
 		return
 	}
 	ask(s, machine.Admit{Conn: s.conn.Name, IKE: s.describe(), UID: s.uid, Begun: s.created, Keep: s.conn.Unique == policy.UniqueKeep,
-		Contact: s.session.contact}, 0, then)
+		Contact: s.session.contact, Replaces: s.session.replaces}, 0, then)
 }
 
 // noteContact notes INITIAL_CONTACT of a peer that has proved itself.
@@ -97,6 +97,10 @@ func (s *SA) giveWay(r machine.Replaced) {
 		s.emit(event.IKEUniqueness{IKE: s.describe(), Policy: "initial_contact", Stays: r.By})
 		s.goodbyeFor(byReplaced, reason)
 		s.shutdown(reason, 0)
+		return
+	}
+	if r.Cause == machine.ReplaceReauth {
+		s.deleteIKE(byReplaced, fmt.Sprintf("it was reauthenticated by IKE SA %v", r.By))
 		return
 	}
 	s.emit(event.IKEUniqueness{IKE: s.describe(), Policy: policy.UniqueReplace.String(), Stays: r.By})

@@ -197,6 +197,8 @@ func (w *world) perform(h *host, e machine.Effect) {
 	case machine.Emit:
 		w.logf("%s %s", h.label, renderEvent(e))
 		h.count(e.Event)
+	case machine.Renew:
+		w.logf("%s asks for a new SA with children %v", h.label, e.Children)
 	case machine.Done:
 		w.logf("%s done: %s", h.label, e.Reason)
 		w.checkDone(h, e.Reason)

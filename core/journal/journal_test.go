@@ -55,6 +55,7 @@ func samples() []machine.Input {
 		machine.ChildExpired{SPIIn: 256, Hard: true, Cause: "bytes"},
 		machine.ChildMoved{SPIIn: 256, Remote: west},
 		machine.ChildLost{SPIIn: 256},
+		machine.Reauthenticate{},
 		machine.Replaced{By: event.UID{7}, Cause: machine.ReplaceContact, Grace: time.Second},
 		machine.Reply{Ticket: 9, Err: &machine.CallError{Kind: machine.Refused, Text: "no"}},
 	}

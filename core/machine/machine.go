@@ -71,7 +71,10 @@ type Tick struct{}
 // Initiate is the command to start negotiating as the initiator. Children are names of the connection's children; the
 // first is made in IKE_AUTH, the others in CREATE_CHILD_SA exchanges. Given to an established SA it makes those that it
 // does not have.
-type Initiate struct{ Children []string }
+type Initiate struct {
+	Children []string
+	Replaces event.UID // an SA that the new one is to take the place of; zero for none
+}
 
 // Terminate is the command to delete the IKE SA, or with Child set one child SA by name.
 type Terminate struct {

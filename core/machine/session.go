@@ -19,7 +19,7 @@ type Admit struct {
 	Keep bool
 	// Contact says that the peer knows of no other SA (INITIAL_CONTACT of RFC 7296 section 2.4).
 	Contact bool
-	// Replaces is an SA that this one is to take the place of, and that does not count; zero for none.
+	// Replaces is an SA that this one is to take the place of, and that may not keep it out; zero for none.
 	Replaces event.UID
 }
 
@@ -43,9 +43,22 @@ type ReplaceCause uint8
 // Causes of replacement.
 const (
 	ReplaceUnique  ReplaceCause = iota // the connection permits one SA only
+	ReplaceReauth                      // the other SA took over its children
 	ReplaceContact                     // the peer said INITIAL_CONTACT: it does not know this SA, and need not be told
 )
+
+// Reauthenticate is the command to authenticate the peer anew, by an SA from its beginning (RFC 7296 section 2.8.3). Of the two
+// sides the original initiator begins; the other one asks it to.
+type Reauthenticate struct{}
+
+// Renew asks the driver for a new SA to the same peer, which is to take over children by name. It is a machine of its own, that
+// is given Initiate with Replaces; when it has the children and emits IKEReauthenticated, the driver gives the old one
+// Replaced. While one is on its way a driver makes no other.
+type Renew struct{ Children []string }
 
 func (Admit) op()        {}
 func (Admitted) result() {}
 func (Replaced) input()  {}
+
+func (Reauthenticate) input() {}
+func (Renew) effect()         {}

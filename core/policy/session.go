@@ -4,8 +4,10 @@ import "time"
 
 // Session says how the IKE SAs of one peer relate and live.
 type Session struct {
-	Unique Unique
-	Retry  Retry
+	Unique    Unique
+	Retry     Retry
+	Reauth    time.Duration // how long an authentication is trusted (RFC 4478); 0: as long as the IKE SA lives
+	Childless Childless
 }
 
 func (s *Session) applyDefaults() {
@@ -38,6 +40,25 @@ func nth[T ~uint8](words []string, i T) string {
 	}
 	return "unknown"
 }
+
+// Childless says whether IKE_AUTH may make no child SA (RFC 6023).
+type Childless uint8
+
+// Policies of childless initiation.
+const (
+	ChildlessAllow  Childless = iota // peers may; we do without where there is no child to make
+	ChildlessNever                   // nobody may
+	ChildlessPrefer                  // we do, when the peer can
+	ChildlessForce                   // both must
+)
+
+var childlessWords = []string{"allow", "never", "prefer", "force"}
+
+// ChildlessWords lists the words of the configuration, in the order of the policies.
+func ChildlessWords() []string { return childlessWords }
+
+// String returns the word in the configuration.
+func (c Childless) String() string { return nth(childlessWords, c) }
 
 // OnDead says what becomes of a child whose peer is dead.
 type OnDead uint8

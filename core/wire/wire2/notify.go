@@ -86,6 +86,7 @@ const (
 	UpdateSAAddresses         NotifyType = 16400
 	Cookie2                   NotifyType = 16401
 	NoNATsAllowed             NotifyType = 16402
+	AuthLifetime              NotifyType = 16403 // RFC 4478
 	EAPOnlyAuthentication     NotifyType = 16417
 	ChildlessIKEv2Supported   NotifyType = 16418
 	IKEv2FragmentationSupport NotifyType = 16430
@@ -144,6 +145,7 @@ var notifyNames = map[NotifyType]string{
 	NoNATsAllowed:              "NO_NATS_ALLOWED",
 	UnacceptableAddresses:      "UNACCEPTABLE_ADDRESSES",
 	UnexpectedNATDetected:      "UNEXPECTED_NAT_DETECTED",
+	AuthLifetime:               "AUTH_LIFETIME",
 	EAPOnlyAuthentication:      "EAP_ONLY_AUTHENTICATION",
 	ChildlessIKEv2Supported:    "CHILDLESS_IKEV2_SUPPORTED",
 	IKEv2FragmentationSupport:  "IKEV2_FRAGMENTATION_SUPPORTED",
@@ -153,7 +155,6 @@ var notifyNames = map[NotifyType]string{
 	42:    "USE_ASSIGNED_HoA",                    // RFC 5026
 	47:    "STATE_NOT_FOUND",                     // RFC 9370
 	48:    "TS_MAX_QUEUE",                        // RFC 9611
-	16403: "AUTH_LIFETIME",                       // RFC 4478
 	16404: "MULTIPLE_AUTH_SUPPORTED",             // RFC 4739
 	16405: "ANOTHER_AUTH_FOLLOWS",                // RFC 4739
 	16406: "REDIRECT_SUPPORTED",                  // RFC 5685

@@ -1278,6 +1278,110 @@ func (x *DownResponse) GetPending() []string {
 	return nil
 }
 
+type ReauthenticateRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Connection    string                 `protobuf:"bytes,1,opt,name=connection,proto3" json:"connection,omitempty"`
+	Sa            string                 `protobuf:"bytes,2,opt,name=sa,proto3" json:"sa,omitempty"` // instead: the UID of an IKE SA, or its unambiguous beginning
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ReauthenticateRequest) Reset() {
+	*x = ReauthenticateRequest{}
+	mi := &file_parley_control_v1_control_proto_msgTypes[17]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReauthenticateRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReauthenticateRequest) ProtoMessage() {}
+
+func (x *ReauthenticateRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_parley_control_v1_control_proto_msgTypes[17]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReauthenticateRequest.ProtoReflect.Descriptor instead.
+func (*ReauthenticateRequest) Descriptor() ([]byte, []int) {
+	return file_parley_control_v1_control_proto_rawDescGZIP(), []int{17}
+}
+
+func (x *ReauthenticateRequest) GetConnection() string {
+	if x != nil {
+		return x.Connection
+	}
+	return ""
+}
+
+func (x *ReauthenticateRequest) GetSa() string {
+	if x != nil {
+		return x.Sa
+	}
+	return ""
+}
+
+type ReauthenticateResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Begun         []string               `protobuf:"bytes,1,rep,name=begun,proto3" json:"begun,omitempty"` // UIDs of IKE SAs that are replaced by new ones
+	Asked         []string               `protobuf:"bytes,2,rep,name=asked,proto3" json:"asked,omitempty"` // of those whose peer was asked to do so, because it began them
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ReauthenticateResponse) Reset() {
+	*x = ReauthenticateResponse{}
+	mi := &file_parley_control_v1_control_proto_msgTypes[18]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReauthenticateResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReauthenticateResponse) ProtoMessage() {}
+
+func (x *ReauthenticateResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_parley_control_v1_control_proto_msgTypes[18]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReauthenticateResponse.ProtoReflect.Descriptor instead.
+func (*ReauthenticateResponse) Descriptor() ([]byte, []int) {
+	return file_parley_control_v1_control_proto_rawDescGZIP(), []int{18}
+}
+
+func (x *ReauthenticateResponse) GetBegun() []string {
+	if x != nil {
+		return x.Begun
+	}
+	return nil
+}
+
+func (x *ReauthenticateResponse) GetAsked() []string {
+	if x != nil {
+		return x.Asked
+	}
+	return nil
+}
+
 type ListSAsRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Connection    string                 `protobuf:"bytes,1,opt,name=connection,proto3" json:"connection,omitempty"` // empty: all
@@ -1287,7 +1391,7 @@ type ListSAsRequest struct {
 
 func (x *ListSAsRequest) Reset() {
 	*x = ListSAsRequest{}
-	mi := &file_parley_control_v1_control_proto_msgTypes[17]
+	mi := &file_parley_control_v1_control_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1299,7 +1403,7 @@ func (x *ListSAsRequest) String() string {
 func (*ListSAsRequest) ProtoMessage() {}
 
 func (x *ListSAsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_parley_control_v1_control_proto_msgTypes[17]
+	mi := &file_parley_control_v1_control_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1312,7 +1416,7 @@ func (x *ListSAsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListSAsRequest.ProtoReflect.Descriptor instead.
 func (*ListSAsRequest) Descriptor() ([]byte, []int) {
-	return file_parley_control_v1_control_proto_rawDescGZIP(), []int{17}
+	return file_parley_control_v1_control_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *ListSAsRequest) GetConnection() string {
@@ -1331,7 +1435,7 @@ type ListSAsResponse struct {
 
 func (x *ListSAsResponse) Reset() {
 	*x = ListSAsResponse{}
-	mi := &file_parley_control_v1_control_proto_msgTypes[18]
+	mi := &file_parley_control_v1_control_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1343,7 +1447,7 @@ func (x *ListSAsResponse) String() string {
 func (*ListSAsResponse) ProtoMessage() {}
 
 func (x *ListSAsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_parley_control_v1_control_proto_msgTypes[18]
+	mi := &file_parley_control_v1_control_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1356,7 +1460,7 @@ func (x *ListSAsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListSAsResponse.ProtoReflect.Descriptor instead.
 func (*ListSAsResponse) Descriptor() ([]byte, []int) {
-	return file_parley_control_v1_control_proto_rawDescGZIP(), []int{18}
+	return file_parley_control_v1_control_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *ListSAsResponse) GetSas() []*SA {
@@ -1375,7 +1479,7 @@ type ShowSARequest struct {
 
 func (x *ShowSARequest) Reset() {
 	*x = ShowSARequest{}
-	mi := &file_parley_control_v1_control_proto_msgTypes[19]
+	mi := &file_parley_control_v1_control_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1387,7 +1491,7 @@ func (x *ShowSARequest) String() string {
 func (*ShowSARequest) ProtoMessage() {}
 
 func (x *ShowSARequest) ProtoReflect() protoreflect.Message {
-	mi := &file_parley_control_v1_control_proto_msgTypes[19]
+	mi := &file_parley_control_v1_control_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1400,7 +1504,7 @@ func (x *ShowSARequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ShowSARequest.ProtoReflect.Descriptor instead.
 func (*ShowSARequest) Descriptor() ([]byte, []int) {
-	return file_parley_control_v1_control_proto_rawDescGZIP(), []int{19}
+	return file_parley_control_v1_control_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *ShowSARequest) GetSa() string {
@@ -1434,7 +1538,7 @@ type SA struct {
 
 func (x *SA) Reset() {
 	*x = SA{}
-	mi := &file_parley_control_v1_control_proto_msgTypes[20]
+	mi := &file_parley_control_v1_control_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1446,7 +1550,7 @@ func (x *SA) String() string {
 func (*SA) ProtoMessage() {}
 
 func (x *SA) ProtoReflect() protoreflect.Message {
-	mi := &file_parley_control_v1_control_proto_msgTypes[20]
+	mi := &file_parley_control_v1_control_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1459,7 +1563,7 @@ func (x *SA) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SA.ProtoReflect.Descriptor instead.
 func (*SA) Descriptor() ([]byte, []int) {
-	return file_parley_control_v1_control_proto_rawDescGZIP(), []int{20}
+	return file_parley_control_v1_control_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *SA) GetUid() string {
@@ -1588,7 +1692,7 @@ type Child struct {
 
 func (x *Child) Reset() {
 	*x = Child{}
-	mi := &file_parley_control_v1_control_proto_msgTypes[21]
+	mi := &file_parley_control_v1_control_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1600,7 +1704,7 @@ func (x *Child) String() string {
 func (*Child) ProtoMessage() {}
 
 func (x *Child) ProtoReflect() protoreflect.Message {
-	mi := &file_parley_control_v1_control_proto_msgTypes[21]
+	mi := &file_parley_control_v1_control_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1613,7 +1717,7 @@ func (x *Child) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Child.ProtoReflect.Descriptor instead.
 func (*Child) Descriptor() ([]byte, []int) {
-	return file_parley_control_v1_control_proto_rawDescGZIP(), []int{21}
+	return file_parley_control_v1_control_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *Child) GetUid() string {
@@ -1712,7 +1816,7 @@ type Traffic struct {
 
 func (x *Traffic) Reset() {
 	*x = Traffic{}
-	mi := &file_parley_control_v1_control_proto_msgTypes[22]
+	mi := &file_parley_control_v1_control_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1724,7 +1828,7 @@ func (x *Traffic) String() string {
 func (*Traffic) ProtoMessage() {}
 
 func (x *Traffic) ProtoReflect() protoreflect.Message {
-	mi := &file_parley_control_v1_control_proto_msgTypes[22]
+	mi := &file_parley_control_v1_control_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1737,7 +1841,7 @@ func (x *Traffic) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Traffic.ProtoReflect.Descriptor instead.
 func (*Traffic) Descriptor() ([]byte, []int) {
-	return file_parley_control_v1_control_proto_rawDescGZIP(), []int{22}
+	return file_parley_control_v1_control_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *Traffic) GetBytesIn() uint64 {
@@ -1782,7 +1886,7 @@ type EventsRequest struct {
 
 func (x *EventsRequest) Reset() {
 	*x = EventsRequest{}
-	mi := &file_parley_control_v1_control_proto_msgTypes[23]
+	mi := &file_parley_control_v1_control_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1794,7 +1898,7 @@ func (x *EventsRequest) String() string {
 func (*EventsRequest) ProtoMessage() {}
 
 func (x *EventsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_parley_control_v1_control_proto_msgTypes[23]
+	mi := &file_parley_control_v1_control_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1807,7 +1911,7 @@ func (x *EventsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EventsRequest.ProtoReflect.Descriptor instead.
 func (*EventsRequest) Descriptor() ([]byte, []int) {
-	return file_parley_control_v1_control_proto_rawDescGZIP(), []int{23}
+	return file_parley_control_v1_control_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *EventsRequest) GetNames() []string {
@@ -1870,7 +1974,7 @@ type Event struct {
 
 func (x *Event) Reset() {
 	*x = Event{}
-	mi := &file_parley_control_v1_control_proto_msgTypes[24]
+	mi := &file_parley_control_v1_control_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1882,7 +1986,7 @@ func (x *Event) String() string {
 func (*Event) ProtoMessage() {}
 
 func (x *Event) ProtoReflect() protoreflect.Message {
-	mi := &file_parley_control_v1_control_proto_msgTypes[24]
+	mi := &file_parley_control_v1_control_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1895,7 +1999,7 @@ func (x *Event) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Event.ProtoReflect.Descriptor instead.
 func (*Event) Descriptor() ([]byte, []int) {
-	return file_parley_control_v1_control_proto_rawDescGZIP(), []int{24}
+	return file_parley_control_v1_control_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *Event) GetSequence() uint64 {
@@ -1976,7 +2080,7 @@ type PluginsRequest struct {
 
 func (x *PluginsRequest) Reset() {
 	*x = PluginsRequest{}
-	mi := &file_parley_control_v1_control_proto_msgTypes[25]
+	mi := &file_parley_control_v1_control_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1988,7 +2092,7 @@ func (x *PluginsRequest) String() string {
 func (*PluginsRequest) ProtoMessage() {}
 
 func (x *PluginsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_parley_control_v1_control_proto_msgTypes[25]
+	mi := &file_parley_control_v1_control_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2001,7 +2105,7 @@ func (x *PluginsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PluginsRequest.ProtoReflect.Descriptor instead.
 func (*PluginsRequest) Descriptor() ([]byte, []int) {
-	return file_parley_control_v1_control_proto_rawDescGZIP(), []int{25}
+	return file_parley_control_v1_control_proto_rawDescGZIP(), []int{27}
 }
 
 type PluginsResponse struct {
@@ -2013,7 +2117,7 @@ type PluginsResponse struct {
 
 func (x *PluginsResponse) Reset() {
 	*x = PluginsResponse{}
-	mi := &file_parley_control_v1_control_proto_msgTypes[26]
+	mi := &file_parley_control_v1_control_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2025,7 +2129,7 @@ func (x *PluginsResponse) String() string {
 func (*PluginsResponse) ProtoMessage() {}
 
 func (x *PluginsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_parley_control_v1_control_proto_msgTypes[26]
+	mi := &file_parley_control_v1_control_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2038,7 +2142,7 @@ func (x *PluginsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PluginsResponse.ProtoReflect.Descriptor instead.
 func (*PluginsResponse) Descriptor() ([]byte, []int) {
-	return file_parley_control_v1_control_proto_rawDescGZIP(), []int{26}
+	return file_parley_control_v1_control_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *PluginsResponse) GetPlugins() []*Plugin {
@@ -2073,7 +2177,7 @@ type Plugin struct {
 
 func (x *Plugin) Reset() {
 	*x = Plugin{}
-	mi := &file_parley_control_v1_control_proto_msgTypes[27]
+	mi := &file_parley_control_v1_control_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2085,7 +2189,7 @@ func (x *Plugin) String() string {
 func (*Plugin) ProtoMessage() {}
 
 func (x *Plugin) ProtoReflect() protoreflect.Message {
-	mi := &file_parley_control_v1_control_proto_msgTypes[27]
+	mi := &file_parley_control_v1_control_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2098,7 +2202,7 @@ func (x *Plugin) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Plugin.ProtoReflect.Descriptor instead.
 func (*Plugin) Descriptor() ([]byte, []int) {
-	return file_parley_control_v1_control_proto_rawDescGZIP(), []int{27}
+	return file_parley_control_v1_control_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *Plugin) GetName() string {
@@ -2222,7 +2326,7 @@ type ExplainRequest struct {
 
 func (x *ExplainRequest) Reset() {
 	*x = ExplainRequest{}
-	mi := &file_parley_control_v1_control_proto_msgTypes[28]
+	mi := &file_parley_control_v1_control_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2234,7 +2338,7 @@ func (x *ExplainRequest) String() string {
 func (*ExplainRequest) ProtoMessage() {}
 
 func (x *ExplainRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_parley_control_v1_control_proto_msgTypes[28]
+	mi := &file_parley_control_v1_control_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2247,7 +2351,7 @@ func (x *ExplainRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExplainRequest.ProtoReflect.Descriptor instead.
 func (*ExplainRequest) Descriptor() ([]byte, []int) {
-	return file_parley_control_v1_control_proto_rawDescGZIP(), []int{28}
+	return file_parley_control_v1_control_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *ExplainRequest) GetTarget() string {
@@ -2279,7 +2383,7 @@ type Explanation struct {
 
 func (x *Explanation) Reset() {
 	*x = Explanation{}
-	mi := &file_parley_control_v1_control_proto_msgTypes[29]
+	mi := &file_parley_control_v1_control_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2291,7 +2395,7 @@ func (x *Explanation) String() string {
 func (*Explanation) ProtoMessage() {}
 
 func (x *Explanation) ProtoReflect() protoreflect.Message {
-	mi := &file_parley_control_v1_control_proto_msgTypes[29]
+	mi := &file_parley_control_v1_control_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2304,7 +2408,7 @@ func (x *Explanation) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Explanation.ProtoReflect.Descriptor instead.
 func (*Explanation) Descriptor() ([]byte, []int) {
-	return file_parley_control_v1_control_proto_rawDescGZIP(), []int{29}
+	return file_parley_control_v1_control_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *Explanation) GetTarget() string {
@@ -2410,7 +2514,7 @@ type Remedy struct {
 
 func (x *Remedy) Reset() {
 	*x = Remedy{}
-	mi := &file_parley_control_v1_control_proto_msgTypes[30]
+	mi := &file_parley_control_v1_control_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2422,7 +2526,7 @@ func (x *Remedy) String() string {
 func (*Remedy) ProtoMessage() {}
 
 func (x *Remedy) ProtoReflect() protoreflect.Message {
-	mi := &file_parley_control_v1_control_proto_msgTypes[30]
+	mi := &file_parley_control_v1_control_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2435,7 +2539,7 @@ func (x *Remedy) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Remedy.ProtoReflect.Descriptor instead.
 func (*Remedy) Descriptor() ([]byte, []int) {
-	return file_parley_control_v1_control_proto_rawDescGZIP(), []int{30}
+	return file_parley_control_v1_control_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *Remedy) GetText() string {
@@ -2475,7 +2579,7 @@ type Attempt struct {
 
 func (x *Attempt) Reset() {
 	*x = Attempt{}
-	mi := &file_parley_control_v1_control_proto_msgTypes[31]
+	mi := &file_parley_control_v1_control_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2487,7 +2591,7 @@ func (x *Attempt) String() string {
 func (*Attempt) ProtoMessage() {}
 
 func (x *Attempt) ProtoReflect() protoreflect.Message {
-	mi := &file_parley_control_v1_control_proto_msgTypes[31]
+	mi := &file_parley_control_v1_control_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2500,7 +2604,7 @@ func (x *Attempt) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Attempt.ProtoReflect.Descriptor instead.
 func (*Attempt) Descriptor() ([]byte, []int) {
-	return file_parley_control_v1_control_proto_rawDescGZIP(), []int{31}
+	return file_parley_control_v1_control_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *Attempt) GetRole() string {
@@ -2572,7 +2676,7 @@ type Step struct {
 
 func (x *Step) Reset() {
 	*x = Step{}
-	mi := &file_parley_control_v1_control_proto_msgTypes[32]
+	mi := &file_parley_control_v1_control_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2584,7 +2688,7 @@ func (x *Step) String() string {
 func (*Step) ProtoMessage() {}
 
 func (x *Step) ProtoReflect() protoreflect.Message {
-	mi := &file_parley_control_v1_control_proto_msgTypes[32]
+	mi := &file_parley_control_v1_control_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2597,7 +2701,7 @@ func (x *Step) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Step.ProtoReflect.Descriptor instead.
 func (*Step) Descriptor() ([]byte, []int) {
-	return file_parley_control_v1_control_proto_rawDescGZIP(), []int{32}
+	return file_parley_control_v1_control_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *Step) GetTime() *timestamppb.Timestamp {
@@ -2647,7 +2751,7 @@ type Side struct {
 
 func (x *Side) Reset() {
 	*x = Side{}
-	mi := &file_parley_control_v1_control_proto_msgTypes[33]
+	mi := &file_parley_control_v1_control_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2659,7 +2763,7 @@ func (x *Side) String() string {
 func (*Side) ProtoMessage() {}
 
 func (x *Side) ProtoReflect() protoreflect.Message {
-	mi := &file_parley_control_v1_control_proto_msgTypes[33]
+	mi := &file_parley_control_v1_control_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2672,7 +2776,7 @@ func (x *Side) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Side.ProtoReflect.Descriptor instead.
 func (*Side) Descriptor() ([]byte, []int) {
-	return file_parley_control_v1_control_proto_rawDescGZIP(), []int{33}
+	return file_parley_control_v1_control_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *Side) GetWho() string {
@@ -2711,7 +2815,7 @@ type Comparison struct {
 
 func (x *Comparison) Reset() {
 	*x = Comparison{}
-	mi := &file_parley_control_v1_control_proto_msgTypes[34]
+	mi := &file_parley_control_v1_control_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2723,7 +2827,7 @@ func (x *Comparison) String() string {
 func (*Comparison) ProtoMessage() {}
 
 func (x *Comparison) ProtoReflect() protoreflect.Message {
-	mi := &file_parley_control_v1_control_proto_msgTypes[34]
+	mi := &file_parley_control_v1_control_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2736,7 +2840,7 @@ func (x *Comparison) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Comparison.ProtoReflect.Descriptor instead.
 func (*Comparison) Descriptor() ([]byte, []int) {
-	return file_parley_control_v1_control_proto_rawDescGZIP(), []int{34}
+	return file_parley_control_v1_control_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *Comparison) GetScope() string {
@@ -2796,7 +2900,7 @@ type TransformVerdict struct {
 
 func (x *TransformVerdict) Reset() {
 	*x = TransformVerdict{}
-	mi := &file_parley_control_v1_control_proto_msgTypes[35]
+	mi := &file_parley_control_v1_control_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2808,7 +2912,7 @@ func (x *TransformVerdict) String() string {
 func (*TransformVerdict) ProtoMessage() {}
 
 func (x *TransformVerdict) ProtoReflect() protoreflect.Message {
-	mi := &file_parley_control_v1_control_proto_msgTypes[35]
+	mi := &file_parley_control_v1_control_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2821,7 +2925,7 @@ func (x *TransformVerdict) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TransformVerdict.ProtoReflect.Descriptor instead.
 func (*TransformVerdict) Descriptor() ([]byte, []int) {
-	return file_parley_control_v1_control_proto_rawDescGZIP(), []int{35}
+	return file_parley_control_v1_control_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *TransformVerdict) GetOfferedProposal() uint32 {
@@ -2887,7 +2991,7 @@ type Selectors struct {
 
 func (x *Selectors) Reset() {
 	*x = Selectors{}
-	mi := &file_parley_control_v1_control_proto_msgTypes[36]
+	mi := &file_parley_control_v1_control_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2899,7 +3003,7 @@ func (x *Selectors) String() string {
 func (*Selectors) ProtoMessage() {}
 
 func (x *Selectors) ProtoReflect() protoreflect.Message {
-	mi := &file_parley_control_v1_control_proto_msgTypes[36]
+	mi := &file_parley_control_v1_control_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2912,7 +3016,7 @@ func (x *Selectors) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Selectors.ProtoReflect.Descriptor instead.
 func (*Selectors) Descriptor() ([]byte, []int) {
-	return file_parley_control_v1_control_proto_rawDescGZIP(), []int{36}
+	return file_parley_control_v1_control_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *Selectors) GetChild() string {
@@ -2962,7 +3066,7 @@ type Earlier struct {
 
 func (x *Earlier) Reset() {
 	*x = Earlier{}
-	mi := &file_parley_control_v1_control_proto_msgTypes[37]
+	mi := &file_parley_control_v1_control_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2974,7 +3078,7 @@ func (x *Earlier) String() string {
 func (*Earlier) ProtoMessage() {}
 
 func (x *Earlier) ProtoReflect() protoreflect.Message {
-	mi := &file_parley_control_v1_control_proto_msgTypes[37]
+	mi := &file_parley_control_v1_control_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2987,7 +3091,7 @@ func (x *Earlier) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Earlier.ProtoReflect.Descriptor instead.
 func (*Earlier) Descriptor() ([]byte, []int) {
-	return file_parley_control_v1_control_proto_rawDescGZIP(), []int{37}
+	return file_parley_control_v1_control_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *Earlier) GetBegun() *timestamppb.Timestamp {
@@ -3131,7 +3235,15 @@ const file_parley_control_v1_control_proto_rawDesc = "" +
 	"timeout_ms\x18\x06 \x01(\rR\ttimeoutMs\">\n" +
 	"\fDownResponse\x12\x14\n" +
 	"\x05ended\x18\x01 \x03(\tR\x05ended\x12\x18\n" +
-	"\apending\x18\x02 \x03(\tR\apending\"0\n" +
+	"\apending\x18\x02 \x03(\tR\apending\"G\n" +
+	"\x15ReauthenticateRequest\x12\x1e\n" +
+	"\n" +
+	"connection\x18\x01 \x01(\tR\n" +
+	"connection\x12\x0e\n" +
+	"\x02sa\x18\x02 \x01(\tR\x02sa\"D\n" +
+	"\x16ReauthenticateResponse\x12\x14\n" +
+	"\x05begun\x18\x01 \x03(\tR\x05begun\x12\x14\n" +
+	"\x05asked\x18\x02 \x03(\tR\x05asked\"0\n" +
 	"\x0eListSAsRequest\x12\x1e\n" +
 	"\n" +
 	"connection\x18\x01 \x01(\tR\n" +
@@ -3298,12 +3410,13 @@ const file_parley_control_v1_control_proto_rawDesc = "" +
 	"\x05begun\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\x05begun\x12\x12\n" +
 	"\x04role\x18\x02 \x01(\tR\x04role\x12\x12\n" +
 	"\x04code\x18\x03 \x01(\tR\x04code\x12\x1a\n" +
-	"\bsentence\x18\x04 \x01(\tR\bsentence2\x91\x06\n" +
+	"\bsentence\x18\x04 \x01(\tR\bsentence2\xf8\x06\n" +
 	"\aControl\x12P\n" +
 	"\aVersion\x12!.parley.control.v1.VersionRequest\x1a\".parley.control.v1.VersionResponse\x12M\n" +
 	"\x06Status\x12 .parley.control.v1.StatusRequest\x1a!.parley.control.v1.StatusResponse\x12C\n" +
 	"\x02Up\x12\x1c.parley.control.v1.UpRequest\x1a\x1d.parley.control.v1.UpResponse0\x01\x12G\n" +
-	"\x04Down\x12\x1e.parley.control.v1.DownRequest\x1a\x1f.parley.control.v1.DownResponse\x12P\n" +
+	"\x04Down\x12\x1e.parley.control.v1.DownRequest\x1a\x1f.parley.control.v1.DownResponse\x12e\n" +
+	"\x0eReauthenticate\x12(.parley.control.v1.ReauthenticateRequest\x1a).parley.control.v1.ReauthenticateResponse\x12P\n" +
 	"\aListSAs\x12!.parley.control.v1.ListSAsRequest\x1a\".parley.control.v1.ListSAsResponse\x12N\n" +
 	"\x06ShowSA\x12 .parley.control.v1.ShowSARequest\x1a\".parley.control.v1.ListSAsResponse\x12F\n" +
 	"\x06Events\x12 .parley.control.v1.EventsRequest\x1a\x18.parley.control.v1.Event0\x01\x12P\n" +
@@ -3324,108 +3437,112 @@ func file_parley_control_v1_control_proto_rawDescGZIP() []byte {
 }
 
 var file_parley_control_v1_control_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_parley_control_v1_control_proto_msgTypes = make([]protoimpl.MessageInfo, 38)
+var file_parley_control_v1_control_proto_msgTypes = make([]protoimpl.MessageInfo, 40)
 var file_parley_control_v1_control_proto_goTypes = []any{
-	(Verdict_Result)(0),           // 0: parley.control.v1.Verdict.Result
-	(*ReloadRequest)(nil),         // 1: parley.control.v1.ReloadRequest
-	(*ReloadResponse)(nil),        // 2: parley.control.v1.ReloadResponse
-	(*ChangedConnection)(nil),     // 3: parley.control.v1.ChangedConnection
-	(*VersionRequest)(nil),        // 4: parley.control.v1.VersionRequest
-	(*VersionResponse)(nil),       // 5: parley.control.v1.VersionResponse
-	(*StatusRequest)(nil),         // 6: parley.control.v1.StatusRequest
-	(*StatusResponse)(nil),        // 7: parley.control.v1.StatusResponse
-	(*Counts)(nil),                // 8: parley.control.v1.Counts
-	(*NATS)(nil),                  // 9: parley.control.v1.NATS
-	(*Backend)(nil),               // 10: parley.control.v1.Backend
-	(*Connection)(nil),            // 11: parley.control.v1.Connection
-	(*ChildState)(nil),            // 12: parley.control.v1.ChildState
-	(*UpRequest)(nil),             // 13: parley.control.v1.UpRequest
-	(*UpResponse)(nil),            // 14: parley.control.v1.UpResponse
-	(*Verdict)(nil),               // 15: parley.control.v1.Verdict
-	(*DownRequest)(nil),           // 16: parley.control.v1.DownRequest
-	(*DownResponse)(nil),          // 17: parley.control.v1.DownResponse
-	(*ListSAsRequest)(nil),        // 18: parley.control.v1.ListSAsRequest
-	(*ListSAsResponse)(nil),       // 19: parley.control.v1.ListSAsResponse
-	(*ShowSARequest)(nil),         // 20: parley.control.v1.ShowSARequest
-	(*SA)(nil),                    // 21: parley.control.v1.SA
-	(*Child)(nil),                 // 22: parley.control.v1.Child
-	(*Traffic)(nil),               // 23: parley.control.v1.Traffic
-	(*EventsRequest)(nil),         // 24: parley.control.v1.EventsRequest
-	(*Event)(nil),                 // 25: parley.control.v1.Event
-	(*PluginsRequest)(nil),        // 26: parley.control.v1.PluginsRequest
-	(*PluginsResponse)(nil),       // 27: parley.control.v1.PluginsResponse
-	(*Plugin)(nil),                // 28: parley.control.v1.Plugin
-	(*ExplainRequest)(nil),        // 29: parley.control.v1.ExplainRequest
-	(*Explanation)(nil),           // 30: parley.control.v1.Explanation
-	(*Remedy)(nil),                // 31: parley.control.v1.Remedy
-	(*Attempt)(nil),               // 32: parley.control.v1.Attempt
-	(*Step)(nil),                  // 33: parley.control.v1.Step
-	(*Side)(nil),                  // 34: parley.control.v1.Side
-	(*Comparison)(nil),            // 35: parley.control.v1.Comparison
-	(*TransformVerdict)(nil),      // 36: parley.control.v1.TransformVerdict
-	(*Selectors)(nil),             // 37: parley.control.v1.Selectors
-	(*Earlier)(nil),               // 38: parley.control.v1.Earlier
-	(*timestamppb.Timestamp)(nil), // 39: google.protobuf.Timestamp
+	(Verdict_Result)(0),            // 0: parley.control.v1.Verdict.Result
+	(*ReloadRequest)(nil),          // 1: parley.control.v1.ReloadRequest
+	(*ReloadResponse)(nil),         // 2: parley.control.v1.ReloadResponse
+	(*ChangedConnection)(nil),      // 3: parley.control.v1.ChangedConnection
+	(*VersionRequest)(nil),         // 4: parley.control.v1.VersionRequest
+	(*VersionResponse)(nil),        // 5: parley.control.v1.VersionResponse
+	(*StatusRequest)(nil),          // 6: parley.control.v1.StatusRequest
+	(*StatusResponse)(nil),         // 7: parley.control.v1.StatusResponse
+	(*Counts)(nil),                 // 8: parley.control.v1.Counts
+	(*NATS)(nil),                   // 9: parley.control.v1.NATS
+	(*Backend)(nil),                // 10: parley.control.v1.Backend
+	(*Connection)(nil),             // 11: parley.control.v1.Connection
+	(*ChildState)(nil),             // 12: parley.control.v1.ChildState
+	(*UpRequest)(nil),              // 13: parley.control.v1.UpRequest
+	(*UpResponse)(nil),             // 14: parley.control.v1.UpResponse
+	(*Verdict)(nil),                // 15: parley.control.v1.Verdict
+	(*DownRequest)(nil),            // 16: parley.control.v1.DownRequest
+	(*DownResponse)(nil),           // 17: parley.control.v1.DownResponse
+	(*ReauthenticateRequest)(nil),  // 18: parley.control.v1.ReauthenticateRequest
+	(*ReauthenticateResponse)(nil), // 19: parley.control.v1.ReauthenticateResponse
+	(*ListSAsRequest)(nil),         // 20: parley.control.v1.ListSAsRequest
+	(*ListSAsResponse)(nil),        // 21: parley.control.v1.ListSAsResponse
+	(*ShowSARequest)(nil),          // 22: parley.control.v1.ShowSARequest
+	(*SA)(nil),                     // 23: parley.control.v1.SA
+	(*Child)(nil),                  // 24: parley.control.v1.Child
+	(*Traffic)(nil),                // 25: parley.control.v1.Traffic
+	(*EventsRequest)(nil),          // 26: parley.control.v1.EventsRequest
+	(*Event)(nil),                  // 27: parley.control.v1.Event
+	(*PluginsRequest)(nil),         // 28: parley.control.v1.PluginsRequest
+	(*PluginsResponse)(nil),        // 29: parley.control.v1.PluginsResponse
+	(*Plugin)(nil),                 // 30: parley.control.v1.Plugin
+	(*ExplainRequest)(nil),         // 31: parley.control.v1.ExplainRequest
+	(*Explanation)(nil),            // 32: parley.control.v1.Explanation
+	(*Remedy)(nil),                 // 33: parley.control.v1.Remedy
+	(*Attempt)(nil),                // 34: parley.control.v1.Attempt
+	(*Step)(nil),                   // 35: parley.control.v1.Step
+	(*Side)(nil),                   // 36: parley.control.v1.Side
+	(*Comparison)(nil),             // 37: parley.control.v1.Comparison
+	(*TransformVerdict)(nil),       // 38: parley.control.v1.TransformVerdict
+	(*Selectors)(nil),              // 39: parley.control.v1.Selectors
+	(*Earlier)(nil),                // 40: parley.control.v1.Earlier
+	(*timestamppb.Timestamp)(nil),  // 41: google.protobuf.Timestamp
 }
 var file_parley_control_v1_control_proto_depIdxs = []int32{
 	3,  // 0: parley.control.v1.ReloadResponse.changed:type_name -> parley.control.v1.ChangedConnection
 	3,  // 1: parley.control.v1.ReloadResponse.removed:type_name -> parley.control.v1.ChangedConnection
-	39, // 2: parley.control.v1.StatusResponse.started:type_name -> google.protobuf.Timestamp
+	41, // 2: parley.control.v1.StatusResponse.started:type_name -> google.protobuf.Timestamp
 	8,  // 3: parley.control.v1.StatusResponse.counts:type_name -> parley.control.v1.Counts
 	9,  // 4: parley.control.v1.StatusResponse.nats:type_name -> parley.control.v1.NATS
 	10, // 5: parley.control.v1.StatusResponse.backend:type_name -> parley.control.v1.Backend
 	11, // 6: parley.control.v1.StatusResponse.connections:type_name -> parley.control.v1.Connection
 	12, // 7: parley.control.v1.Connection.children:type_name -> parley.control.v1.ChildState
-	39, // 8: parley.control.v1.Connection.since:type_name -> google.protobuf.Timestamp
-	25, // 9: parley.control.v1.UpResponse.event:type_name -> parley.control.v1.Event
+	41, // 8: parley.control.v1.Connection.since:type_name -> google.protobuf.Timestamp
+	27, // 9: parley.control.v1.UpResponse.event:type_name -> parley.control.v1.Event
 	15, // 10: parley.control.v1.UpResponse.verdict:type_name -> parley.control.v1.Verdict
 	0,  // 11: parley.control.v1.Verdict.result:type_name -> parley.control.v1.Verdict.Result
-	21, // 12: parley.control.v1.Verdict.sa:type_name -> parley.control.v1.SA
-	30, // 13: parley.control.v1.Verdict.explanation:type_name -> parley.control.v1.Explanation
-	21, // 14: parley.control.v1.ListSAsResponse.sas:type_name -> parley.control.v1.SA
-	39, // 15: parley.control.v1.SA.created:type_name -> google.protobuf.Timestamp
-	39, // 16: parley.control.v1.SA.established:type_name -> google.protobuf.Timestamp
-	22, // 17: parley.control.v1.SA.children:type_name -> parley.control.v1.Child
-	23, // 18: parley.control.v1.Child.traffic:type_name -> parley.control.v1.Traffic
-	39, // 19: parley.control.v1.EventsRequest.since:type_name -> google.protobuf.Timestamp
-	39, // 20: parley.control.v1.Event.time:type_name -> google.protobuf.Timestamp
-	28, // 21: parley.control.v1.PluginsResponse.plugins:type_name -> parley.control.v1.Plugin
-	39, // 22: parley.control.v1.Plugin.started:type_name -> google.protobuf.Timestamp
-	31, // 23: parley.control.v1.Explanation.remedy:type_name -> parley.control.v1.Remedy
-	31, // 24: parley.control.v1.Explanation.alternatives:type_name -> parley.control.v1.Remedy
-	32, // 25: parley.control.v1.Explanation.attempt:type_name -> parley.control.v1.Attempt
-	33, // 26: parley.control.v1.Explanation.steps:type_name -> parley.control.v1.Step
-	34, // 27: parley.control.v1.Explanation.identities:type_name -> parley.control.v1.Side
-	35, // 28: parley.control.v1.Explanation.proposals:type_name -> parley.control.v1.Comparison
-	37, // 29: parley.control.v1.Explanation.selectors:type_name -> parley.control.v1.Selectors
-	38, // 30: parley.control.v1.Explanation.earlier:type_name -> parley.control.v1.Earlier
-	39, // 31: parley.control.v1.Attempt.begun:type_name -> google.protobuf.Timestamp
-	39, // 32: parley.control.v1.Attempt.ended:type_name -> google.protobuf.Timestamp
-	39, // 33: parley.control.v1.Step.time:type_name -> google.protobuf.Timestamp
-	36, // 34: parley.control.v1.Comparison.verdicts:type_name -> parley.control.v1.TransformVerdict
-	39, // 35: parley.control.v1.Earlier.begun:type_name -> google.protobuf.Timestamp
+	23, // 12: parley.control.v1.Verdict.sa:type_name -> parley.control.v1.SA
+	32, // 13: parley.control.v1.Verdict.explanation:type_name -> parley.control.v1.Explanation
+	23, // 14: parley.control.v1.ListSAsResponse.sas:type_name -> parley.control.v1.SA
+	41, // 15: parley.control.v1.SA.created:type_name -> google.protobuf.Timestamp
+	41, // 16: parley.control.v1.SA.established:type_name -> google.protobuf.Timestamp
+	24, // 17: parley.control.v1.SA.children:type_name -> parley.control.v1.Child
+	25, // 18: parley.control.v1.Child.traffic:type_name -> parley.control.v1.Traffic
+	41, // 19: parley.control.v1.EventsRequest.since:type_name -> google.protobuf.Timestamp
+	41, // 20: parley.control.v1.Event.time:type_name -> google.protobuf.Timestamp
+	30, // 21: parley.control.v1.PluginsResponse.plugins:type_name -> parley.control.v1.Plugin
+	41, // 22: parley.control.v1.Plugin.started:type_name -> google.protobuf.Timestamp
+	33, // 23: parley.control.v1.Explanation.remedy:type_name -> parley.control.v1.Remedy
+	33, // 24: parley.control.v1.Explanation.alternatives:type_name -> parley.control.v1.Remedy
+	34, // 25: parley.control.v1.Explanation.attempt:type_name -> parley.control.v1.Attempt
+	35, // 26: parley.control.v1.Explanation.steps:type_name -> parley.control.v1.Step
+	36, // 27: parley.control.v1.Explanation.identities:type_name -> parley.control.v1.Side
+	37, // 28: parley.control.v1.Explanation.proposals:type_name -> parley.control.v1.Comparison
+	39, // 29: parley.control.v1.Explanation.selectors:type_name -> parley.control.v1.Selectors
+	40, // 30: parley.control.v1.Explanation.earlier:type_name -> parley.control.v1.Earlier
+	41, // 31: parley.control.v1.Attempt.begun:type_name -> google.protobuf.Timestamp
+	41, // 32: parley.control.v1.Attempt.ended:type_name -> google.protobuf.Timestamp
+	41, // 33: parley.control.v1.Step.time:type_name -> google.protobuf.Timestamp
+	38, // 34: parley.control.v1.Comparison.verdicts:type_name -> parley.control.v1.TransformVerdict
+	41, // 35: parley.control.v1.Earlier.begun:type_name -> google.protobuf.Timestamp
 	4,  // 36: parley.control.v1.Control.Version:input_type -> parley.control.v1.VersionRequest
 	6,  // 37: parley.control.v1.Control.Status:input_type -> parley.control.v1.StatusRequest
 	13, // 38: parley.control.v1.Control.Up:input_type -> parley.control.v1.UpRequest
 	16, // 39: parley.control.v1.Control.Down:input_type -> parley.control.v1.DownRequest
-	18, // 40: parley.control.v1.Control.ListSAs:input_type -> parley.control.v1.ListSAsRequest
-	20, // 41: parley.control.v1.Control.ShowSA:input_type -> parley.control.v1.ShowSARequest
-	24, // 42: parley.control.v1.Control.Events:input_type -> parley.control.v1.EventsRequest
-	26, // 43: parley.control.v1.Control.Plugins:input_type -> parley.control.v1.PluginsRequest
-	29, // 44: parley.control.v1.Control.Explain:input_type -> parley.control.v1.ExplainRequest
-	1,  // 45: parley.control.v1.Control.Reload:input_type -> parley.control.v1.ReloadRequest
-	5,  // 46: parley.control.v1.Control.Version:output_type -> parley.control.v1.VersionResponse
-	7,  // 47: parley.control.v1.Control.Status:output_type -> parley.control.v1.StatusResponse
-	14, // 48: parley.control.v1.Control.Up:output_type -> parley.control.v1.UpResponse
-	17, // 49: parley.control.v1.Control.Down:output_type -> parley.control.v1.DownResponse
-	19, // 50: parley.control.v1.Control.ListSAs:output_type -> parley.control.v1.ListSAsResponse
-	19, // 51: parley.control.v1.Control.ShowSA:output_type -> parley.control.v1.ListSAsResponse
-	25, // 52: parley.control.v1.Control.Events:output_type -> parley.control.v1.Event
-	27, // 53: parley.control.v1.Control.Plugins:output_type -> parley.control.v1.PluginsResponse
-	30, // 54: parley.control.v1.Control.Explain:output_type -> parley.control.v1.Explanation
-	2,  // 55: parley.control.v1.Control.Reload:output_type -> parley.control.v1.ReloadResponse
-	46, // [46:56] is the sub-list for method output_type
-	36, // [36:46] is the sub-list for method input_type
+	18, // 40: parley.control.v1.Control.Reauthenticate:input_type -> parley.control.v1.ReauthenticateRequest
+	20, // 41: parley.control.v1.Control.ListSAs:input_type -> parley.control.v1.ListSAsRequest
+	22, // 42: parley.control.v1.Control.ShowSA:input_type -> parley.control.v1.ShowSARequest
+	26, // 43: parley.control.v1.Control.Events:input_type -> parley.control.v1.EventsRequest
+	28, // 44: parley.control.v1.Control.Plugins:input_type -> parley.control.v1.PluginsRequest
+	31, // 45: parley.control.v1.Control.Explain:input_type -> parley.control.v1.ExplainRequest
+	1,  // 46: parley.control.v1.Control.Reload:input_type -> parley.control.v1.ReloadRequest
+	5,  // 47: parley.control.v1.Control.Version:output_type -> parley.control.v1.VersionResponse
+	7,  // 48: parley.control.v1.Control.Status:output_type -> parley.control.v1.StatusResponse
+	14, // 49: parley.control.v1.Control.Up:output_type -> parley.control.v1.UpResponse
+	17, // 50: parley.control.v1.Control.Down:output_type -> parley.control.v1.DownResponse
+	19, // 51: parley.control.v1.Control.Reauthenticate:output_type -> parley.control.v1.ReauthenticateResponse
+	21, // 52: parley.control.v1.Control.ListSAs:output_type -> parley.control.v1.ListSAsResponse
+	21, // 53: parley.control.v1.Control.ShowSA:output_type -> parley.control.v1.ListSAsResponse
+	27, // 54: parley.control.v1.Control.Events:output_type -> parley.control.v1.Event
+	29, // 55: parley.control.v1.Control.Plugins:output_type -> parley.control.v1.PluginsResponse
+	32, // 56: parley.control.v1.Control.Explain:output_type -> parley.control.v1.Explanation
+	2,  // 57: parley.control.v1.Control.Reload:output_type -> parley.control.v1.ReloadResponse
+	47, // [47:58] is the sub-list for method output_type
+	36, // [36:47] is the sub-list for method input_type
 	36, // [36:36] is the sub-list for extension type_name
 	36, // [36:36] is the sub-list for extension extendee
 	0,  // [0:36] is the sub-list for field type_name
@@ -3446,7 +3563,7 @@ func file_parley_control_v1_control_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_parley_control_v1_control_proto_rawDesc), len(file_parley_control_v1_control_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   38,
+			NumMessages:   40,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -19,16 +19,17 @@ import (
 const _ = grpc.SupportPackageIsVersion9
 
 const (
-	Control_Version_FullMethodName = "/parley.control.v1.Control/Version"
-	Control_Status_FullMethodName  = "/parley.control.v1.Control/Status"
-	Control_Up_FullMethodName      = "/parley.control.v1.Control/Up"
-	Control_Down_FullMethodName    = "/parley.control.v1.Control/Down"
-	Control_ListSAs_FullMethodName = "/parley.control.v1.Control/ListSAs"
-	Control_ShowSA_FullMethodName  = "/parley.control.v1.Control/ShowSA"
-	Control_Events_FullMethodName  = "/parley.control.v1.Control/Events"
-	Control_Plugins_FullMethodName = "/parley.control.v1.Control/Plugins"
-	Control_Explain_FullMethodName = "/parley.control.v1.Control/Explain"
-	Control_Reload_FullMethodName  = "/parley.control.v1.Control/Reload"
+	Control_Version_FullMethodName        = "/parley.control.v1.Control/Version"
+	Control_Status_FullMethodName         = "/parley.control.v1.Control/Status"
+	Control_Up_FullMethodName             = "/parley.control.v1.Control/Up"
+	Control_Down_FullMethodName           = "/parley.control.v1.Control/Down"
+	Control_Reauthenticate_FullMethodName = "/parley.control.v1.Control/Reauthenticate"
+	Control_ListSAs_FullMethodName        = "/parley.control.v1.Control/ListSAs"
+	Control_ShowSA_FullMethodName         = "/parley.control.v1.Control/ShowSA"
+	Control_Events_FullMethodName         = "/parley.control.v1.Control/Events"
+	Control_Plugins_FullMethodName        = "/parley.control.v1.Control/Plugins"
+	Control_Explain_FullMethodName        = "/parley.control.v1.Control/Explain"
+	Control_Reload_FullMethodName         = "/parley.control.v1.Control/Reload"
 )
 
 // ControlClient is the client API for Control service.
@@ -47,6 +48,8 @@ type ControlClient interface {
 	Up(ctx context.Context, in *UpRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[UpResponse], error)
 	// Down ends IKE SAs or child SAs.
 	Down(ctx context.Context, in *DownRequest, opts ...grpc.CallOption) (*DownResponse, error)
+	// Reauthenticate repeats the authentication of IKE SAs; what becomes of it is told by events.
+	Reauthenticate(ctx context.Context, in *ReauthenticateRequest, opts ...grpc.CallOption) (*ReauthenticateResponse, error)
 	ListSAs(ctx context.Context, in *ListSAsRequest, opts ...grpc.CallOption) (*ListSAsResponse, error)
 	// ShowSA returns the IKE SAs that a UID (or its unambiguous beginning) or a connection's name stands for.
 	ShowSA(ctx context.Context, in *ShowSARequest, opts ...grpc.CallOption) (*ListSAsResponse, error)
@@ -111,6 +114,16 @@ func (c *controlClient) Down(ctx context.Context, in *DownRequest, opts ...grpc.
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(DownResponse)
 	err := c.cc.Invoke(ctx, Control_Down_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *controlClient) Reauthenticate(ctx context.Context, in *ReauthenticateRequest, opts ...grpc.CallOption) (*ReauthenticateResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ReauthenticateResponse)
+	err := c.cc.Invoke(ctx, Control_Reauthenticate_FullMethodName, in, out, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -202,6 +215,8 @@ type ControlServer interface {
 	Up(*UpRequest, grpc.ServerStreamingServer[UpResponse]) error
 	// Down ends IKE SAs or child SAs.
 	Down(context.Context, *DownRequest) (*DownResponse, error)
+	// Reauthenticate repeats the authentication of IKE SAs; what becomes of it is told by events.
+	Reauthenticate(context.Context, *ReauthenticateRequest) (*ReauthenticateResponse, error)
 	ListSAs(context.Context, *ListSAsRequest) (*ListSAsResponse, error)
 	// ShowSA returns the IKE SAs that a UID (or its unambiguous beginning) or a connection's name stands for.
 	ShowSA(context.Context, *ShowSARequest) (*ListSAsResponse, error)
@@ -234,6 +249,9 @@ func (UnimplementedControlServer) Up(*UpRequest, grpc.ServerStreamingServer[UpRe
 }
 func (UnimplementedControlServer) Down(context.Context, *DownRequest) (*DownResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method Down not implemented")
+}
+func (UnimplementedControlServer) Reauthenticate(context.Context, *ReauthenticateRequest) (*ReauthenticateResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method Reauthenticate not implemented")
 }
 func (UnimplementedControlServer) ListSAs(context.Context, *ListSAsRequest) (*ListSAsResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ListSAs not implemented")
@@ -335,6 +353,24 @@ func _Control_Down_Handler(srv interface{}, ctx context.Context, dec func(interf
 	}
 	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
 		return srv.(ControlServer).Down(ctx, req.(*DownRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _Control_Reauthenticate_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ReauthenticateRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(ControlServer).Reauthenticate(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Control_Reauthenticate_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(ControlServer).Reauthenticate(ctx, req.(*ReauthenticateRequest))
 	}
 	return interceptor(ctx, in, info, handler)
 }
@@ -458,6 +494,10 @@ var Control_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "Down",
 			Handler:    _Control_Down_Handler,
+		},
+		{
+			MethodName: "Reauthenticate",
+			Handler:    _Control_Reauthenticate_Handler,
 		},
 		{
 			MethodName: "ListSAs",
