@@ -6,9 +6,9 @@ func (IKEInitiated) Kind() Kind { return Kind{1001, "ike_sa.initiated", Info, Un
 func (IKEHalfOpenTimedOut) Kind() Kind {
 	return Kind{1002, "ike_sa.half_open_timeout", Warning, Failure}
 }
-func (IKEEstablished) Kind() Kind  { return Kind{1003, "ike_sa.established", Info, Success} }
-func (IKEDeleted) Kind() Kind      { return Kind{1006, "ike_sa.deleted", Info, Success} }
-func (IKEFailed) Kind() Kind       { return Kind{1007, "ike_sa.failed", Warning, Failure} }
+func (IKEEstablished) Kind() Kind { return Kind{1003, "ike_sa.established", Info, Success} }
+func (IKEDeleted) Kind() Kind     { return Kind{1006, "ike_sa.deleted", Info, Success} }
+func (IKEFailed) Kind() Kind      { return Kind{1007, "ike_sa.failed", Warning, Failure} }
 func (IKEReauthenticated) Kind() Kind {
 	return Kind{1005, "ike_sa.reauthenticated", Info, Success}
 }
