@@ -77,6 +77,9 @@ type Settings struct {
 	TwoChildren bool          // the connections have a second child
 }
 
+// longPause is the pause before a retransmission where cases want none.
+const longPause = 30 * time.Second
+
 // Connection is one connection of the daemon with the peer of one case. A case tunes it before the daemon starts.
 type Connection struct {
 	Name      string

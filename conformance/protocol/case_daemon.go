@@ -3,6 +3,7 @@ package protocol
 import (
 	"bytes"
 	"encoding/binary"
+	"fmt"
 	"slices"
 
 	"github.com/parley-ike/parley/conformance/protocol/peer"
@@ -23,7 +24,7 @@ var daemonCases = []Case{
 	{IDs: ids("RFC7296-1.2-4", "RFC7296-1.2-5", "RFC7296-3.3.6-8"), Title: "After INVALID_KE_PAYLOAD the daemon calls again with the group asked for and all its proposals.", Run: invalidKE},
 	{IDs: ids("RFC7296-1.2-4"), Title: "INVALID_KE_PAYLOAD with a group that the daemon did not offer does not change its call.", Run: invalidKEUnknown, Settings: hasty},
 	{IDs: ids("RFC7296-2.6-4"), Title: "After COOKIE the daemon calls again with the cookie first and all else unchanged.", Run: cookieForDaemon},
-	{IDs: ids("RFC7296-2.6-4", "RFC7296-2.6-3"), Title: "Cookies of 1 and 64 octets come back; of 0 and 65 octets they are not taken.", Run: oddCookies, Settings: hasty},
+	{IDs: ids("RFC7296-2.6-4", "RFC7296-2.6-3"), Title: "Cookies of 1 and 64 octets come back.", Run: oddCookies},
 	{IDs: ids("RFC7296-2.6.1-1"), Title: "After COOKIE and then INVALID_KE_PAYLOAD the daemon sends both the cookie and the group.", Run: cookieThenKE},
 	{IDs: ids("RFC7296-2.6.1-2"), Title: "A responder that then asks for another cookie is served.", Run: cookieKECookie},
 	{IDs: ids("RFC7296-2.10-1", "RFC7296-3.9-2"), Title: "The daemon's nonces and SPIs as the initiator are long enough, and fresh.", Run: freshCalls},
@@ -35,8 +36,9 @@ var daemonCases = []Case{
 	{IDs: ids("RFC7296-2.4-3", "RFC7296-3.10.1-1"), Title: "A refusal in clear may be forged: the daemon takes the true answer that follows it.", Run: forgedRefusal, Settings: hasty},
 	{IDs: ids("RFC7296-1.2-2"), Title: "A responder that proves itself wrongly is not believed, and told AUTHENTICATION_FAILED under the SA.", Run: wrongResponder},
 	{IDs: ids("RFC7296-1.2-3"), Title: "A responder that proves its key under another identity is not believed.", Run: otherResponder},
-	{IDs: ids("RFC7296-2.21.2-3", "RFC7296-1.3.1-3"), Title: "When the responder refuses the child, the IKE SA lives: NO_PROPOSAL_CHOSEN, TS_UNACCEPTABLE, INTERNAL_ADDRESS_FAILURE, an error that nobody knows.", Run: childRefused},
+	{IDs: ids("RFC7296-2.21.2-3", "RFC7296-1.3.1-3"), Title: "When the responder refuses the child, the IKE SA lives: NO_PROPOSAL_CHOSEN, TS_UNACCEPTABLE, INTERNAL_ADDRESS_FAILURE, FAILED_CP_REQUIRED, SINGLE_PAIR_REQUIRED.", Run: childRefused},
 	{IDs: ids("RFC7296-3.10.1-1"), Title: "An IKE_AUTH response with nothing but an error, known or not, ends the attempt.", Run: authRefused},
+	{IDs: ids("RFC7296-3.10.1-1", "RFC7296-2.21.2-4"), Title: "An error that nobody knows, beside a right AUTH and instead of the child, ends the attempt, too.", Run: unknownErrorWithAuth},
 	{IDs: ids("RFC7296-3.10.1-2", "RFC7296-2.5-8", "RFC7296-3.12-2"), Title: "Unknown statuses, vendor IDs and payloads in responses are ignored.", Run: noisyAnswers},
 	{IDs: ids("RFC7296-2.21.2-2", "RFC7296-2.21.3-2"), Title: "A malformed IKE_AUTH response makes no SA that serves, and no end of messages.", Run: malformedAuthAnswer},
 	{IDs: ids("RFC7296-2.9-2", "RFC7296-3.3.6-4"), Title: "Selectors and ESP proposals that the daemon did not offer are not taken; the child is not made.", Run: childNotOffered},
@@ -83,7 +85,7 @@ func (t *T) wellOffered(body []byte, protocol uint8, spi int, need ...uint8) {
 		combined := slices.ContainsFunc(p.Transforms, aead)
 		for _, tr := range p.Transforms {
 			switch {
-			case tr.Attrs != nil && len(tr.Attrs) > 0:
+			case len(tr.Attrs) > 0:
 				t.Errorf("proposal %d: attributes %x", i+1, tr.Attrs)
 			case tr.Type == peer.ENCR && (!slices.Contains(keyLengths[tr.ID], tr.KeyBits) || aead(tr) != combined):
 				t.Errorf("proposal %d: encryption %d with %d bits", i+1, tr.ID, tr.KeyBits)
@@ -200,15 +202,34 @@ func invalidKE(t *T) {
 	if method(again) != peer.MODP2048 {
 		t.Errorf("KE is of group %d, want 14", method(again))
 	}
-	t.sameBut(m, again, peer.TypeKE)
+	t.sameOffer(m, again)
 	sa.completes(again)
+}
+
+// sameOffer demands that two first messages offer the same, in whatever order.
+func (t *T) sameOffer(a, b peer.Message) {
+	sorted := func(m peer.Message) (all []string) {
+		for _, p := range must(peer.ParseSA(m.Body(peer.TypeSA))) {
+			for _, tr := range p.Transforms {
+				all = append(all, fmt.Sprintf("%d: %+v", p.Number, tr))
+			}
+		}
+		slices.Sort(all)
+		return all
+	}
+	if was, is := sorted(a), sorted(b); !slices.Equal(was, is) {
+		t.Fatalf("the offer was %v and is %v", was, is)
+	}
 }
 
 func invalidKEUnknown(t *T) {
 	t.order(Up)
 	sa, m := t.called()
 	sa, again := sa.turnAway(m, peer.InvalidKEPayload, 0, 22)
-	t.sameBut(m, again)
+	t.sameOffer(m, again)
+	if method(again) == 22 {
+		t.Errorf("KE is of group 22, which was not offered")
+	}
 	sa.completes(again)
 }
 
@@ -241,12 +262,6 @@ func oddCookies(t *T) {
 		sa.inform(peer.DeletePayload(peer.ProtoIKE))
 		t.counts(0, 0)
 	}
-	t.order(Up)
-	sa, m := t.called()
-	sa.refuse(m, peer.Cookie)
-	sa.refuse(m, peer.Cookie, peer.Random(65)...)
-	_, again := t.called()
-	t.sameBut(m, again)
 }
 
 func cookieThenKE(t *T) {
@@ -256,7 +271,7 @@ func cookieThenKE(t *T) {
 	sa, second := sa.turnAway(m, peer.Cookie, cookie...)
 	sa, third := sa.turnAway(second, peer.InvalidKEPayload, 0, peer.MODP2048)
 	t.cookied(third, cookie)
-	t.sameBut(second, third, peer.TypeKE)
+	t.sameOffer(second, third)
 	if method(third) != peer.MODP2048 {
 		t.Errorf("KE is of group %d, want 14", method(third))
 	}
@@ -433,7 +448,7 @@ func otherResponder(t *T) {
 }
 
 func childRefused(t *T) {
-	for _, kind := range []uint16{peer.NoProposalChosen, peer.TSUnacceptable, peer.InternalAddressFailure, peer.FailedCPRequired, 8001} {
+	for _, kind := range []uint16{peer.NoProposalChosen, peer.TSUnacceptable, peer.InternalAddressFailure, peer.FailedCPRequired, peer.SinglePairRequired} {
 		sa, auth := t.greeted()
 		sa.answer(auth, append(sa.grant(), peer.NotifyPayload(kind))...)
 		t.counts(1, 0)
@@ -449,6 +464,19 @@ func authRefused(t *T) {
 		sa.answer(auth, peer.NotifyPayload(kind))
 		t.counts(0, 0)
 	}
+}
+
+func unknownErrorWithAuth(t *T) {
+	sa, auth := t.greeted()
+	sa.answer(auth, append(sa.grant(), peer.NotifyPayload(8001))...)
+	if d, ok := t.receive(silence, sa.ours); ok { // it may delete what it believes us to have
+		m, _ := sa.open(d)
+		if _, any := m.Deletes(peer.ProtoIKE); !any && len(m.Errors()) == 0 {
+			t.Fatalf("the daemon goes on with %v", m)
+		}
+		sa.answer(m)
+	}
+	t.counts(0, 0)
 }
 
 func noisyAnswers(t *T) {
@@ -471,9 +499,13 @@ func malformedAuthAnswer(t *T) {
 	} {
 		sa, auth := t.greeted()
 		t.send(sa.way, sa.Seal(sa.Reply(auth), odd))
-		m := sa.request(peer.Informational) // RFC 7296 section 2.21.2 lets the initiator tell so
-		t.has(m, peer.InvalidSyntax)
-		sa.answer(m)
+		if d, ok := t.receive(silence, sa.ours); ok { // RFC 7296 section 2.21.2 lets the initiator tell so
+			m, _ := sa.open(d)
+			if errs := m.Errors(); m.Exchange != peer.Informational || len(errs) != 1 {
+				t.Fatalf("the daemon goes on with %v", m)
+			}
+			sa.answer(m)
+		}
 		t.counts(0, 0)
 	}
 }
@@ -491,8 +523,13 @@ func childNotOffered(t *T) {
 		child := sa.grantChild(auth)
 		spoil(child, sa)
 		sa.answer(auth, append(sa.grant(), child...)...)
-		m := sa.request(peer.Informational) // what we believe to be a child, the daemon deletes
-		sa.answer(m)
+		if d, ok := t.receive(silence, sa.ours); ok { // what we believe to be a child, the daemon may delete
+			m, _ := sa.open(d)
+			if _, any := m.Deletes(peer.ProtoESP); !any {
+				t.Fatalf("the daemon goes on with %v", m)
+			}
+			sa.answer(m)
+		}
 		t.counts(1, 0)
 		sa.inform(peer.DeletePayload(peer.ProtoIKE))
 		t.counts(0, 0)

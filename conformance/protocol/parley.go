@@ -117,16 +117,19 @@ func parleyGlobal(s Settings) string {
 // parleyMore is what settings change in a connection.
 func parleyMore(s Settings, c Connection) string {
 	var b strings.Builder
-	if s.Retransmit != 0 {
-		tries := s.Tries
-		if tries == 0 {
-			tries = 5
-		}
-		fmt.Fprintf(&b, "  retransmit {\n    initial = %q\n    max = \"60s\"\n    factor = 2\n    tries = %d\n  }\n", s.Retransmit, tries)
-	} else {
-		b.WriteString("  retransmit {\n    initial = \"30s\"\n    max = \"60s\"\n  }\n")
+	retransmit, tries := s.Retransmit, s.Tries
+	if retransmit == 0 {
+		retransmit = longPause
 	}
+	if tries == 0 {
+		tries = 5
+	}
+	fmt.Fprintf(&b, "  retransmit {\n    initial = %q\n    max = \"60s\"\n    factor = 2\n    tries = %d\n  }\n", retransmit, tries)
 	fmt.Fprintf(&b, "  liveness = %q\n", s.Liveness)
+	fmt.Fprintf(&b, "  mobike = %v\n", s.MOBIKE)
+	if s.Fragments != 0 {
+		fmt.Fprintf(&b, "  fragmentation {\n    size = %d\n  }\n", s.Fragments)
+	}
 	if s.Keepalive != 0 {
 		fmt.Fprintf(&b, "  nat_keepalive = %q\n", s.Keepalive)
 	}

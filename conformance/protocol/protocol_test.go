@@ -40,6 +40,25 @@ func TestParley(t *testing.T) {
 	}
 }
 
+var strongswan = flag.Bool("strongswan", false, "run the cases against strongSwan, too, and print what it fails")
+
+// TestStrongSwan runs every case against strongSwan, when asked to: a case that it fails deserves a second look at the RFC.
+func TestStrongSwan(t *testing.T) {
+	if !*strongswan {
+		t.Skip("asked for by -strongswan alone: another daemon's faults are not ours")
+	}
+	results, err := Run(t.Context(), Charon{}, chosen())
+	if err != nil {
+		t.Error(err)
+	}
+	for _, r := range results {
+		t.Log(r)
+		if len(r.Faults) > 0 {
+			t.Errorf("%s\n%s", strings.Join(r.Faults, "\n"), strings.Join(r.Trace, "\n"))
+		}
+	}
+}
+
 func judge(t *testing.T, r Result) {
 	t.Logf("took %v", r.Took)
 	switch {

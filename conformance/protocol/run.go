@@ -57,8 +57,8 @@ type group struct {
 	members  []int // indexes of cases and results
 	slots    chan struct{}
 
-	near, far     *lab.Namespace
-	nearIP, farIP netip.Addr
+	near, far *lab.Namespace
+	farIP     netip.Addr
 }
 
 func (g *group) run(ctx context.Context) (err error) {

@@ -2,6 +2,7 @@ package ikev2
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/parley-ike/parley/bus/event"
 	"github.com/parley-ike/parley/core/machine"
@@ -120,6 +121,10 @@ func (x *authI) verified(r machine.Verified, err *machine.CallError) {
 	}
 	s.emit(event.AuthSucceeded{Method: auth.Method.String(), RemoteID: s.remoteID.String()})
 	s.noticeAll(x.packet)
+	if n, fatal := entireError(x.packet.Payloads); fatal {
+		s.abandon(s.refusalOfAuth(n.Kind), wire2.Delete{Protocol: wire2.ProtoIKE})
+		return
+	}
 	s.noteContact(x.packet)
 	s.agreeMOBIKE(x.packet)
 	if x.child.conf == nil {
@@ -137,6 +142,21 @@ func (x *authI) verified(r machine.Verified, err *machine.CallError) {
 	}
 	s.enter(Installing)
 	s.install(c, func(err *machine.CallError) { x.installed(c, err) })
+}
+
+// childErrors refuse the child of an IKE_AUTH response and nothing else (RFC 7296 section 1.2).
+var childErrors = []wire2.NotifyType{wire2.NoProposalChosen, wire2.SinglePairRequired, wire2.NoAdditionalSAs, wire2.InternalAddressFailure,
+	wire2.FailedCPRequired, wire2.TSUnacceptable, wire2.TemporaryFailure}
+
+// entireError returns an error notify by which an IKE_AUTH response refuses all, though its AUTH is right: one that nobody knows
+// does (RFC 7296 section 3.10.1).
+func entireError(ps []wire2.Payload) (wire2.Notify, bool) {
+	for _, p := range ps {
+		if n, ok := p.(wire2.Notify); ok && n.Kind.IsError() && !slices.Contains(childErrors, n.Kind) {
+			return n, true
+		}
+	}
+	return wire2.Notify{}, false
 }
 
 // makeChild makes the child of the response.

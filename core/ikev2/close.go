@@ -35,9 +35,9 @@ func (s *SA) failAndLinger(f failure) {
 	s.shutdown(f.reason, s.limits.Linger)
 }
 
-// abandon ends an SA that the peer believes established, with a notify that needs no Delete payload (RFC 7296 section
+// abandon ends an SA that the peer believes established, with a Delete payload or a notify that needs none (RFC 7296 section
 // 2.21.2).
-func (s *SA) abandon(f failure, n wire2.Notify) {
+func (s *SA) abandon(f failure, n wire2.Payload) {
 	s.tellFailed(f)
 	s.cancelCalls()
 	s.enter(Deleting)

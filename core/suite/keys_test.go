@@ -103,11 +103,11 @@ func TestPRFPlusLengths(t *testing.T) {
 }
 
 // RFC 7296 section 2.13: the preferred key of an HMAC is as long as its hash (RFC7296-2.13-2); RFC 4868 section 2.1.1 says
-// so for integrity.
+// so for integrity. RFC7296-5-1: no PRF gives less than 128 bits.
 func TestHMACKeysAreAsLongAsTheHash(t *testing.T) {
 	t.Parallel()
 	for _, p := range prfs {
-		if n := len(p.Sum(nil)); p.KeyLen != n || p.OutLen != n {
+		if n := len(p.Sum(nil)); p.KeyLen != n || p.OutLen != n || 8*n < 128 {
 			t.Errorf("%s: key %d, output %d, really %d", p.Name, p.KeyLen, p.OutLen, n)
 		}
 	}

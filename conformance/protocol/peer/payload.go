@@ -101,7 +101,7 @@ func (p Proposal) Has(t Transform) bool {
 	})
 }
 
-// SA returns an SA payload (RFC 7296 section 3.3).
+// SAPayload returns an SA payload (RFC 7296 section 3.3).
 func SAPayload(ps ...Proposal) Payload {
 	var b []byte
 	for i, p := range ps {

@@ -224,7 +224,7 @@ func ipv6Packet(next byte, tos byte, payload []byte) []byte {
 	return append(b, payload...)
 }
 
-// RFC 6040 section 4.2, figure 4: rows are the inner field, columns the outer one; -1 is a drop.
+// RFC7296-2.24-1; RFC 6040 section 4.2, figure 4: rows are the inner field, columns the outer one; -1 is a drop.
 func TestECNIsCombinedAsRFC6040Says(t *testing.T) {
 	t.Parallel()
 	table := map[uint8][4]int{ // outer:  Not-ECT ECT(1) ECT(0) CE, by value

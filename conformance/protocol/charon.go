@@ -1,0 +1,211 @@
+package protocol
+
+import (
+	"context"
+	"encoding/hex"
+	"fmt"
+	"os"
+	"strings"
+
+	"github.com/parley-ike/parley/conformance/interop/lab"
+	"github.com/parley-ike/parley/conformance/protocol/peer"
+)
+
+// Charon is the adapter for Debian's strongSwan with its userspace ESP.
+type Charon struct{}
+
+// Name implements Adapter.
+func (Charon) Name() string { return "strongSwan" }
+
+const charonConnection = `%NAME% {
+    version = 2
+    local_addrs = %ADDR%
+    remote_addrs = %PEER%
+    proposals = %PROPOSALS%
+    unique = never
+    mobike = %MOBIKE%
+    fragmentation = yes
+    dpd_delay = %DPD%
+    rekey_time = %LIFEIKE%
+    over_time = 60s
+    rand_time = 0
+%MORE%
+    local {
+      auth = psk
+      id = %ID%
+    }
+    remote {
+      auth = psk
+      id = %PEERID%
+    }
+    children {
+      %NAME%-lan {
+        local_ts = %TS%
+        remote_ts = %PEERTS%
+        esp_proposals = %ESP%
+        rekey_time = %LIFECHILD%
+        rand_time = 0
+        updown =
+      }
+%SECOND%
+    }
+  }
+`
+
+const charonSecond = `      %NAME%-second {
+        local_ts = %TS%
+        remote_ts = %PEERTS%
+        esp_proposals = %ESP%
+        rekey_time = 0
+      }
+`
+
+// Start implements Adapter.
+func (Charon) Start(ctx context.Context, place Place, s Settings, all []Connection) (Daemon, error) {
+	if why := charonLacks(s); why != "" {
+		return nil, fmt.Errorf("%w: %s", ErrCannot, why)
+	}
+	root, err := lab.Unpack(lab.StrongSwanPackages, os.Stderr)
+	if err != nil {
+		return nil, err
+	}
+	var connections, secrets strings.Builder
+	for _, c := range all {
+		second := ""
+		if s.TwoChildren {
+			second = charonFill(charonSecond, place, s, c, "TS", SecondTS)
+		}
+		connections.WriteString("  " + charonFill(charonConnection, place, s, c, "SECOND", second))
+		fmt.Fprintf(&secrets, "  ike-%s {\n    id = %s\n    secret = 0x%s\n  }\n", c.Name, charonID(c.PeerID), hex.EncodeToString([]byte(c.Key)))
+	}
+	conf := "connections {\n" + connections.String() + "}\nsecrets {\n" + secrets.String() + "}\npools {\n  p {\n    addrs = 10.3.0.0/16\n    dns = 10.3.0.1\n  }\n}\n"
+	if err := os.MkdirAll(place.Dir, 0o700); err != nil {
+		return nil, err
+	}
+	swan, err := lab.StartStrongSwan(ctx, place.NS, root, place.Dir, conf, lab.Charon{Settings: charonGlobal(s)})
+	if err != nil {
+		return nil, err
+	}
+	return charon{swan}, nil
+}
+
+func charonFill(template string, place Place, s Settings, c Connection, more ...string) string {
+	proposals, esp, ts := "aes256gcm16-prfsha256-x25519-ecp256-modp2048,aes256-sha256-x25519-ecp256-modp2048", "aes256gcm16-aes128gcm16-x25519-ecp256-modp2048,aes256gcm16-aes128gcm16", DaemonTS
+	if c.MODPFirst {
+		proposals = "aes256-sha256-modp2048-x25519"
+	}
+	if c.Narrow {
+		ts += "[tcp/80]"
+	}
+	mobike := "no"
+	if s.MOBIKE {
+		mobike = "yes"
+	}
+	var extra string
+	if s.Pool {
+		extra += "    pools = p\n"
+	}
+	if s.AskAddress {
+		extra += "    vips = 0.0.0.0\n"
+	}
+	return lab.Fill(template, append(more, "NAME", c.Name, "ADDR", place.Addr.String(), "PEER", c.Peer.String(), "PROPOSALS", proposals, "ESP", esp,
+		"MOBIKE", mobike, "DPD", s.Liveness.String(), "LIFEIKE", s.LifeIKE.String(), "LIFECHILD", s.LifeChild.String(), "ID", DaemonID,
+		"PEERID", charonID(c.PeerID), "TS", ts, "PEERTS", c.PeerTS, "MORE", extra)...)
+}
+
+func charonID(i Identity) string {
+	if i.Kind == peer.IDKeyID {
+		return "keyid:" + i.String()
+	}
+	return i.String()
+}
+
+func charonLacks(s Settings) string {
+	switch {
+	case s.Window != 0:
+		return "windows above one"
+	case s.Transport:
+		return "transport mode with userspace ESP"
+	case s.PoolMust:
+		return "to insist on CP"
+	}
+	return ""
+}
+
+// charonGlobal is what settings change in strongswan.conf.
+func charonGlobal(s Settings) string {
+	b := "threads = 64\n  block_threshold = 0\n  cookie_threshold_ip = 0\n  retransmit_base = 2\n"
+	retransmit, tries := s.Retransmit, s.Tries
+	if retransmit == 0 {
+		retransmit = longPause
+	}
+	if tries == 0 {
+		tries = 5
+	}
+	b += fmt.Sprintf("  retransmit_timeout = %.3f\n  retransmit_tries = %d\n", retransmit.Seconds(), tries)
+	if s.Cookies {
+		b += "  cookie_threshold = 1\n"
+	}
+	if s.Keepalive != 0 {
+		b += fmt.Sprintf("  keep_alive = %ds\n", int(s.Keepalive.Seconds()))
+	}
+	if s.HalfOpen != 0 {
+		b += fmt.Sprintf("  half_open_timeout = %d\n", int(s.HalfOpen.Seconds()))
+	}
+	if s.Fragments != 0 {
+		b += fmt.Sprintf("  fragment_size = %d\n", s.Fragments)
+	}
+	return b
+}
+
+// charon is a daemon that runs.
+type charon struct{ *lab.StrongSwan }
+
+// Order implements Daemon.
+func (d charon) Order(ctx context.Context, o Order, connection string) error {
+	args := map[Order][]string{
+		Up:        {"--initiate", "--child", connection + "-lan"},
+		UpSecond:  {"--initiate", "--child", connection + "-second"},
+		Down:      {"--terminate", "--ike", connection},
+		DownChild: {"--terminate", "--child", connection + "-lan"},
+	}[o]
+	if rekeys := map[Order]string{RekeyIKE: "--ike", RekeyChild: "--child"}; rekeys[o] != "" {
+		name := connection
+		if o == RekeyChild {
+			name += "-lan"
+		}
+		_, err := d.Swanctl(ctx, "--rekey", rekeys[o], name)
+		return err
+	}
+	if args == nil {
+		return fmt.Errorf("%w %s", ErrCannot, o)
+	}
+	go func() { _, _ = d.Swanctl(context.WithoutCancel(ctx), append(args, "--timeout", "-1")...) }() // do not wait
+	return nil
+}
+
+// Count implements Daemon.
+func (d charon) Count(ctx context.Context, connection string) (ike, child int, err error) {
+	out, err := d.Swanctl(ctx, "--list-sas", "--noblock", "--ike", connection)
+	if err != nil {
+		return 0, 0, fmt.Errorf("protocol: swanctl --list-sas: %w: %s", err, out)
+	}
+	for line := range strings.Lines(out) {
+		switch {
+		case strings.HasPrefix(line, connection+":") && strings.Contains(line, " ESTABLISHED,"):
+			ike++
+		case strings.HasPrefix(line, "  "+connection+"-") && strings.Contains(line, " INSTALLED,"):
+			child++
+		}
+	}
+	return ike, child, nil
+}
+
+// Log implements Daemon.
+func (d charon) Log() string { return d.StrongSwan.Log() }
+
+// Stop implements Daemon.
+func (d charon) Stop() error {
+	d.StrongSwan.Stop()
+	return nil
+}
