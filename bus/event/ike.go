@@ -15,6 +15,8 @@ type IKESA struct {
 	Suite    string         `json:"suite,omitempty"`
 	// Fragmentation says that both sides fragment large messages (RFC 7383).
 	Fragmentation bool `json:"fragmentation,omitempty"`
+	// Window is how many requests of ours the peer takes at a time (RFC 7296 section 2.3), if more than one.
+	Window uint32 `json:"window,omitempty"`
 }
 
 // ChildSA describes a child SA in events about it.

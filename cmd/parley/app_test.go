@@ -52,7 +52,8 @@ var (
 
 func ikeSA() event.IKESA {
 	return event.IKESA{Version: 2, Role: "initiator", SPIi: "0102030405060708", SPIr: "1112131415161718", Local: netip.MustParseAddrPort("192.0.2.1:500"),
-		Remote: netip.MustParseAddrPort("192.0.2.2:500"), LocalID: "fqdn:east.example.net", RemoteID: "fqdn:west.example.net", Suite: "AES_GCM_16_256/PRF_HMAC_SHA2_256/CURVE25519"}
+		Remote: netip.MustParseAddrPort("192.0.2.2:500"), LocalID: "fqdn:east.example.net", RemoteID: "fqdn:west.example.net", Suite: "AES_GCM_16_256/PRF_HMAC_SHA2_256/CURVE25519",
+		Fragmentation: true, Window: 8}
 }
 
 func lan() event.ChildSA {

@@ -103,13 +103,25 @@ func (a *app) saShow(out *controlv1.ListSAsResponse) error {
 		a.facts("  ", [][]string{
 			{"uid", sa.Uid}, {"SPIs", orDash(sa.SpiI) + " (initiator) " + orDash(sa.SpiR) + " (responder)"},
 			{"we", sa.Local + " " + orDash(sa.LocalId)}, {"peer", sa.Remote + " " + orDash(sa.RemoteId)},
-			{"suite", orDash(sa.Suite)}, {"age", a.age(sa.Created) + ", established " + a.age(sa.Established)},
+			{"suite", orDash(sa.Suite)}, {"messages", messages(sa)}, {"age", a.age(sa.Created) + ", established " + a.age(sa.Established)},
 		})
 		for _, c := range sa.Children {
 			a.child(c)
 		}
 	}
 	return nil
+}
+
+// messages says how IKE messages travel.
+func messages(sa *controlv1.SA) string {
+	text := "whole, never in fragments"
+	if sa.Fragmentation {
+		text = "large ones in fragments"
+	}
+	if sa.Window > 1 {
+		text += fmt.Sprintf(", %d requests at a time", sa.Window)
+	}
+	return text
 }
 
 func (a *app) child(c *controlv1.Child) {

@@ -39,7 +39,7 @@ func (l *loader) connection(s *section, c *policy.Connection) {
 	s.boolean("mobike", &c.MOBIKE)
 	s.session(c)
 	integer(s, "max_children", &c.MaxChildren, 1, maxChildren)
-	fragments := s.fragmentation(&c.FragmentSize)
+	messagesOff := s.messages(&c.Messages)
 	c.HalfOpen = l.snapshot.Daemon.HalfOpenTimeout
 	if c.Remote.Identity.IsAny() && c.Remote.Host != "" && !remote.has("identity") {
 		c.Remote.Identity, _ = remote.identity(text{c.Remote.Host, remote.at})
@@ -47,9 +47,7 @@ func (l *loader) connection(s *section, c *policy.Connection) {
 	c.ApplyDefaults()
 	s.duration("liveness", &c.Liveness, 0)
 	s.duration("nat_keepalive", &c.NATKeepalive, 0)
-	if !fragments {
-		c.FragmentSize = 0
-	}
+	messagesOff()
 	for i, b := range children {
 		b.replayWindow(&c.Children[i].ReplayWindow)
 		b.finish()

@@ -6,7 +6,7 @@
 //	daemon        name, control_socket, journal, state_dir, runtime_dir, log_level, listen, port, natt_port,
 //	              cookie_threshold, max_half_open, half_open_timeout, plugin_health
 //	connection X  local { address, identity, auth }, remote { address, identity, auth }, proposals or profile,
-//	              liveness, nat_keepalive, call_budget, force_encap, max_children, fragmentation { enable, size },
+//	              liveness, nat_keepalive, call_budget, force_encap, max_children, fragmentation { enable, size }, window,
 //	              retransmit { initial, factor, max, tries },
 //	              child Y { local_ts, remote_ts, proposals or profile, mode, start, backend, replay_window }
 //	credentials   psk "IDENTITY" { file, local }

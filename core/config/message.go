@@ -2,15 +2,20 @@ package config
 
 import "github.com/parley-ike/parley/core/policy"
 
-// fragmentation reads how large IKE messages are sent (RFC 7383), and reports whether in fragments at all.
-func (s *section) fragmentation(size *int) bool {
+// messages reads how IKE messages travel. The result, called after the defaults, turns off what is to be off.
+func (s *section) messages(m *policy.Messages) (off func()) {
+	integer(s, "window", &m.Window, 1, policy.MaxWindow)
 	b := s.only("fragmentation")
 	if b == nil {
-		return true
+		return func() {}
 	}
 	enable := true
 	b.boolean("enable", &enable)
-	integer(b, "size", size, policy.MinFragmentSize, policy.MaxFragmentSize)
+	integer(b, "size", &m.FragmentSize, policy.MinFragmentSize, policy.MaxFragmentSize)
 	b.finish()
-	return enable
+	return func() {
+		if !enable {
+			m.FragmentSize = 0
+		}
+	}
 }

@@ -28,3 +28,12 @@ func TestFragmentationIsOnAndCanBeTurnedOff(t *testing.T) {
 		}
 	}
 }
+
+func TestTheWindowIsOneUnlessConfigured(t *testing.T) {
+	t.Parallel()
+	for more, want := range map[string]int{"": 1, "window = 1": 1, "window = 32": 32} {
+		if got := connectionWith(t, more).Window; got != want {
+			t.Errorf("%q: %d requests, want %d", more, got, want)
+		}
+	}
+}

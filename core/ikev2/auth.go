@@ -131,6 +131,7 @@ func (s *SA) establish() {
 	for _, k := range []secret.Bytes{s.keys.PI, s.keys.PR, s.keys.EI, s.keys.ER, s.keys.AI, s.keys.AR} {
 		k.Wipe() // SK_e and SK_a live on in the protections, SK_d for child SAs to come
 	}
+	s.openWindow()
 	s.emit(event.IKEEstablished{IKE: s.describe(), InitialContact: s.session.contact})
 	if s.stopping != "" {
 		s.deleteIKE(byOperator, s.stopping)

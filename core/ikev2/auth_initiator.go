@@ -74,7 +74,7 @@ func (x *authI) send() {
 	ps = append(ps, proof(*x.proof)...)
 	ps = append(ps, cfgRequest(s.conn)...) // before the SA payload (RFC7296-2.19-2)
 	ps = append(ps, x.offerChild()...)
-	ps = append(ps, s.announceMOBIKE()...)
+	ps = append(append(ps, s.announceMOBIKE()...), s.windowNotify()...)
 	s.request(request{exch: wire2.IKEAuth, payloads: ps})
 }
 
@@ -125,6 +125,7 @@ func (x *authI) verified(r machine.Verified, err *machine.CallError) {
 		s.abandon(s.refusalOfAuth(n.Kind), wire2.Delete{Protocol: wire2.ProtoIKE})
 		return
 	}
+	s.learnWindow(x.packet)
 	s.noteContact(x.packet)
 	s.agreeMOBIKE(x.packet)
 	if x.child.conf == nil {

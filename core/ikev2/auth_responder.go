@@ -103,6 +103,7 @@ func (x *authR) authenticated(r machine.Authenticated, err *machine.CallError) {
 	}
 	s.emit(event.AuthSucceeded{Method: x.method.String(), RemoteID: s.remoteID.String()})
 	s.noticeAll(x.packet)
+	s.learnWindow(x.packet)
 	s.noteContact(x.packet)
 	s.agreeMOBIKE(x.packet)
 	x.proof = &r.Signed
@@ -174,7 +175,7 @@ func (x *authR) finish(c *child) {
 	if s.mobike.on {
 		ps = append(ps, s.announceMOBIKE()...)
 	}
-	s.respond(append(ps, s.lifetime()...)...)
+	s.respond(append(append(ps, s.lifetime()...), s.windowNotify()...)...)
 	if s.state != Installing { // the response could not be sent
 		return
 	}

@@ -10,7 +10,11 @@
 // continuations of its calls. Everything slow leaves as a call (call.go) and every wait has an end (State.deadline).
 //
 // Promises:
-//   - A response, once sent, is repeated with the same octets and never built again (RFC 7296 section 2.1).
+//   - A response, once sent, is repeated with the same octets and never built again (RFC 7296 section 2.1); only where the peer
+//     shows that large datagrams do not arrive is the same response cut into smaller fragments (RFC 7383).
+//   - Requests in the peer's window are worked on one after the other, in the order in which they came: none overtakes one that
+//     waits for a plugin. Each response in the window is kept.
+//   - Fragments are authenticated before they are kept, and bounded in number and octets.
 //   - IKE_AUTH is answered only after the SA backend confirmed the child SA, or refused it.
 //   - Closing removes by key every child that might have been installed, and ends with Done.
 //   - No unauthenticated error ends an SA: error notifies in IKE_SA_INIT are remembered for the explanation while
@@ -30,8 +34,7 @@
 // rekeyed to; Configuration payloads in CREATE_CHILD_SA requests are ignored. DNSSEC trust anchors (RFC 8598) are neither told
 // nor asked for.
 //
-// Limits: no rekeying yet, no fragments (RFC 7383), no EAP, no MOBIKE; the window is one request each
-// way. Of our CREATE_CHILD_SA exchanges there is one at a time. SINGLE_PAIR_REQUIRED is a refusal: we know no packet to ask
+// Limits: no EAP. Of our CREATE_CHILD_SA exchanges there is one at a time. SINGLE_PAIR_REQUIRED is a refusal: we know no packet to ask
 // for. A new address of a peer behind a NAT is followed for IKE messages; the SA backend is not told. An SPI whose allocation
 // was never answered, or whose return a backend refused, is the backend's to forget.
 package ikev2

@@ -35,6 +35,9 @@ func (s *SA) describe() event.IKESA {
 		d.Suite = s.suite.String()
 	}
 	d.Fragmentation = s.fragments.on
+	if s.own.size > 1 {
+		d.Window = s.own.size
+	}
 	d.LocalID, d.RemoteID = idText(s.localID), idText(s.remoteID)
 	return d
 }

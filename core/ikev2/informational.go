@@ -12,6 +12,7 @@ import (
 func (s *SA) answerInformational(p packet) {
 	s.noticeAll(p)
 	s.noteLifetime(p)
+	s.learnWindow(p)
 	denial := s.deniedByPeer(p)
 	switch {
 	case denial != 0:
@@ -100,6 +101,7 @@ func (s *SA) namedBy(ps []wire2.Payload) (list []*child) {
 // informed takes the response to a request of ours on an established SA.
 func (s *SA) informed(p packet) {
 	s.noticeAll(p)
+	s.learnWindow(p)
 	if _, fatal := wire2.GetNotify(p.Payloads, wire2.InvalidSyntax); fatal { // for both peers (RFC 7296 section 2.21.3)
 		s.answered()
 		s.breakOff(refusalOf(wire2.InvalidSyntax, wire2.ExchangeName(p.Header.Exchange)))

@@ -254,6 +254,7 @@ func (p *player) makeNode(name, local, remote, localID, remoteID, localTS, remot
 		conn.MaxChildren, _ = strconv.Atoi(v)
 	}
 	conn.FragmentSize, _ = strconv.Atoi(get("fragments", "0"))
+	conn.Window, _ = strconv.Atoi(get("window", "1"))
 	n := p.addNode(name, conn, map[string]string{get("psk-for", ""): get("psk", "secret")})
 	n.conn.Remote.Addr = conn.Remote.Addr
 	n.pool = pool

@@ -2,11 +2,13 @@ package ikev2
 
 import (
 	"crypto/sha256"
+	"encoding/binary"
 	"net/netip"
 	"slices"
 
 	"github.com/parley-ike/parley/bus/event"
 	"github.com/parley-ike/parley/core/machine"
+	"github.com/parley-ike/parley/core/policy"
 	"github.com/parley-ike/parley/core/wire"
 	"github.com/parley-ike/parley/core/wire/wire2"
 )
@@ -148,4 +150,35 @@ func (s *SA) serveNext() {
 		}
 		s.serve(x.packet, x.bad)
 	}
+}
+
+// windowNotify announces how many requests we take at a time, unless it is one (RFC 7296 section 2.3).
+func (s *SA) windowNotify() []wire2.Payload {
+	if s.conn.Window <= 1 {
+		return nil
+	}
+	return []wire2.Payload{wire2.Notify{Kind: wire2.SetWindowSize, Data: binary.BigEndian.AppendUint32(nil, uint32(s.conn.Window))}}
+}
+
+// openWindow takes as many requests as were announced. Until the initial exchanges are complete it is one (RFC 7296 section
+// 2.3).
+func (s *SA) openWindow() { s.peer.size = uint32(s.conn.Window) }
+
+// announceWindow opens the window of an SA that began without IKE_AUTH, where it is one until it is announced (RFC 7296 section
+// 2.3).
+func (s *SA) announceWindow() {
+	if ps := s.windowNotify(); ps != nil {
+		s.openWindow()
+		s.request(request{exch: wire2.Informational, payloads: ps})
+	}
+}
+
+// learnWindow notes how many requests the peer takes at a time. A window is never made smaller (RFC 7296 section 2.3); a larger
+// one than we have a use for counts as that.
+func (s *SA) learnWindow(p packet) {
+	n, ok := wire2.GetNotify(p.Payloads, wire2.SetWindowSize)
+	if !ok || len(n.Data) != 4 {
+		return
+	}
+	s.own.size = max(s.own.size, min(binary.BigEndian.Uint32(n.Data), policy.MaxWindow))
 }

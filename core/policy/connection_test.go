@@ -47,7 +47,7 @@ func TestApplyDefaultsFillsWhatIsNotSetAndNothingElse(t *testing.T) {
 		HalfOpen: 30 * time.Second, NATKeepalive: 20 * time.Second, CallBudget: 5 * time.Second, MaxChildren: 64,
 		Children: []*Child{{Name: "lan", LocalTS: selectors(t, "10.1.0.0/16"), RemoteTS: selectors(t, "192.0.2.2"), ESP: DefaultESP(), OnDead: DeadClear, ReplayWindow: 64}},
 		Session:  Session{Retry: DefaultRetry()},
-		Messages: Messages{FragmentSize: 1280},
+		Messages: Messages{FragmentSize: 1280, Window: 1},
 	}
 	if !reflect.DeepEqual(c, want) {
 		t.Errorf("got %+v, want %+v", c, want)

@@ -1532,6 +1532,8 @@ type SA struct {
 	Created       *timestamppb.Timestamp `protobuf:"bytes,13,opt,name=created,proto3" json:"created,omitempty"`
 	Established   *timestamppb.Timestamp `protobuf:"bytes,14,opt,name=established,proto3" json:"established,omitempty"`
 	Children      []*Child               `protobuf:"bytes,15,rep,name=children,proto3" json:"children,omitempty"`
+	Fragmentation bool                   `protobuf:"varint,20,opt,name=fragmentation,proto3" json:"fragmentation,omitempty"` // both sides send large messages in fragments (RFC 7383)
+	Window        uint32                 `protobuf:"varint,21,opt,name=window,proto3" json:"window,omitempty"`               // how many requests of ours the peer takes at a time, if more than one (RFC 7296 section 2.3)
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1669,6 +1671,20 @@ func (x *SA) GetChildren() []*Child {
 		return x.Children
 	}
 	return nil
+}
+
+func (x *SA) GetFragmentation() bool {
+	if x != nil {
+		return x.Fragmentation
+	}
+	return false
+}
+
+func (x *SA) GetWindow() uint32 {
+	if x != nil {
+		return x.Window
+	}
+	return 0
 }
 
 // Child is a child SA: both directions.
@@ -3251,7 +3267,7 @@ const file_parley_control_v1_control_proto_rawDesc = "" +
 	"\x0fListSAsResponse\x12'\n" +
 	"\x03sas\x18\x01 \x03(\v2\x15.parley.control.v1.SAR\x03sas\"\x1f\n" +
 	"\rShowSARequest\x12\x0e\n" +
-	"\x02sa\x18\x01 \x01(\tR\x02sa\"\xca\x03\n" +
+	"\x02sa\x18\x01 \x01(\tR\x02sa\"\x88\x04\n" +
 	"\x02SA\x12\x10\n" +
 	"\x03uid\x18\x01 \x01(\tR\x03uid\x12\x1e\n" +
 	"\n" +
@@ -3270,7 +3286,9 @@ const file_parley_control_v1_control_proto_rawDesc = "" +
 	"\x05suite\x18\f \x01(\tR\x05suite\x124\n" +
 	"\acreated\x18\r \x01(\v2\x1a.google.protobuf.TimestampR\acreated\x12<\n" +
 	"\vestablished\x18\x0e \x01(\v2\x1a.google.protobuf.TimestampR\vestablished\x124\n" +
-	"\bchildren\x18\x0f \x03(\v2\x18.parley.control.v1.ChildR\bchildren\"\xc1\x02\n" +
+	"\bchildren\x18\x0f \x03(\v2\x18.parley.control.v1.ChildR\bchildren\x12$\n" +
+	"\rfragmentation\x18\x14 \x01(\bR\rfragmentation\x12\x16\n" +
+	"\x06window\x18\x15 \x01(\rR\x06window\"\xc1\x02\n" +
 	"\x05Child\x12\x10\n" +
 	"\x03uid\x18\x01 \x01(\tR\x03uid\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12\x15\n" +
