@@ -103,6 +103,7 @@ const (
 	CausePeerError       Cause = "peer_error"       // another error notify of the peer
 	CauseOperator        Cause = "operator"         // asked to stop
 	CauseReplaced        Cause = "replaced"         // another SA took its place
+	CauseMode            Cause = "mode"             // tunnel and transport mode
 	CauseDuplicate       Cause = "duplicate"        // another SA of the peer keeps its place
 )
 

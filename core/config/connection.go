@@ -217,8 +217,8 @@ func (s *section) retransmit(r *policy.Retransmit) {
 func (s *section) child(profile string) *policy.Child {
 	c := &policy.Child{Name: s.label, LocalTS: s.selectors("local_ts"), RemoteTS: s.selectors("remote_ts")}
 	s.profile(policy.ScopeESP, &c.ESP, profile)
-	mode, start := "tunnel", "none"
-	s.choice("mode", &mode, "tunnel")
+	start := "none"
+	s.modes(c)
 	s.choice("start", &start, "none", "up", "trap")
 	c.Start = map[string]policy.Start{"none": policy.StartNone, "up": policy.StartUp, "trap": policy.StartTrap}[start]
 	s.onDead(c)

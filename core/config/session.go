@@ -41,6 +41,27 @@ func (s *section) retry(r *policy.Retry) {
 	b.finish()
 }
 
+// modes reads what is agreed on with a child beside its algorithms and selectors.
+func (s *section) modes(c *policy.Child) {
+	chosen(s, "mode", &c.Mode, policy.ModeWords())
+	integer(s, "tfc", &c.TFC, 0, maxTFC)
+	if c.TFC != 0 && c.Mode == policy.Transport {
+		s.fail(s.valueAt("tfc"), "tfc pads in tunnel mode only: leave it out, or write mode = \"tunnel\"")
+	}
+	esn := policy.ESNWords()[0]
+	s.choice("esn", &esn, policy.ESNWords()...)
+	if s.has("esn") {
+		if len(c.ESP) == 0 {
+			c.ESP = policy.DefaultESP()
+		}
+		c.ESP = policy.WithESN(c.ESP, esn)
+	}
+}
+
+// maxTFC is the longest packet to pad to, in octets: what fits into an Ethernet frame of common size, with room for outer headers,
+// would be 1400; jumbo frames are longer.
+const maxTFC = 9000
+
 // onDead reads what becomes of a child whose peer is dead.
 func (s *section) onDead(c *policy.Child) {
 	t, ok := s.text("on_dead")

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"reflect"
 	"testing"
 	"time"
 
@@ -69,5 +70,24 @@ func TestLifetimesAndChildlessInitiationAreSaid(t *testing.T) {
 	}
 	if c := session(t, "", ""); c.Reauth != 0 || c.Childless != policy.ChildlessAllow {
 		t.Errorf("without a word: %+v", c.Session)
+	}
+}
+
+func TestModePaddingAndSequenceNumbersAreSaid(t *testing.T) {
+	t.Parallel()
+	if c := session(t, "", "").Children[0]; c.Mode != policy.Tunnel || c.TFC != 0 || !reflect.DeepEqual(c.ESP, policy.DefaultESP()) {
+		t.Errorf("without a word: %+v", c)
+	}
+	if c := session(t, "", "mode = \"tunnel\"\n tfc = 1400").Children[0]; c.TFC != 1400 {
+		t.Errorf("tfc: %+v", c)
+	}
+	if c := session(t, "", `mode = "transport"`).Children[0]; c.Mode != policy.Transport {
+		t.Errorf("mode: %+v", c)
+	}
+	for word, want := range map[string]string{"no": "aes128gcm16", "yes": "aes128gcm16-esn", "both": "aes128gcm16-esn-noesn"} {
+		c := session(t, "", "proposals = [\"aes128gcm16\"]\n esn = \""+word+`"`).Children[0]
+		if got := c.ESP[0].String(); got != want {
+			t.Errorf("esn = %q gives %s, want %s", word, got, want)
+		}
 	}
 }

@@ -257,10 +257,14 @@ func scope(s string) string {
 }
 
 func wire(c event.ChildSA) string {
-	if c.Encap {
-		return c.Protocol + " in UDP"
+	s := c.Protocol
+	if c.Mode == "transport" {
+		s += " in transport mode"
 	}
-	return c.Protocol
+	if c.Encap {
+		s += " in UDP"
+	}
+	return s
 }
 
 func list(all []string) string { return orDash(strings.Join(all, ", ")) }

@@ -81,3 +81,9 @@ func (t *tale) expired(e event.IKEDeleted) {
 	t.verdict("expired", "it was up and became too old: %s", e.Reason)
 	t.remedy(t.setting("reauth"), "have the peer reauthenticate in time (it is told how long it has by AUTH_LIFETIME, RFC 4478), or set another reauth")
 }
+
+// modes says that the two sides want different IPsec modes.
+func (t *tale) modes(e event.ChildFailed) {
+	t.verdict("mode", "the two sides want different IPsec modes: %s", e.Reason)
+	t.remedy(t.setting("child."+e.Name+".mode"), "write the same mode on both sides: transport protects what the two hosts say to each other, tunnel also what networks behind them do")
+}

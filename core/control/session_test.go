@@ -37,6 +37,11 @@ func init() {
 		event.ChildEstablished{Child: lan()},
 		event.IKEReauthenticated{IKE: known(initiated(), west), Old: uid2},
 	}}}
+	stories["mode initiator"] = []story{{uid1, "west", []event.Event{
+		event.IKEInitiated{IKE: initiated()},
+		event.IKEEstablished{IKE: known(initiated(), west)},
+		event.ChildFailed{Name: "lan", Cause: event.CauseMode, By: "peer", Reason: `child "lan" is to be in transport mode, and the peer made it in the other one`, KeptIKE: true},
+	}}}
 	stories["replaced initiator"] = []story{{uid1, "west", []event.Event{
 		event.IKEInitiated{IKE: initiated()},
 		event.IKEEstablished{IKE: known(initiated(), west)},

@@ -70,6 +70,8 @@ func (t *tale) childFailed(e event.ChildFailed, ended bool, end event.IKEDeleted
 		t.noSelectors(e)
 	case event.CauseInstall:
 		t.install(e.Name, e.Reason)
+	case event.CauseMode:
+		t.modes(e)
 	case event.CausePlugin:
 		t.plugin(e.Reason)
 	default:

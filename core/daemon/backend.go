@@ -7,7 +7,6 @@ import (
 
 	"github.com/parley-ike/parley/bus/event"
 	"github.com/parley-ike/parley/core/pluginhost"
-	"github.com/parley-ike/parley/core/policy"
 )
 
 // backendOrder is which SA backend is taken when several can be used: the kernel before our own ESP. Backends of vendors
@@ -41,25 +40,6 @@ func chooseBackend(probed map[string]pluginhost.Capabilities) event.BackendChose
 		reasons = []string{"no plugin offers an SA backend that carries packets"}
 	}
 	return event.BackendChosen{Backend: chosen, Reason: strings.Join(reasons, "; ")}
-}
-
-// withBackend returns the policy with the chosen SA backend written into every child that names none, so that events and
-// displays say where a child is.
-func withBackend(p *policy.Snapshot, backend string) *policy.Snapshot {
-	out := &policy.Snapshot{}
-	for _, c := range p.Connections {
-		conn := *c
-		conn.Children = nil
-		for _, child := range c.Children {
-			copied := *child
-			if copied.Backend == "" {
-				copied.Backend = backend
-			}
-			conn.Children = append(conn.Children, &copied)
-		}
-		out.Connections = append(out.Connections, &conn)
-	}
-	return out
 }
 
 func reasonOf(c pluginhost.Capabilities) string {

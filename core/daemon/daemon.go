@@ -208,7 +208,7 @@ func (d *daemon) startEngine(ctx context.Context) error {
 	c := d.config.Daemon
 	var err error
 	d.engine, err = engine.New(engine.Config{
-		Protocol:  engine.NewIKEv2(&ikev2.Env{Policy: withBackend(d.inForce.Load().Policy, d.chosen().Backend)}),
+		Protocol:  engine.NewIKEv2(&ikev2.Env{Policy: d.fitted(d.inForce.Load().Policy)}),
 		NewSender: func() engine.Sender { return d.transport.NewSender() },
 		Caller:    d.host, Publisher: d.bus, Journal: d.recorder,
 		Limits:   engine.Limits{CookieThreshold: c.CookieThreshold, MaxHalfOpen: c.MaxHalfOpen},

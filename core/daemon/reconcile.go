@@ -28,7 +28,7 @@ func (d *daemon) pluginReady(kind, name string, restarted bool) {
 // pickAgain is for a daemon that found no SA backend at its start.
 func (d *daemon) pickAgain() {
 	d.pickBackend(d.living)
-	d.engine.SetPolicy(withBackend(d.inForce.Load().Policy, d.chosen().Backend))
+	d.engine.SetPolicy(d.fitted(d.inForce.Load().Policy))
 }
 
 // reconcile makes a backend hold what the engine owns, and nothing else of ours.

@@ -85,7 +85,7 @@ func running(old, next *config.Snapshot) *config.Snapshot {
 // hears it on the bus.
 func (d *daemon) apply(ctx context.Context, old, next *config.Snapshot, c config.Changes) {
 	d.inForce.Store(running(old, next))
-	d.engine.SetPolicy(withBackend(next.Policy, d.chosen().Backend))
+	d.engine.SetPolicy(d.fitted(next.Policy))
 	e := event.ConfigChanged{Source: d.options.Config, Old: old.Hash, New: next.Hash, Added: c.Added, Removed: c.Removed,
 		Credentials: c.Credentials, Restart: c.Restart}
 	for _, change := range c.Changed {

@@ -15,6 +15,15 @@ type proposed struct {
 	conf          *policy.Child
 	sa            wire2.SA
 	local, remote []policy.Selector
+	transport     bool
+}
+
+// payloads returns a proposal as it stands in a request: notifies, SA, what else belongs to the exchange, TSi, TSr (RFC 7296
+// appendix C).
+func (o proposed) payloads(others ...wire2.Payload) []wire2.Payload {
+	ps := append(traits{transport: o.transport}.notifies(), o.sa)
+	ps = append(ps, others...)
+	return append(ps, wire2.TSi{Selectors: policy.SelectorsToWire(o.local)}, wire2.TSr{Selectors: policy.SelectorsToWire(o.remote)})
 }
 
 // espOffer returns an SA payload for a child.
@@ -44,7 +53,11 @@ func (s *SA) acceptChild(o proposed, p packet) (*agreement, *failure) {
 	if f != nil {
 		return nil, f
 	}
-	return &agreement{conf: o.conf, choice: choice, local: local, remote: remote, initiator: true}, nil
+	t, f := o.takeTraits(p)
+	if f != nil {
+		return nil, f
+	}
+	return &agreement{conf: o.conf, choice: choice, local: local, remote: remote, traits: t, initiator: true}, nil
 }
 
 var errReservedSPI = errors.New("ikev2: its SPI is one of 0 to 255, which are reserved (RFC 4303 section 2.1)")

@@ -80,13 +80,13 @@ func (x *authI) send() {
 
 // offerChild returns SAi2, TSi, TSr, nothing where IKE_AUTH makes no child.
 func (x *authI) offerChild() []wire2.Payload {
-	conf := x.child.conf
+	s, conf := x.s, x.child.conf
 	if conf == nil {
 		return nil
 	}
-	x.child = proposed{conf: conf, sa: espOffer(policy.WithoutKE(conf.ESP), x.spi), local: conf.LocalTS, remote: conf.RemoteTS}
-	return []wire2.Payload{x.child.sa, wire2.TSi{Selectors: policy.SelectorsToWire(conf.LocalTS)},
-		wire2.TSr{Selectors: policy.SelectorsToWire(conf.RemoteTS)}}
+	x.child, _ = s.propose(conf) // planChildren knows that it can be
+	x.child.sa = espOffer(policy.WithoutKE(conf.ESP), x.spi)
+	return x.child.payloads()
 }
 
 // authAccepted takes a response in which the peer proves itself. That the child failed does not matter yet (RFC 7296

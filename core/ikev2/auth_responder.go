@@ -46,7 +46,7 @@ func (s *SA) answerAuth(p packet) {
 		Sign:   s.sign(s.signedByResponder(idr), peerHashes(s.peerInit)),
 	}, 0, x.authenticated)
 	_, x.wanted = wire2.Get[wire2.SA](p.Payloads)
-	x.offer = childOffer(p)
+	x.offer = s.childOffer(p)
 	if len(s.conn.Pools) == 0 { // else the peer's addresses come first
 		x.noLease()
 	}

@@ -30,8 +30,9 @@ func (c *child) key() uint64 { return uint64(c.sa.SPIIn) }
 
 // agreement is what an exchange settles about a child.
 type agreement struct {
-	conf          *policy.Child
-	choice        policy.Choice
+	conf   *policy.Child
+	choice policy.Choice
+	traits
 	local, remote []policy.Selector
 	spi           uint32 // ours, inbound
 	initiator     bool   // whether we began the exchange
@@ -52,7 +53,7 @@ func (s *SA) newChild(a agreement) (*child, error) {
 	}
 	sa := machine.ChildSA{
 		UID: s.newUID(), Backend: a.conf.Backend, Conn: s.conn.Name, Name: a.conf.Name, ReqID: a.reqID,
-		SPIIn: a.spi, SPIOut: binary.BigEndian.Uint32(a.choice.PeerSPI), Mode: machine.Tunnel,
+		SPIIn: a.spi, SPIOut: binary.BigEndian.Uint32(a.choice.PeerSPI), Mode: a.mode(), TFC: a.tfc,
 		Local: s.local.Addr(), Remote: s.remote.Addr(),
 		Encr: uint16(chosen.Encr), KeyBits: uint16(chosen.KeyBits), Integ: uint16(chosen.Integ), ESN: chosen.ESN,
 		EncrIn: keys.EncrR, IntegIn: keys.IntegR, EncrOut: keys.EncrI, IntegOut: keys.IntegI,

@@ -32,6 +32,9 @@ func (s *SA) planChildren(names []string) (*policy.Child, []string, *failure) {
 	case s.conn.Childless == policy.ChildlessForce:
 		return nil, s.orFirst(names), nil
 	}
+	if _, f := s.propose(first); f != nil {
+		return nil, nil, f
+	}
 	return first, others, nil
 }
 

@@ -31,8 +31,12 @@ func (s *SA) begin(t task) {
 	if conf, ok := s.conn.Child(t.conf.Name); ok { // with the addresses that were assigned since
 		t.conf = conf
 	}
-	x := &createI{task: t, s: s, child: proposed{conf: t.conf, local: t.conf.LocalTS, remote: t.conf.RemoteTS}}
-	s.create = x
+	child, f := s.propose(t.conf)
+	x := &createI{task: t, s: s, child: child}
+	if s.create = x; f != nil {
+		x.fail(*f)
+		return
+	}
 	s.reserve(t.conf.Backend, x.reserved)
 	if method := s.firstMethod(t.conf.ESP); method != 0 {
 		x.exchangeKeys(method)
@@ -79,8 +83,7 @@ func (x *createI) step() {
 	}
 	x.sent, x.ni = true, s.nonce()
 	x.child.sa = espOffer(x.conf.ESP, x.spi)
-	ps := append([]wire2.Payload{x.child.sa, wire2.Nonce{Data: x.ni}}, x.share.payloads()...)
-	ps = append(ps, wire2.TSi{Selectors: policy.SelectorsToWire(x.child.local)}, wire2.TSr{Selectors: policy.SelectorsToWire(x.child.remote)})
+	ps := x.child.payloads(append([]wire2.Payload{wire2.Nonce{Data: x.ni}}, x.share.payloads()...)...)
 	s.request(request{exch: wire2.CreateChildSA, payloads: ps, answered: x.answered})
 }
 

@@ -24,7 +24,7 @@ type createR struct {
 
 // answerCreateChild makes a child for the peer.
 func (s *SA) answerCreateChild(p packet) {
-	x := &createR{s: s, packet: p, offer: childOffer(p)}
+	x := &createR{s: s, packet: p, offer: s.childOffer(p)}
 	_, rekeys := wire2.GetNotify(p.Payloads, wire2.RekeySA)
 	switch {
 	case s.state != Established:

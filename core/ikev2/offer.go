@@ -14,17 +14,19 @@ type offer struct {
 	sa            wire2.SA
 	local, remote []policy.Selector // for our side (TSr), and for its own (TSi)
 	method        uint16            // of the KE payload, 0 without one
-	exchangesKeys bool              // whether a key exchange may be agreed on: not in IKE_AUTH (RFC 7296 section 1.2)
+	packet        packet
+	hosts         hosts
+	exchangesKeys bool // whether a key exchange may be agreed on: not in IKE_AUTH (RFC 7296 section 1.2)
 }
 
 // childOffer reads the child part of a request.
-func childOffer(p packet) offer {
+func (s *SA) childOffer(p packet) offer {
 	sa, _ := wire2.Get[wire2.SA](p.Payloads)
 	tsi, _ := wire2.Get[wire2.TSi](p.Payloads)
 	tsr, _ := wire2.Get[wire2.TSr](p.Payloads)
 	ke, _ := wire2.Get[wire2.KE](p.Payloads)
 	return offer{sa: sa, local: policy.SelectorsFromWire(tsr.Selectors), remote: policy.SelectorsFromWire(tsi.Selectors),
-		method: ke.Method, exchangesKeys: p.Header.Exchange == wire2.CreateChildSA}
+		method: ke.Method, packet: p, hosts: s.hostsOf(p), exchangesKeys: p.Header.Exchange == wire2.CreateChildSA}
 }
 
 // configured returns our proposals that an offer is held against.
@@ -45,7 +47,7 @@ func (o *offer) pick(children []*policy.Child) *agreement {
 			continue
 		}
 		if choice, ok := policy.Pick(policy.ScopeESP, o.configured(conf), o.sa, o.method); ok && validSPI(choice.PeerSPI) {
-			return &agreement{conf: conf, choice: choice, local: local, remote: remote}
+			return &agreement{conf: conf, choice: choice, local: local, remote: remote, traits: o.traitsFor(conf)}
 		}
 	}
 	return nil
@@ -59,15 +61,21 @@ func (o *offer) byFirstSelectors(children []*policy.Child) []*policy.Child {
 	}
 	takes := func(c *policy.Child) int {
 		if within(c.LocalTS, o.local[:1]) && within(c.RemoteTS, o.remote[:1]) {
-			return 0
+			return o.hosts.rank(c)
 		}
-		return 1
+		return o.hosts.rank(c) + 1
 	}
 	return slices.SortedStableFunc(slices.Values(children), func(a, b *policy.Child) int { return takes(a) - takes(b) })
 }
 
 // narrow returns what we accept of the offered selectors, nil for nothing.
 func (o *offer) narrow(conf *policy.Child) (local, remote []policy.Selector) {
+	switch {
+	case o.hosts.bars(conf):
+		return nil, nil
+	case conf.Mode == policy.Transport:
+		return o.narrowHosts(conf)
+	}
 	return policy.Narrow(conf.LocalTS, o.local), policy.Narrow(conf.RemoteTS, o.remote)
 }
 
@@ -78,6 +86,9 @@ func (s *SA) unpicked(o offer, children []*policy.Child) *failure {
 		if local, remote := o.narrow(conf); local != nil && remote != nil {
 			return s.childMismatch(o, conf)
 		}
+	}
+	if f := s.modeMismatch(o, children); f != nil {
+		return f
 	}
 	return s.selectorMismatch(o, children)
 }
@@ -112,6 +123,8 @@ func (s *SA) selectorMismatch(o offer, children []*policy.Child) *failure {
 func (a *agreement) answer(ours ...wire2.Payload) []wire2.Payload {
 	chosen := a.choice.Answer
 	chosen.SPI = spiBytes(a.spi)
-	ps := append([]wire2.Payload{wire2.SA{Proposals: []wire2.Proposal{chosen}}}, ours...)
-	return append(ps, wire2.TSi{Selectors: policy.SelectorsToWire(a.remote)}, wire2.TSr{Selectors: policy.SelectorsToWire(a.local)})
+	ps := append(a.notifies(), wire2.SA{Proposals: []wire2.Proposal{chosen}})
+	ps = append(ps, ours...)
+	return append(ps, wire2.TSi{Selectors: policy.SelectorsToWire(shown(a.remote, a.toRemote))},
+		wire2.TSr{Selectors: policy.SelectorsToWire(shown(a.local, a.toLocal))})
 }

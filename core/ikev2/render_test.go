@@ -111,7 +111,7 @@ func renderOp(op machine.Op) string {
 	case machine.InstallChild:
 		c := op.Child
 		return fmt.Sprintf("InstallChild %s in %08x out %08x %v:%d %v:%d encap %v%s", c.Name, c.SPIIn, c.SPIOut, c.Local, c.LocalPort,
-			c.Remote, c.RemotePort, c.Encap, renderAddresses(c.Addresses))
+			c.Remote, c.RemotePort, c.Encap, renderTraits(c)+renderAddresses(c.Addresses))
 	case machine.FreeSPI:
 		return fmt.Sprintf("FreeSPI %08x", op.SPI)
 	case machine.UpdateChild:

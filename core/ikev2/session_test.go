@@ -1,8 +1,10 @@
 package ikev2
 
 import (
+	"fmt"
 	"net/netip"
 	"slices"
+	"strings"
 
 	"github.com/parley-ike/parley/bus/event"
 	"github.com/parley-ike/parley/core/machine"
@@ -22,6 +24,11 @@ func (p *player) makeSession(conn *policy.Connection, get func(key, or string) s
 		p.t.Fatalf("no policy %q", get("childless", ""))
 	}
 	conn.Childless = policy.Childless(i)
+	for _, c := range conn.Children {
+		c.Mode = policy.Mode(slices.Index(policy.ModeWords(), get("mode", "tunnel")))
+		c.TFC = uint16(len(get("tfc", ""))) // as many octets as letters
+		c.Barred = strings.ReplaceAll(get("barred", ""), "_", " ")
+	}
 	if get("children", "") == "none" {
 		conn.Children = nil
 	}
@@ -81,4 +88,18 @@ func (n *node) admitSA(h *host, op machine.Admit) machine.Admitted {
 		}
 	}
 	return answer
+}
+
+// renderTraits shows what is not as usual with a child.
+func renderTraits(c machine.ChildSA) (s string) {
+	if c.Mode == machine.Transport {
+		s += " transport"
+	}
+	if c.TFC != 0 {
+		s += fmt.Sprintf(" tfc %d", c.TFC)
+	}
+	if c.ESN {
+		s += " esn"
+	}
+	return s
 }

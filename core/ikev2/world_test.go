@@ -591,6 +591,9 @@ func (w *world) checkTwin(n *node, c machine.ChildSA) {
 		if !c.EncrOut.Equal(twin.EncrIn) || !c.EncrIn.Equal(twin.EncrOut) || !c.IntegOut.Equal(twin.IntegIn) || len(c.EncrOut) == 0 {
 			w.t.Errorf("%s and %s have different keys for child %08x", n.name, other.name, c.SPIIn)
 		}
+		if behindNAT := c.Mode == machine.Transport && c.Encap; behindNAT { // each side has its own addresses
+			continue
+		}
 		if !slices.Equal(c.LocalTS, twin.RemoteTS) || !slices.Equal(c.RemoteTS, twin.LocalTS) {
 			w.t.Errorf("%s and %s have different selectors for child %08x", n.name, other.name, c.SPIIn)
 		}

@@ -55,6 +55,8 @@ type Child struct {
 	Mode              Mode
 	Start             Start
 	OnDead            OnDead
+	TFC               uint16 // length to pad inner packets to, in octets; 0: none (RFC 4303 section 2.7)
+	Barred            string // why it cannot be made here, for want of an SA backend; "" when it can
 	Backend           string // "": the daemon's choice
 	ReplayWindow      uint32 // packets; 0 turns the check off
 }
@@ -62,16 +64,19 @@ type Child struct {
 // Mode is the IPsec mode (RFC 4301 section 3.2).
 type Mode uint8
 
-// Tunnel is the only mode yet.
-const Tunnel Mode = 0
+// Modes.
+const (
+	Tunnel Mode = iota
+	Transport
+)
+
+var modeWords = []string{"tunnel", "transport"}
+
+// ModeWords lists the words of the configuration, in the order of the modes.
+func ModeWords() []string { return modeWords }
 
 // String returns the mode's word in the configuration.
-func (m Mode) String() string {
-	if m == Tunnel {
-		return "tunnel"
-	}
-	return "unknown"
-}
+func (m Mode) String() string { return nth(modeWords, m) }
 
 // Start says who brings a child up.
 type Start uint8

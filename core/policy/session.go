@@ -1,6 +1,11 @@
 package policy
 
-import "time"
+import (
+	"slices"
+	"time"
+
+	"github.com/parley-ike/parley/core/wire/wire2"
+)
 
 // Session says how the IKE SAs of one peer relate and live.
 type Session struct {
@@ -103,4 +108,28 @@ func DefaultRetry() Retry {
 // After returns the pause after a number of failures, without jitter.
 func (r Retry) After(failures int) time.Duration {
 	return Retransmit{Initial: r.Initial, Factor: r.Factor, Max: r.Max}.After(failures)
+}
+
+var esnWords = []string{"no", "yes", "both"}
+
+// ESNWords lists the words of the configuration for extended sequence numbers (RFC 4303 section 2.2.1), the default first.
+func ESNWords() []string { return esnWords }
+
+// WithESN returns ESP proposals with sequence numbers as a word of ESNWords says: "both" prefers extended ones.
+func WithESN(ps []Proposal, word string) []Proposal {
+	ids := map[string][]uint16{"no": {0}, "yes": {1}, "both": {1, 0}}[word]
+	var out []Proposal
+	for _, p := range ps {
+		p = slices.DeleteFunc(slices.Clone(p), func(t Transform) bool { return t.Type == wire2.TransformESN })
+		for _, id := range ids {
+			p = append(p, Transform{Type: wire2.TransformESN, ID: id})
+		}
+		out = append(out, p)
+	}
+	return out
+}
+
+// MayESN reports whether a proposal may lead to extended sequence numbers.
+func (p Proposal) MayESN() bool {
+	return slices.ContainsFunc(p, func(t Transform) bool { return t.Type == wire2.TransformESN && t.ID == 1 })
 }

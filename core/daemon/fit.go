@@ -1,0 +1,74 @@
+package daemon
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/parley-ike/parley/core/machine"
+	"github.com/parley-ike/parley/core/pluginhost"
+	"github.com/parley-ike/parley/core/policy"
+)
+
+// fitted returns the policy with an SA backend written into every child that names none, so that events and displays say
+// where a child is: the chosen one, or for a child that this cannot do another one that can. A child that none can do is barred,
+// with the reason, so that nobody proposes it.
+func fitted(p *policy.Snapshot, chosen string, probed map[string]pluginhost.Capabilities) *policy.Snapshot {
+	out := &policy.Snapshot{}
+	for _, c := range p.Connections {
+		conn := *c
+		conn.Children = nil
+		for _, child := range c.Children {
+			copied := *child
+			copied.Backend, copied.Barred = fit(child, chosen, probed)
+			conn.Children = append(conn.Children, &copied)
+		}
+		out.Connections = append(out.Connections, &conn)
+	}
+	return out
+}
+
+// fitted does so with what the SA backends said they can do.
+func (d *daemon) fitted(p *policy.Snapshot) *policy.Snapshot {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return fitted(p, d.backend.Backend, d.probed)
+}
+
+// fit returns where a child goes, and why it cannot be made there. What nobody has probed may do anything.
+func fit(c *policy.Child, chosen string, probed map[string]pluginhost.Capabilities) (backend, barred string) {
+	first := c.Backend
+	if first == "" {
+		first = chosen
+	}
+	barred = lacks(c, first, probed)
+	if barred == "" || c.Backend != "" {
+		return first, barred
+	}
+	for _, name := range backendOrder {
+		if probed[name].Usable && lacks(c, name, probed) == "" {
+			return name, ""
+		}
+	}
+	return first, barred
+}
+
+// lacks says what a backend cannot do of what a child needs, "" for nothing.
+func lacks(c *policy.Child, backend string, probed map[string]pluginhost.Capabilities) string {
+	can, known := probed[backend]
+	switch {
+	case !known || !can.Usable:
+		return ""
+	case c.Mode == policy.Transport && !slices.Contains(can.Modes, machine.Transport):
+		return fmt.Sprintf("SA backend %s does no transport mode: write mode = \"tunnel\", or name a backend that does", backend)
+	case c.TFC != 0 && !can.TFC:
+		return fmt.Sprintf("SA backend %s pads no packets: leave tfc out, or name a backend that does", backend)
+	case needsESN(c) && !can.ESN:
+		return fmt.Sprintf("SA backend %s has no extended sequence numbers: write esn = \"no\", or name a backend that has", backend)
+	}
+	return ""
+}
+
+// needsESN reports whether a proposal of a child may lead to extended sequence numbers.
+func needsESN(c *policy.Child) bool {
+	return slices.ContainsFunc(c.ESP, policy.Proposal.MayESN)
+}
