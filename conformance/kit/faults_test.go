@@ -142,6 +142,7 @@ func TestTheSABackendSuiteCatchesFaults(t *testing.T) {
 		"stays held":                     "a child that is held back sends after its update",
 		"stays where it was":             "an update moves a child",
 		"what is lost stays lost":        "an update of what is not there installs it",
+		"any trap is set":                "traps are set as a whole, beneath children",
 		"any SPI is freed":               "an SPI is given back, but not that of a child",
 		"unknown algorithm taken":        "what cannot be done is unsupported and leaves nothing",
 		"keys are the caller's":          "arguments and results belong to the caller",

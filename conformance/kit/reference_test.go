@@ -320,7 +320,7 @@ type backend struct {
 func (b *backend) Probe(ctx context.Context) (sa.Capabilities, error) {
 	return sa.Capabilities{
 		Name: "reference", Usable: b.fault != "not usable", Reason: "a reference", Modes: []sa.Mode{sa.Tunnel}, Offload: "none",
-		Algorithms: []sa.Algorithm{{Type: 1, ID: 20, KeyBits: []uint16{128, 256}}},
+		Algorithms: []sa.Algorithm{{Type: 1, ID: 20, KeyBits: []uint16{128, 256}}}, Traps: true,
 	}, ctx.Err()
 }
 
@@ -367,6 +367,17 @@ func (b *backend) Install(ctx context.Context, c sa.Child) error {
 	}
 	b.children[c.UID] = c
 	return nil
+}
+
+func (b *backend) SetTraps(ctx context.Context, _ string, traps []sa.Trap) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, t := range traps {
+		if len(t.LocalTS) == 0 && b.fault != "any trap is set" {
+			return sdk.ErrInvalid
+		}
+	}
+	return ctx.Err()
 }
 
 func (b *backend) FreeSPI(_ context.Context, _, _ netip.Addr, spi uint32) error {

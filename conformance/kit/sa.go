@@ -44,6 +44,7 @@ func SAChecks() []Check[SAFixture] {
 		{"an update moves a child", "RFC 4555 section 3.5", saMoves},
 		{"an update of what is not there installs it", "sdk/sa Plugin", saUpdateLost},
 		{"an SPI is given back, but not that of a child", "sdk/sa Plugin", saFree},
+		{"traps are set as a whole, beneath children", "sdk/sa Trapper", saTraps},
 		{"what cannot be done is unsupported and leaves nothing", "sdk ErrUnsupported", saUnsupported},
 		{"arguments and results belong to the caller", "sdk/sa Plugin", saOwned},
 		{"many children at the same time", "sdk/sa Plugin", saMany},
@@ -404,6 +405,41 @@ func saFree(ctx context.Context, f SAFixture) error {
 	return f.with(ctx, c, func() error {
 		return errors.Join(f.Plugin.FreeSPI(ctx, c.Local, c.Remote, c.SPIIn), f.looksLike(ctx, c))
 	})
+}
+
+func saTraps(ctx context.Context, f SAFixture) error {
+	capabilities, err := f.Plugin.Probe(ctx)
+	if err != nil {
+		return err
+	}
+	trapper, ok := f.Plugin.(sa.Trapper)
+	if !capabilities.Traps || !ok {
+		if capabilities.Traps {
+			return errors.New("the probe tells of traps, and there are none")
+		}
+		return nil
+	}
+	c, err := f.child(ctx, 0)
+	if err != nil {
+		return err
+	}
+	trap := func(n int) sa.Trap {
+		return sa.Trap{Conn: c.Conn, Name: c.Name, Local: c.Local, Remote: c.Remote, LocalTS: selector(10, n), RemoteTS: selector(11, n)}
+	}
+	for _, set := range [][]sa.Trap{{trap(0), trap(1)}, {trap(0), trap(1)}, {trap(0)}} {
+		if err := trapper.SetTraps(ctx, kitOwner, set); err != nil {
+			return fmt.Errorf("setting %d traps: %w", len(set), err)
+		}
+	}
+	problem := f.with(ctx, c, func() error {
+		return errors.Join(f.looksLike(ctx, c), trapper.SetTraps(ctx, otherOwner, nil))
+	})
+	bad := trap(0)
+	bad.LocalTS = nil
+	if trapper.SetTraps(ctx, kitOwner, []sa.Trap{bad}) == nil {
+		problem = errors.Join(problem, errors.New("a trap without selectors was set"))
+	}
+	return errors.Join(problem, trapper.SetTraps(ctx, kitOwner, nil), wantCanceled("set traps", trapper.SetTraps(canceled(ctx), kitOwner, nil)))
 }
 
 func saUnsupported(ctx context.Context, f SAFixture) error {

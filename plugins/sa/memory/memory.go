@@ -39,8 +39,9 @@ type Plugin struct {
 	next     uint32
 	epoch    uint64
 	children map[key]sa.Child
-	spis     map[uint32]key  // inbound SPIs in use
-	reserved map[uint32]bool // given out, not installed yet
+	spis     map[uint32]key       // inbound SPIs in use
+	reserved map[uint32]bool      // given out, not installed yet
+	traps    map[string][]sa.Trap // by owner
 	fault    Fault
 	counts   Counts
 }
@@ -64,7 +65,7 @@ type Counts struct {
 
 // New returns an empty backend.
 func New(config Config) *Plugin {
-	p := &Plugin{children: map[key]sa.Child{}, spis: map[uint32]key{}, reserved: map[uint32]bool{}}
+	p := &Plugin{children: map[key]sa.Child{}, spis: map[uint32]key{}, reserved: map[uint32]bool{}, traps: map[string][]sa.Trap{}}
 	p.epoch = random()
 	p.start(config)
 	return p
@@ -125,7 +126,7 @@ func (p *Plugin) Probe(ctx context.Context) (sa.Capabilities, error) {
 	return sa.Capabilities{
 		Name: "memory", Usable: true, Reason: "needs nothing; keeps SAs in memory and moves no packet",
 		Algorithms: algorithms(), Modes: []sa.Mode{sa.Tunnel, sa.Transport}, ESN: true, Encap: true,
-		MaxReplayWindow: maxReplayWindow, Offload: "none", Epoch: p.epoch,
+		MaxReplayWindow: maxReplayWindow, Offload: "none", Epoch: p.epoch, Traps: true, TFC: true,
 	}, ctx.Err()
 }
 
@@ -233,6 +234,22 @@ func (p *Plugin) forget(c sa.Child) {
 	wipe(c)
 	delete(p.children, key{c.Owner, c.UID})
 	delete(p.spis, c.SPIIn)
+}
+
+// SetTraps implements sa.Trapper. No packet ever meets them.
+func (p *Plugin) SetTraps(ctx context.Context, owner string, traps []sa.Trap) error {
+	if err := p.enter(ctx, "SetTraps", sa.Child{Owner: owner}); err != nil {
+		return err
+	}
+	for _, t := range traps {
+		if len(t.LocalTS) == 0 || len(t.RemoteTS) == 0 {
+			return fmt.Errorf("sa/memory: trap %s of %s without traffic selectors: %w", t.Name, t.Conn, sdk.ErrInvalid)
+		}
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.traps[owner] = slices.Clone(traps)
+	return nil
 }
 
 // Usage implements sa.Plugin; it is zero.

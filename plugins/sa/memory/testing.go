@@ -2,6 +2,7 @@ package memory
 
 import (
 	"context"
+	"slices"
 
 	"github.com/parley-ike/parley/sdk/sa"
 )
@@ -43,6 +44,13 @@ func (p *Plugin) Child(owner string, uid sa.UID) (sa.Child, bool) {
 	defer p.mu.Unlock()
 	c, ok := p.children[key{owner, uid}]
 	return clone(c), ok
+}
+
+// Traps returns the traps of an owner.
+func (p *Plugin) Traps(owner string) []sa.Trap {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return slices.Clone(p.traps[owner])
 }
 
 // Lose forgets everything and changes the epoch, as a data plane does that was restarted.

@@ -29,6 +29,7 @@ type child struct {
 	socket   *socket
 	peer     sockaddr
 	limits   limits
+	trap     *trap        // this is none, but a trap's
 	movedAt  atomic.Int64 // Unix second in which it was told that the peer is elsewhere
 	full     int          // largest inner packet that the path took at installation
 	mtu      atomic.Int32 // largest inner packet now

@@ -164,6 +164,7 @@ type request struct {
 	Config Config
 	Encap  []netip.AddrPort
 	Child  sa.Child
+	Traps  []sa.Trap
 	From   netip.AddrPort
 	To     netip.AddrPort
 	N      int

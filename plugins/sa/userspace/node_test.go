@@ -70,6 +70,8 @@ func (s *nodeState) serve(r request) (a reply, err error) {
 		defer s.mu.Unlock()
 		a.Names, s.told = s.told, nil
 		return a, nil
+	case "traps":
+		return a, s.plugin.SetTraps(ctx, "test", r.Traps)
 	case "update":
 		return a, s.plugin.Update(ctx, r.Child)
 	case "kit":

@@ -93,6 +93,10 @@ func (o *outbound) packet(buf []byte, n int) {
 	case c == nil:
 		stats.NoPolicy.Add(1)
 		return
+	case c.trap != nil:
+		stats.Trapped.Add(1)
+		c.trap.caught(inner, &f, o.pl.p.Tell)
+		return
 	case f.df && n > c.limit(&f):
 		o.refuse(inner, &f, c)
 		return

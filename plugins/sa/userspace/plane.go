@@ -134,14 +134,14 @@ func (pl *plane) close() {
 
 // Stats counts the packets that did not pass, by reason.
 type Stats struct {
-	NoPolicy, TooBig, Exhausted, SendFailed             atomic.Uint64 // outbound
+	NoPolicy, Trapped, TooBig, Exhausted, SendFailed    atomic.Uint64 // outbound
 	Malformed, UnknownSPI, Replayed, Forged             atomic.Uint64 // inbound
 	Dummy, NotIP, OutsideSelectors, Congestion, Refused atomic.Uint64
 }
 
 func (s *Stats) all() map[string]uint64 {
 	return map[string]uint64{
-		"no_policy": s.NoPolicy.Load(), "too_big": s.TooBig.Load(), "exhausted": s.Exhausted.Load(), "send_failed": s.SendFailed.Load(),
+		"no_policy": s.NoPolicy.Load(), "trapped": s.Trapped.Load(), "too_big": s.TooBig.Load(), "exhausted": s.Exhausted.Load(), "send_failed": s.SendFailed.Load(),
 		"malformed": s.Malformed.Load(), "unknown_spi": s.UnknownSPI.Load(), "replayed": s.Replayed.Load(), "forged": s.Forged.Load(),
 		"dummy": s.Dummy.Load(), "not_ip": s.NotIP.Load(), "outside_selectors": s.OutsideSelectors.Load(),
 		"congestion": s.Congestion.Load(), "refused_by_device": s.Refused.Load(),

@@ -48,12 +48,14 @@ type Plugin struct {
 	births   uint64
 	encap    []*socket
 	reserved map[uint32]bool
+	traps    map[string][]*trap // by owner
 	closed   bool
 }
 
 var (
 	_ sa.Plugin  = (*Plugin)(nil)
 	_ sa.Watcher = (*Plugin)(nil)
+	_ sa.Trapper = (*Plugin)(nil)
 )
 
 // New checks the configuration and takes the sockets over; it touches nothing else.
@@ -62,7 +64,7 @@ func New(cfg Config, sockets Sockets) (*Plugin, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &Plugin{cfg: cfg, epoch: uint64(time.Now().UnixNano()), children: map[sa.UID]*child{}, reserved: map[uint32]bool{}}
+	p := &Plugin{cfg: cfg, epoch: uint64(time.Now().UnixNano()), children: map[sa.UID]*child{}, reserved: map[uint32]bool{}, traps: map[string][]*trap{}}
 	p.table.Store(newTable(nil))
 	for _, f := range sockets.Encap {
 		if err := p.AddEncap(f); err != nil {
@@ -91,7 +93,7 @@ func (p *Plugin) AddEncap(f *os.File) error {
 // Probe implements sa.Plugin.
 func (p *Plugin) Probe(context.Context) (sa.Capabilities, error) {
 	c := sa.Capabilities{
-		Name: "userspace", Modes: []sa.Mode{sa.Tunnel}, ESN: true, MaxReplayWindow: maxReplayWindow, Offload: "none", Epoch: p.epoch,
+		Name: "userspace", Modes: []sa.Mode{sa.Tunnel}, ESN: true, MaxReplayWindow: maxReplayWindow, Offload: "none", Epoch: p.epoch, Traps: true,
 		Algorithms: []sa.Algorithm{
 			{Type: 1, ID: esp.EncrAESGCM16, KeyBits: []uint16{128, 192, 256}}, {Type: 1, ID: esp.EncrAESCBC, KeyBits: []uint16{128, 192, 256}},
 			{Type: 1, ID: esp.EncrChaCha20Poly1305}, {Type: 3, ID: esp.IntegHMACSHA1_96}, {Type: 3, ID: esp.IntegHMACSHA256_128},
@@ -244,8 +246,26 @@ func (p *Plugin) release(c, other *child) {
 	}
 }
 
-func (p *Plugin) publish()       { p.table.Store(newTable(p.children)) }
-func (p *Plugin) list() []*child { return slices.Collect(maps.Values(p.children)) }
+// publish gives the data path what is installed now, and then what waited for it.
+func (p *Plugin) publish() {
+	t := newTable(p.children)
+	for _, owner := range slices.Sorted(maps.Keys(p.traps)) {
+		t.add(p.traps[owner])
+	}
+	p.table.Store(t)
+	p.sendHeld()
+}
+
+// list are all that need routes.
+func (p *Plugin) list() []*child {
+	all := slices.Collect(maps.Values(p.children))
+	for _, set := range p.traps {
+		for _, t := range set {
+			all = append(all, t.pseudo)
+		}
+	}
+	return all
+}
 
 // start makes device, sockets and goroutines, once.
 func (p *Plugin) start() error {

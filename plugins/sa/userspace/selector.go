@@ -151,7 +151,17 @@ func newTable(children map[sa.UID]*child) *table {
 	return t
 }
 
-// find returns the child that takes an outbound packet, nil when none does.
+// add puts traps beneath all children.
+func (t *table) add(traps []*trap) {
+	var rules []rule
+	for _, x := range traps {
+		rules = append(rules, x.pseudo.rules...)
+	}
+	slices.SortStableFunc(rules, order)
+	t.rules = append(t.rules, rules...)
+}
+
+// find returns the child that takes an outbound packet, or else the trap that it meets; nil for nothing.
 func (t *table) find(f *flow) *child {
 	for i := range t.rules {
 		if t.rules[i].covers(f) {

@@ -122,12 +122,16 @@ func (p *Plugin) survivors(e *entry) (n carried) {
 
 func (n carried) all(c *sa.Child) bool { return n.in != nil && (n.out != nil || c.Held) }
 
-// kin is the reqid of a child whose policies c shares, so that both may send under them; else its own.
+// kin is the reqid of a child whose policies c shares, so that both may send under them, or of the trap that it comes from, which
+// ends the kernel's waiting for an SA; else its own.
 func (p *Plugin) kin(c *sa.Child) uint32 {
 	selectors, _ := policies(c)
 	for _, t := range selectors {
 		if e := p.journal.owner(t, dirIn); e != nil && e.Child.UID != c.UID && e.Child.Conn == c.Conn && e.Child.Name == c.Name {
 			return e.ReqID
+		}
+		if trap := p.journal.traps[t]; trap != nil && trap.Conn == c.Conn && trap.Name == c.Name {
+			return trap.ReqID
 		}
 	}
 	return c.ReqID
@@ -156,8 +160,8 @@ func (p *Plugin) lead(all []traffic, dirs ...uint8) error {
 	for _, dir := range dirs {
 		for _, t := range all {
 			var err error
-			if owner := p.journal.owner(t, dir); owner != nil {
-				err = p.kernel.putPolicy(owner.kernel(), t, dir)
+			if c := p.journal.leads(t, dir); c != nil {
+				err = p.kernel.putPolicy(c, t, dir)
 			} else {
 				err = p.kernel.dropPolicy(t, dir)
 			}

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -89,10 +90,11 @@ func (e *entry) kernel() *sa.Child {
 	return &c
 }
 
-// line is one change of the journal: a child as it is to be, or the UID of one that is gone.
+// line is one change of the journal: a child as it is to be, the UID of one that is gone, or all traps of an owner.
 type line struct {
-	Put  *entry  `json:"put,omitempty"`
-	Gone *sa.UID `json:"gone,omitempty"`
+	Put  *entry   `json:"put,omitempty"`
+	Gone *sa.UID  `json:"gone,omitempty"`
+	Set  *trapSet `json:"traps,omitempty"`
 }
 
 // compactAfter is how many lines beyond those that are needed the file may have before it is written anew.
@@ -107,11 +109,14 @@ type journal struct {
 	entries map[sa.UID]*entry
 	users   map[traffic][]*entry // who needs a policy
 	sas     map[place]*entry     // whose an SA is
+	sets    map[string][]sa.Trap // by owner
+	traps   map[traffic]*trap
 	born    uint64
 }
 
 func openJournal(dir string) (*journal, error) {
-	j := &journal{path: filepath.Join(dir, journalName), entries: map[sa.UID]*entry{}, users: map[traffic][]*entry{}, sas: map[place]*entry{}}
+	j := &journal{path: filepath.Join(dir, journalName), entries: map[sa.UID]*entry{}, users: map[traffic][]*entry{}, sas: map[place]*entry{},
+		sets: map[string][]sa.Trap{}, traps: map[traffic]*trap{}}
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("state_dir: %w; name a folder that this user may write", err)
 	}
@@ -142,6 +147,8 @@ func (j *journal) read(text []byte) error {
 			j.add(l.Put)
 		case l.Gone != nil:
 			j.drop(*l.Gone)
+		case l.Set != nil:
+			j.trap(*l.Set)
 		}
 	}
 }
@@ -176,6 +183,45 @@ func (j *journal) drop(uid sa.UID) {
 	}
 }
 
+// trap replaces the traps of an owner. Of two with the same policy the first is told of.
+func (j *journal) trap(set trapSet) {
+	if j.sets[set.Owner] = set.Traps; len(set.Traps) == 0 {
+		delete(j.sets, set.Owner)
+	}
+	j.traps = map[traffic]*trap{}
+	for _, owner := range slices.Sorted(maps.Keys(j.sets)) {
+		for _, s := range j.sets[owner] {
+			t := &trap{Trap: s}
+			all, _ := policies(t.child())
+			for _, x := range all {
+				if j.traps[x] == nil {
+					j.traps[x] = t
+				}
+			}
+		}
+	}
+}
+
+// trapped lists the policies of an owner's traps.
+func (j *journal) trapped(owner string) (all []traffic) {
+	for _, s := range j.sets[owner] {
+		some, _ := policies((&trap{Trap: s}).child())
+		all = append(all, some...)
+	}
+	return all
+}
+
+// leads is what a policy leads to: the owner's SAs, or a trap's that do not exist; nil for nothing.
+func (j *journal) leads(t traffic, dir uint8) *sa.Child {
+	if e := j.owner(t, dir); e != nil {
+		return e.kernel()
+	}
+	if trap := j.traps[t]; trap != nil {
+		return trap.child()
+	}
+	return nil
+}
+
 // owner is the child that a policy leads to: outwards the youngest that is not held back, inwards the youngest; nil for none.
 func (j *journal) owner(t traffic, dir uint8) (best *entry) {
 	for _, e := range j.users[t] {
@@ -205,6 +251,12 @@ func (j *journal) gone(uid sa.UID) error {
 	return j.write(line{Gone: &uid})
 }
 
+// setTraps notes all traps of an owner.
+func (j *journal) setTraps(set trapSet) error {
+	j.trap(set)
+	return j.write(line{Set: &set})
+}
+
 func (j *journal) write(l line) error {
 	if j.lines > 2*len(j.entries)+compactAfter {
 		return j.compact() // l is among the entries already, or is not
@@ -225,6 +277,13 @@ func (j *journal) compact() error {
 	var text []byte
 	for _, e := range j.entries {
 		one, err := json.Marshal(line{Put: e})
+		if err != nil {
+			return fmt.Errorf("journal: %w", err)
+		}
+		text = append(append(text, one...), '\n')
+	}
+	for owner, traps := range j.sets {
+		one, err := json.Marshal(line{Set: &trapSet{owner, traps}})
 		if err != nil {
 			return fmt.Errorf("journal: %w", err)
 		}

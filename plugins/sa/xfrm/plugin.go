@@ -69,6 +69,7 @@ type Plugin struct {
 var (
 	_ sa.Plugin  = (*Plugin)(nil)
 	_ sa.Watcher = (*Plugin)(nil)
+	_ sa.Trapper = (*Plugin)(nil)
 )
 
 // New checks the configuration and takes the sockets over. A kernel without XFRM is told by Probe.

@@ -113,9 +113,11 @@ func (t traffic) selector(dir uint8) nl.XfrmSelector {
 
 // template says which SA a policy's packets need.
 func template(c *sa.Child, dir uint8) []byte {
-	h := outbound(c)
+	to := *c
+	to.Local, to.Remote = outer(c)
+	h := outbound(&to)
 	if dir != dirOut {
-		h = inbound(c)
+		h = inbound(&to)
 	}
 	t := nl.XfrmUserTmpl{Saddr: address(h.src), Family: family(h.dst), Reqid: reqID(c), Mode: modeTunnel, Aalgos: ^uint32(0), Ealgos: ^uint32(0), Calgos: ^uint32(0)}
 	if c.Mode == sa.Transport {

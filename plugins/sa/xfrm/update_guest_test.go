@@ -126,7 +126,7 @@ func TestGuestFiftyRekeyingsLoseNoPacket(t *testing.T) {
 		must(ends[0].plugin.Install(ctx, next[0]))
 		time.Sleep(5 * time.Millisecond)
 		must(ends[1].plugin.Update(ctx, next[1]))
-		time.Sleep(10 * time.Millisecond) // what is on its way under the old one arrives
+		drained(ends, old)
 		for i, e := range ends {
 			u, err := e.plugin.Remove(ctx, old[i])
 			must(err)
@@ -144,6 +144,17 @@ func TestGuestFiftyRekeyingsLoseNoPacket(t *testing.T) {
 			t.Logf("direction %d: %d packets, none lost", i, sent)
 		}
 		ends[i].nothingLeft(2, 6)
+	}
+}
+
+// drained waits until everything that was sent under a child has arrived; an IKE peer allows for that by the time that a Delete takes.
+func drained(ends [2]*end, cs [2]sa.Child) {
+	for end := time.Now().Add(3 * time.Second); time.Now().Before(end); time.Sleep(time.Millisecond) {
+		a, _ := ends[0].plugin.Usage(context.Background(), cs[0])
+		b, _ := ends[1].plugin.Usage(context.Background(), cs[1])
+		if a.PacketsIn == b.PacketsOut && b.PacketsIn == a.PacketsOut {
+			return
+		}
 	}
 }
 

@@ -133,6 +133,8 @@ func (p *Plugin) heard(m syscall.NetlinkMessage) {
 		return
 	}
 	switch nl.XfrmMsgType(m.Header.Type) {
+	case nl.XFRM_MSG_ACQUIRE:
+		p.acquired(m.Data)
 	case nl.XFRM_MSG_EXPIRE:
 		p.expired(m.Data)
 	case nl.XFRM_MSG_MAPPING:
