@@ -138,7 +138,7 @@ func TestGuestFiftyRekeyingsLoseNoPacket(t *testing.T) {
 		sent, lost := f.end()
 		u, err := ends[1-i].plugin.Usage(ctx, old[1-i])
 		must(err)
-		if carried[i] += int(u.PacketsIn); lost != 0 || sent < 500 || carried[i] != sent {
+		if carried[i] += int(u.PacketsIn); lost != 0 || sent < 300 || carried[i] != sent {
 			t.Errorf("direction %d: %d of %d packets were lost, %d came by ESP", i, lost, sent, carried[i])
 		} else {
 			t.Logf("direction %d: %d packets, none lost", i, sent)
