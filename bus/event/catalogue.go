@@ -82,6 +82,7 @@ func (ConfigChanged) Kind() Kind    { return Kind{2101, "config.changed", Notice
 func (ConfigRejected) Kind() Kind   { return Kind{2102, "config.rejected", Error, Failure} }
 func (ControlRequested) Kind() Kind { return Kind{2106, "control.request", Notice, Success} }
 
+func (TrafficTrapped) Kind() Kind    { return Kind{2301, "backend.traffic_trapped", Info, Success} }
 func (BackendChosen) Kind() Kind     { return Kind{2304, "backend.chosen", Info, Success} }
 func (BackendReconciled) Kind() Kind { return Kind{2305, "backend.reconciled", Notice, Success} }
 

@@ -67,6 +67,13 @@ type BackendReconciled struct {
 	Updated     int    `json:"updated"` // they had other addresses, or were held back
 }
 
+// TrafficTrapped says: a packet met the trap of a child that is not up yet.
+type TrafficTrapped struct {
+	Backend string `json:"backend"`
+	Child   string `json:"child"`
+	Packet  string `json:"packet"` // "UDP from 10.1.0.1:40000 to 10.2.0.1:53"
+}
+
 // DaemonStarted says: the daemon began to run.
 type DaemonStarted struct {
 	Version string `json:"version"`

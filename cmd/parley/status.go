@@ -16,7 +16,7 @@ func (a *app) statusCommand() *cobra.Command {
 	return &cobra.Command{
 		Use: "status", Short: "Show the daemon and its connections", Args: args(0, 0, ""), ValidArgsFunction: cobra.NoFileCompletions,
 		Long: "status shows the daemon, where it sends events, which SA backend it chose and why, and its connections; for one that is\n" +
-			"down, why its last attempt failed.\n\n" + exitHelp,
+			"down or waiting for traffic, why its last attempt failed.\n\n" + exitHelp,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return a.ask(cmd.Context(), func(ctx context.Context, c *control.Client) error {
 				s, err := c.Status(ctx, &controlv1.StatusRequest{})
@@ -117,9 +117,12 @@ func stateTone(state string) control.Tone {
 func childStates(all []*controlv1.ChildState) string {
 	var out []string
 	for _, c := range all {
-		if c.Up {
+		switch {
+		case c.Up:
 			out = append(out, c.Name)
-		} else {
+		case c.Trapped:
+			out = append(out, "("+c.Name+" waits for traffic)")
+		default:
 			out = append(out, "("+c.Name+")")
 		}
 	}

@@ -169,6 +169,8 @@ func nodeSentence(e event.Event) string {
 		return fmt.Sprintf("plugin %s rejected: %s; %s", pluginName(e.Plugin), e.Reason, e.Remedy)
 	case event.BackendChosen:
 		return fmt.Sprintf("SA backend %s chosen: %s", e.Backend, e.Reason)
+	case event.TrafficTrapped:
+		return fmt.Sprintf("there is traffic for child %q: %s", e.Child, e.Packet)
 	case event.BackendReconciled:
 		return fmt.Sprintf("SA backend %s reconciled: %d kept, %d reinstalled, %d updated, %d removed, %d failed", e.Backend, e.Kept, e.Reinstalled, e.Updated, e.Removed, e.Failed)
 	case event.DaemonStarted:

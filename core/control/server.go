@@ -39,6 +39,8 @@ type Config struct {
 	Snapshot func() *config.Snapshot // the configuration in force
 	// Ordered is told of what an operator wants up or down, before it is done; no children means all. nil: nobody cares.
 	Ordered func(conn string, children []string, down bool)
+	// Trapped tells whether traffic for a child brings it up; nil: no child waits for traffic.
+	Trapped func(conn, child string) bool
 	State   func() State    // nil: nothing is known
 	Plugins func() []Plugin // nil: none
 	// Traffic asks an SA backend for the counters of a child SA; nil: nobody knows.

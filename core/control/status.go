@@ -100,12 +100,15 @@ func (s *Server) connection(snapshot *config.Snapshot, name string, sas []machin
 		}
 	}
 	for _, child := range conn.children {
-		out.Children = append(out.Children, &controlv1.ChildState{Name: child, Up: up[child]})
+		out.Children = append(out.Children, &controlv1.ChildState{Name: child, Up: up[child], Trapped: s.c.Trapped != nil && s.c.Trapped(name, child)})
+	}
+	if out.State == "down" && slices.ContainsFunc(out.Children, (*controlv1.ChildState).GetTrapped) {
+		out.State = "waiting"
 	}
 	if out.IkeSas > 0 {
 		out.State = overall(out.Children)
 	}
-	if out.State == "down" || out.State == "partly up" {
+	if out.State == "down" || out.State == "waiting" || out.State == "partly up" {
 		s.addFailure(out, conn, snapshot)
 	}
 	return out

@@ -192,7 +192,7 @@ var everyEvent = []event.Event{
 	event.LivenessTimedOut{}, event.Retransmitted{}, event.RetransmitTimedOut{}, event.NATDetected{}, event.NATMappingChanged{}, event.CookieRequested{},
 	event.CookieThreshold{}, event.RateLimited{}, event.ParseErrors{}, event.IntegrityFailed{}, event.FragmentFailed{}, event.NotifyReceived{},
 	event.PluginStarted{}, event.PluginStopped{}, event.PluginCrashed{}, event.PluginRestarted{}, event.PluginUnhealthy{}, event.PluginDegraded{}, event.PluginRejected{},
-	event.BackendChosen{}, event.BackendReconciled{}, event.DaemonStarted{}, event.DaemonReady{}, event.DaemonStopping{}, event.ConfigRejected{},
+	event.TrafficTrapped{}, event.BackendChosen{}, event.BackendReconciled{}, event.DaemonStarted{}, event.DaemonReady{}, event.DaemonStopping{}, event.ConfigRejected{},
 	event.ControlRequested{}, event.StreamGap{}, event.MirrorDown{}, event.MirrorUp{},
 }
 

@@ -47,7 +47,8 @@ type daemon struct {
 	host      *pluginhost.Host
 	engine    *engine.Engine
 	recorder  *journal.Recorder
-	keeper    *keeper
+	keeper    atomic.Pointer[keeper]
+	traps     traps
 
 	inForce   atomic.Pointer[config.Snapshot]
 	reloading sync.Mutex
@@ -128,7 +129,7 @@ func (d *daemon) startPlugins(ctx context.Context) error {
 	}
 	d.host, err = pluginhost.New(pluginhost.Config{
 		Entries: entries, Owner: "parley/" + d.config.Daemon.Name, Node: d.config.Daemon.Name,
-		RuntimeDir: d.config.Daemon.RuntimeDir, Log: d.log, Bus: d.bus, Sink: d.deliver, Told: d.told,
+		RuntimeDir: d.config.Daemon.RuntimeDir, Log: d.log, Bus: d.bus, Sink: d.deliver, Told: d.told, Acquired: d.acquired,
 		HealthEvery: d.config.Daemon.PluginHealth, HealthTimeout: d.config.Daemon.PluginHealth / 2,
 	})
 	if err != nil {
@@ -258,12 +259,21 @@ func (d *daemon) receive(batch []transport.Packet) {
 }
 
 func (d *daemon) startKeeper(context.Context) error {
-	d.keeper = newKeeper(d.bus, func() *policy.Snapshot { return d.inForce.Load().Policy }, d.log, d.engine.Up)
-	ctx, stop := context.WithCancel(context.Background())
-	done := make(chan struct{})
-	go func() { defer close(done); d.keeper.run(ctx) }()
-	d.onClose(func(context.Context) { stop(); <-done })
+	k := newKeeper(d.bus, func() *policy.Snapshot { return d.inForce.Load().Policy }, d.log, d.engine.Up)
+	d.keeper.Store(k)
+	ctx, stop := context.WithCancel(d.living)
+	var running sync.WaitGroup
+	running.Go(func() { k.run(ctx) })
+	running.Go(func() { d.setAllTraps(ctx) })
+	d.onClose(func(closing context.Context) { stop(); running.Wait(); d.dropTraps(closing) })
 	return nil
+}
+
+// order gives the keeper a word, if there is one already.
+func (d *daemon) order(o order) {
+	if k := d.keeper.Load(); k != nil {
+		k.order(o)
+	}
 }
 
 func (d *daemon) ready() {

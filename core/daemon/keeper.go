@@ -13,8 +13,8 @@ import (
 	"github.com/parley-ike/parley/core/policy"
 )
 
-// keeper keeps children up that should be: those that say start = "up", and for a while those that say on_dead = "restart" and
-// whose peer died. It is a subscriber: it hears what becomes of SAs and sends commands. What an operator took down stays
+// keeper keeps children up that should be: those that say start = "up", those that say start = "trap" when there is
+// traffic, and for a while those that say on_dead = "restart" and whose peer died. It is a subscriber: it hears what becomes of SAs and sends commands. What an operator took down stays
 // down until he brings it up again.
 type keeper struct {
 	up     func(ctx context.Context, conn string, children []string) (uid event.UID, joined bool, err error)
@@ -25,11 +25,12 @@ type keeper struct {
 	kept   map[string]*kept
 }
 
-// order is an operator's word: Up and Down of a connection, or of some of its children.
+// order is an operator's word: Up and Down of a connection, or of some of its children. Traffic is no operator's, but that of a
+// packet that met a child's trap.
 type order struct {
-	conn     string
-	children []string
-	down     bool
+	conn          string
+	children      []string
+	down, traffic bool
 }
 
 // maxOrders bounds the orders that wait. They are taken at once.

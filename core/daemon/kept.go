@@ -17,13 +17,15 @@ type kept struct {
 	cleared  map[string]bool      // not to be brought back, because the peer died
 	stopped  map[string]bool      // an operator took them down
 	resting  bool                 // an operator took all down
+	called   map[string]bool      // there is traffic for them
+	patience time.Time            // until then traffic has to wait: an attempt that it called for has failed
 	failures int
 	next     time.Time // when to try again; zero: nothing to do
 }
 
 func newKept(c *policy.Connection, random func() float64) *kept {
 	return &kept{conn: c, random: random, sas: map[event.UID]bool{}, children: map[event.UID]string{},
-		revive: map[string]bool{}, cleared: map[string]bool{}, stopped: map[string]bool{}}
+		revive: map[string]bool{}, cleared: map[string]bool{}, stopped: map[string]bool{}, called: map[string]bool{}}
 }
 
 // missing lists the children that should be up and are not.
@@ -40,7 +42,7 @@ func (w *kept) missing() (names []string) {
 }
 
 func (w *kept) wants(c *policy.Child) bool {
-	return (c.Start == policy.StartUp && !w.cleared[c.Name] || w.revive[c.Name]) && !w.stopped[c.Name]
+	return (c.Start == policy.StartUp && !w.cleared[c.Name] || w.revive[c.Name] || w.called[c.Name]) && !w.stopped[c.Name]
 }
 
 func (w *kept) has(name string) bool {
@@ -81,6 +83,7 @@ func (w *kept) hear(r event.Record) {
 	case event.ChildDeleted:
 		w.left(e)
 	case event.ChildFailed:
+		w.forgetTraffic()
 		w.look()
 	}
 }
@@ -91,6 +94,7 @@ func (w *kept) ended(uid event.UID, byOperator bool) {
 		return
 	}
 	delete(w.sas, uid)
+	w.forgetTraffic()
 	w.resting = w.resting || byOperator
 	w.look()
 }
@@ -98,10 +102,11 @@ func (w *kept) ended(uid event.UID, byOperator bool) {
 func (w *kept) arrived(c event.ChildSA) {
 	w.children[c.UID] = c.Name
 	delete(w.revive, c.Name)
+	delete(w.called, c.Name)
 	delete(w.cleared, c.Name)
 	delete(w.stopped, c.Name)
 	if len(w.missing()) == 0 {
-		w.failures, w.next = 0, time.Time{}
+		w.failures, w.next, w.patience = 0, time.Time{}, time.Time{}
 	}
 }
 
@@ -125,6 +130,10 @@ func (w *kept) left(e event.ChildDeleted) {
 
 // obey takes an operator's word. To bring one child up is not to bring up the others.
 func (w *kept) obey(o order) {
+	if o.traffic {
+		w.call(o.children)
+		return
+	}
 	switch {
 	case !o.down:
 		w.release(o.children)
@@ -168,4 +177,36 @@ func (w *kept) postpone() {
 	pause := w.conn.Retry.After(w.failures)
 	w.failures++
 	w.next = time.Now().Add(pause - time.Duration(w.conn.Retry.Jitter*w.random()*float64(pause)))
+}
+
+// call notes that there is traffic for children that wait for some. It is tried at once, or when the pause after a failure is
+// over; the traffic itself calls again.
+func (w *kept) call(children []string) {
+	for _, name := range children {
+		c, configured := w.conn.Child(name)
+		if !configured || c.Start != policy.StartTrap || w.has(name) || w.stopped[name] || w.resting {
+			continue
+		}
+		w.called[name] = true
+		if w.next.IsZero() && !w.attempts() {
+			w.next = later(time.Now(), w.patience)
+		}
+	}
+}
+
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
+}
+
+// forgetTraffic ends what traffic called for and what failed: only more traffic calls again.
+func (w *kept) forgetTraffic() {
+	if len(w.called) == 0 {
+		return
+	}
+	clear(w.called)
+	w.postpone()
+	w.patience, w.next = w.next, time.Time{}
 }

@@ -41,6 +41,7 @@ func (d *daemon) reconcile(backend string) {
 		all, err = d.engine.Installed(ctx)
 		return of(backend, all), err
 	})
+	d.setTraps(ctx, backend)
 	if d.living.Err() != nil {
 		return
 	}

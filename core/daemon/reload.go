@@ -96,6 +96,7 @@ func (d *daemon) apply(ctx context.Context, old, next *config.Snapshot, c config
 			d.log.Error("the SAs of a changed connection could not be deleted", zap.String("conn", name), zap.Error(err))
 		}
 	}
+	d.setAllTraps(ctx)
 	d.publish(e)
 	d.log.Info("configuration in force", zap.String("config", d.options.Config), zap.Strings("added", e.Added),
 		zap.Strings("changed", e.Changed), zap.Strings("removed", e.Removed), zap.Strings("after a restart", e.Restart))

@@ -23,8 +23,11 @@ func (d *daemon) startControl(context.Context) error {
 		Bus: d.bus, History: d.history, Engine: d.engine,
 		Snapshot: d.inForce.Load,
 		Reload:   d.reload,
-		Ordered:  func(conn string, children []string, down bool) { d.keeper.order(order{conn, children, down}) },
-		State:    d.state, Plugins: d.plugins, Traffic: d.traffic,
+		Ordered: func(conn string, children []string, down bool) {
+			d.order(order{conn: conn, children: children, down: down})
+		},
+		Trapped: d.traps.has,
+		State:   d.state, Plugins: d.plugins, Traffic: d.traffic,
 		Render: func(r event.Record) ([]byte, error) { return mirror.Render(c.Name, d.boot, Version, r) },
 	})
 	if err != nil {

@@ -758,7 +758,7 @@ func (x *Backend) GetReason() string {
 type Connection struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
-	State         string                 `protobuf:"bytes,2,opt,name=state,proto3" json:"state,omitempty"` // "up", "partly up", "connecting", "down"
+	State         string                 `protobuf:"bytes,2,opt,name=state,proto3" json:"state,omitempty"` // "up", "partly up", "connecting", "waiting" (for traffic), "down"
 	LocalId       string                 `protobuf:"bytes,3,opt,name=local_id,json=localId,proto3" json:"local_id,omitempty"`
 	RemoteId      string                 `protobuf:"bytes,4,opt,name=remote_id,json=remoteId,proto3" json:"remote_id,omitempty"`
 	Remote        string                 `protobuf:"bytes,5,opt,name=remote,proto3" json:"remote,omitempty"`                // address, name, or "any"
@@ -875,6 +875,7 @@ type ChildState struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
 	Up            bool                   `protobuf:"varint,2,opt,name=up,proto3" json:"up,omitempty"`
+	Trapped       bool                   `protobuf:"varint,3,opt,name=trapped,proto3" json:"trapped,omitempty"` // traffic for it brings it up
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -919,6 +920,13 @@ func (x *ChildState) GetName() string {
 func (x *ChildState) GetUp() bool {
 	if x != nil {
 		return x.Up
+	}
+	return false
+}
+
+func (x *ChildState) GetTrapped() bool {
+	if x != nil {
+		return x.Trapped
 	}
 	return false
 }
@@ -3207,11 +3215,12 @@ const file_parley_control_v1_control_proto_rawDesc = "" +
 	"\tlast_code\x18\t \x01(\tR\blastCode\x12\x1d\n" +
 	"\n" +
 	"last_error\x18\n" +
-	" \x01(\tR\tlastError\"0\n" +
+	" \x01(\tR\tlastError\"J\n" +
 	"\n" +
 	"ChildState\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x0e\n" +
-	"\x02up\x18\x02 \x01(\bR\x02up\"\x7f\n" +
+	"\x02up\x18\x02 \x01(\bR\x02up\x12\x18\n" +
+	"\atrapped\x18\x03 \x01(\bR\atrapped\"\x7f\n" +
 	"\tUpRequest\x12\x1e\n" +
 	"\n" +
 	"connection\x18\x01 \x01(\tR\n" +

@@ -1,0 +1,153 @@
+package daemon
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+
+	"go.uber.org/zap"
+
+	"github.com/parley-ike/parley/bus/event"
+	"github.com/parley-ike/parley/core/machine"
+	"github.com/parley-ike/parley/core/pluginhost"
+	"github.com/parley-ike/parley/core/policy"
+)
+
+// traps knows which children have one.
+type traps struct {
+	mu  sync.Mutex
+	set map[string][]pluginhost.Trap // by backend, as it has confirmed them
+}
+
+func (t *traps) note(backend string, all []pluginhost.Trap) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.set == nil {
+		t.set = map[string][]pluginhost.Trap{}
+	}
+	t.set[backend] = all
+}
+
+// has tells whether traffic for a child is waited for.
+func (t *traps) has(conn, child string) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, all := range t.set {
+		if slices.ContainsFunc(all, func(t pluginhost.Trap) bool { return t.Conn == conn && t.Child == child }) {
+			return true
+		}
+	}
+	return false
+}
+
+// trapsOf are the traps that a backend is to have: for the children that say start = "trap".
+func trapsOf(p *policy.Snapshot, backend, chosen string) (all []pluginhost.Trap) {
+	for _, c := range p.Connections {
+		for _, child := range c.Children {
+			name := child.Backend
+			if name == "" {
+				name = chosen
+			}
+			if child.Start != policy.StartTrap || name != backend {
+				continue
+			}
+			all = append(all, pluginhost.Trap{Conn: c.Name, Child: child.Name, Mode: machine.Mode(child.Mode), Local: c.Local.Addr, Remote: c.Remote.Addr,
+				LocalTS: opSelectors(child.LocalTS), RemoteTS: opSelectors(child.RemoteTS)})
+		}
+	}
+	return all
+}
+
+func opSelectors(all []policy.Selector) []machine.Selector {
+	out := make([]machine.Selector, len(all))
+	for i, s := range all {
+		out[i] = machine.Selector(s)
+	}
+	return out
+}
+
+// setTraps gives a backend the traps of the configuration. One that has none is asked only when it should have some. Before
+// there is a keeper nobody would do what traffic asks for.
+func (d *daemon) setTraps(ctx context.Context, backend string) {
+	if d.keeper.Load() == nil {
+		return
+	}
+	wanted := trapsOf(d.inForce.Load().Policy, backend, d.chosen().Backend)
+	d.mu.Lock()
+	able := d.probed[backend].Traps
+	d.mu.Unlock()
+	if len(wanted) == 0 && !able {
+		return
+	}
+	err := d.host.SetTraps(ctx, backend, wanted)
+	if err == nil {
+		d.traps.note(backend, wanted)
+		return
+	}
+	d.traps.note(backend, nil)
+	if d.living.Err() == nil {
+		d.log.Error("no traffic is waited for: children with start = \"trap\" come up by the peer or by hand only",
+			zap.String("backend", backend), zap.Strings("children", childNames(wanted)), zap.Error(err))
+	}
+}
+
+func childNames(all []pluginhost.Trap) (names []string) {
+	for _, t := range all {
+		names = append(names, t.Conn+"/"+t.Child)
+	}
+	return names
+}
+
+// setAllTraps is for a new configuration.
+func (d *daemon) setAllTraps(ctx context.Context) {
+	d.mu.Lock()
+	var names []string
+	for name, c := range d.probed {
+		if c.Usable {
+			names = append(names, name)
+		}
+	}
+	d.mu.Unlock()
+	for _, name := range names {
+		d.setTraps(ctx, name)
+	}
+}
+
+// dropTraps leaves nothing behind when the daemon ends in order; when it dies, traps stay and nothing leaks in clear.
+func (d *daemon) dropTraps(ctx context.Context) {
+	d.traps.mu.Lock()
+	set := d.traps.set
+	d.traps.set = nil
+	d.traps.mu.Unlock()
+	for backend, all := range set {
+		if len(all) == 0 {
+			continue
+		}
+		if err := d.host.SetTraps(ctx, backend, nil); err != nil {
+			d.log.Warn("traps stay", zap.String("backend", backend), zap.Error(err))
+		}
+	}
+}
+
+// acquired hears that a packet met a trap.
+func (d *daemon) acquired(backend string, a pluginhost.Acquire) {
+	if !d.running.Load() || !d.traps.has(a.Conn, a.Child) {
+		return
+	}
+	d.bus.Publish(event.Record{Subject: event.Subject{Conn: a.Conn}, Event: event.TrafficTrapped{Backend: backend, Child: a.Child, Packet: packet(a)}})
+	d.order(order{conn: a.Conn, children: []string{a.Child}, traffic: true})
+}
+
+// packet describes one for people.
+func packet(a pluginhost.Acquire) string {
+	words := []string{fmt.Sprintf("protocol %d", a.Protocol)}
+	if name := map[uint8]string{1: "ICMP", 6: "TCP", 17: "UDP", 58: "ICMPv6"}[a.Protocol]; name != "" {
+		words[0] = name
+	}
+	if a.Source.Port() == 0 && a.Destination.Port() == 0 {
+		return strings.Join(append(words, "from", a.Source.Addr().String(), "to", a.Destination.Addr().String()), " ")
+	}
+	return strings.Join(append(words, "from", a.Source.String(), "to", a.Destination.String()), " ")
+}
