@@ -144,7 +144,12 @@ type coder struct {
 	name string
 }
 
-func (c coder) tag(typ int) string { return fmt.Sprintf("%d<<3 | %d", c.f.Desc.Number(), typ) }
+func (c coder) tag(typ int) string {
+	if typ == varint {
+		return fmt.Sprintf("%d<<3", c.f.Desc.Number())
+	}
+	return fmt.Sprintf("%d<<3 | %d", c.f.Desc.Number(), typ)
+}
 
 func (c coder) call(name string) string { return c.g.QualifiedGoIdent(wire(name)) }
 

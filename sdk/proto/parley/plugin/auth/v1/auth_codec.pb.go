@@ -20,7 +20,7 @@ func (m *SignRequest) WireSize() (n int) {
 	if v := m.Remote; v != nil {
 		n += wire.SizeItem(3<<3|2, v.WireSize())
 	}
-	n += wire.SizeUint(4<<3|0, uint64(m.Prf))
+	n += wire.SizeUint(4<<3, uint64(m.Prf))
 	n += wire.SizeBytes(5<<3|2, len(m.Octets))
 	n += wire.SizePacked(6<<3|2, m.PeerHashes)
 	return n
@@ -38,7 +38,7 @@ func (m *SignRequest) AppendWire(b []byte) []byte {
 	if v := m.Remote; v != nil {
 		b = v.AppendWire(wire.AppendLength(b, 3<<3|2, v.WireSize()))
 	}
-	b = wire.AppendUint(b, 4<<3|0, uint64(m.Prf))
+	b = wire.AppendUint(b, 4<<3, uint64(m.Prf))
 	b = wire.AppendBytes(b, 5<<3|2, m.Octets)
 	b = wire.AppendPacked(b, 6<<3|2, m.PeerHashes)
 	return b
@@ -61,13 +61,13 @@ func (m *SignRequest) ParseWire(b []byte) error {
 				m.Remote = new(v1.Identity)
 			}
 			r.Sub(m.Remote.ParseWire(r.Bytes()))
-		case 4<<3 | 0:
+		case 4 << 3:
 			m.Prf = uint32(r.Uint())
 		case 5<<3 | 2:
 			m.Octets = r.Bytes()
 		case 6<<3 | 2:
 			m.PeerHashes = wire.Packed(&r, m.PeerHashes)
-		case 6<<3 | 0:
+		case 6 << 3:
 			m.PeerHashes = append(m.PeerHashes, uint32(r.Uint()))
 		default:
 			r.Skip(tag)
@@ -81,7 +81,7 @@ func (m *SignResponse) WireSize() (n int) {
 	if m == nil {
 		return 0
 	}
-	n += wire.SizeUint(1<<3|0, uint64(m.Method))
+	n += wire.SizeUint(1<<3, uint64(m.Method))
 	n += wire.SizeBytes(2<<3|2, len(m.Data))
 	for _, v := range m.Certificates {
 		n += wire.SizeItem(3<<3|2, len(v))
@@ -94,7 +94,7 @@ func (m *SignResponse) AppendWire(b []byte) []byte {
 	if m == nil {
 		return b
 	}
-	b = wire.AppendUint(b, 1<<3|0, uint64(m.Method))
+	b = wire.AppendUint(b, 1<<3, uint64(m.Method))
 	b = wire.AppendBytes(b, 2<<3|2, m.Data)
 	for _, v := range m.Certificates {
 		b = wire.AppendItem(b, 3<<3|2, v)
@@ -107,7 +107,7 @@ func (m *SignResponse) ParseWire(b []byte) error {
 	r := wire.NewReader(b)
 	for tag := r.Next(); tag != 0; tag = r.Next() {
 		switch tag {
-		case 1<<3 | 0:
+		case 1 << 3:
 			m.Method = uint32(r.Uint())
 		case 2<<3 | 2:
 			m.Data = r.Bytes()
@@ -132,9 +132,9 @@ func (m *VerifyRequest) WireSize() (n int) {
 	if v := m.Remote; v != nil {
 		n += wire.SizeItem(3<<3|2, v.WireSize())
 	}
-	n += wire.SizeUint(4<<3|0, uint64(m.Prf))
+	n += wire.SizeUint(4<<3, uint64(m.Prf))
 	n += wire.SizeBytes(5<<3|2, len(m.Octets))
-	n += wire.SizeUint(6<<3|0, uint64(m.Method))
+	n += wire.SizeUint(6<<3, uint64(m.Method))
 	n += wire.SizeBytes(7<<3|2, len(m.Data))
 	for _, v := range m.Certificates {
 		n += wire.SizeItem(8<<3|2, len(v))
@@ -154,9 +154,9 @@ func (m *VerifyRequest) AppendWire(b []byte) []byte {
 	if v := m.Remote; v != nil {
 		b = v.AppendWire(wire.AppendLength(b, 3<<3|2, v.WireSize()))
 	}
-	b = wire.AppendUint(b, 4<<3|0, uint64(m.Prf))
+	b = wire.AppendUint(b, 4<<3, uint64(m.Prf))
 	b = wire.AppendBytes(b, 5<<3|2, m.Octets)
-	b = wire.AppendUint(b, 6<<3|0, uint64(m.Method))
+	b = wire.AppendUint(b, 6<<3, uint64(m.Method))
 	b = wire.AppendBytes(b, 7<<3|2, m.Data)
 	for _, v := range m.Certificates {
 		b = wire.AppendItem(b, 8<<3|2, v)
@@ -181,11 +181,11 @@ func (m *VerifyRequest) ParseWire(b []byte) error {
 				m.Remote = new(v1.Identity)
 			}
 			r.Sub(m.Remote.ParseWire(r.Bytes()))
-		case 4<<3 | 0:
+		case 4 << 3:
 			m.Prf = uint32(r.Uint())
 		case 5<<3 | 2:
 			m.Octets = r.Bytes()
-		case 6<<3 | 0:
+		case 6 << 3:
 			m.Method = uint32(r.Uint())
 		case 7<<3 | 2:
 			m.Data = r.Bytes()

@@ -12,7 +12,7 @@ func (m *Identity) WireSize() (n int) {
 	if m == nil {
 		return 0
 	}
-	n += wire.SizeUint(1<<3|0, uint64(m.Type))
+	n += wire.SizeUint(1<<3, uint64(m.Type))
 	n += wire.SizeBytes(2<<3|2, len(m.Data))
 	return n
 }
@@ -22,7 +22,7 @@ func (m *Identity) AppendWire(b []byte) []byte {
 	if m == nil {
 		return b
 	}
-	b = wire.AppendUint(b, 1<<3|0, uint64(m.Type))
+	b = wire.AppendUint(b, 1<<3, uint64(m.Type))
 	b = wire.AppendBytes(b, 2<<3|2, m.Data)
 	return b
 }
@@ -32,7 +32,7 @@ func (m *Identity) ParseWire(b []byte) error {
 	r := wire.NewReader(b)
 	for tag := r.Next(); tag != 0; tag = r.Next() {
 		switch tag {
-		case 1<<3 | 0:
+		case 1 << 3:
 			m.Type = uint32(r.Uint())
 		case 2<<3 | 2:
 			m.Data = r.Bytes()
@@ -48,7 +48,7 @@ func (m *Query) WireSize() (n int) {
 	if m == nil {
 		return 0
 	}
-	n += wire.SizeUint(1<<3|0, uint64(m.Purpose))
+	n += wire.SizeUint(1<<3, uint64(m.Purpose))
 	if v := m.Local; v != nil {
 		n += wire.SizeItem(2<<3|2, v.WireSize())
 	}
@@ -63,7 +63,7 @@ func (m *Query) AppendWire(b []byte) []byte {
 	if m == nil {
 		return b
 	}
-	b = wire.AppendUint(b, 1<<3|0, uint64(m.Purpose))
+	b = wire.AppendUint(b, 1<<3, uint64(m.Purpose))
 	if v := m.Local; v != nil {
 		b = v.AppendWire(wire.AppendLength(b, 2<<3|2, v.WireSize()))
 	}
@@ -78,7 +78,7 @@ func (m *Query) ParseWire(b []byte) error {
 	r := wire.NewReader(b)
 	for tag := r.Next(); tag != 0; tag = r.Next() {
 		switch tag {
-		case 1<<3 | 0:
+		case 1 << 3:
 			m.Purpose = Query_Purpose(r.Uint())
 		case 2<<3 | 2:
 			if m.Local == nil {
@@ -264,8 +264,8 @@ func (m *MAC) WireSize() (n int) {
 	if m == nil {
 		return 0
 	}
-	n += wire.SizeUint(1<<3|0, uint64(m.Scheme))
-	n += wire.SizeUint(2<<3|0, uint64(m.Prf))
+	n += wire.SizeUint(1<<3, uint64(m.Scheme))
+	n += wire.SizeUint(2<<3, uint64(m.Prf))
 	n += wire.SizeBytes(3<<3|2, len(m.Data))
 	return n
 }
@@ -275,8 +275,8 @@ func (m *MAC) AppendWire(b []byte) []byte {
 	if m == nil {
 		return b
 	}
-	b = wire.AppendUint(b, 1<<3|0, uint64(m.Scheme))
-	b = wire.AppendUint(b, 2<<3|0, uint64(m.Prf))
+	b = wire.AppendUint(b, 1<<3, uint64(m.Scheme))
+	b = wire.AppendUint(b, 2<<3, uint64(m.Prf))
 	b = wire.AppendBytes(b, 3<<3|2, m.Data)
 	return b
 }
@@ -286,9 +286,9 @@ func (m *MAC) ParseWire(b []byte) error {
 	r := wire.NewReader(b)
 	for tag := r.Next(); tag != 0; tag = r.Next() {
 		switch tag {
-		case 1<<3 | 0:
+		case 1 << 3:
 			m.Scheme = MAC_Scheme(r.Uint())
-		case 2<<3 | 0:
+		case 2 << 3:
 			m.Prf = uint32(r.Uint())
 		case 3<<3 | 2:
 			m.Data = r.Bytes()

@@ -12,7 +12,7 @@ func (m *InitiateRequest) WireSize() (n int) {
 	if m == nil {
 		return 0
 	}
-	n += wire.SizeUint(1<<3|0, uint64(m.Method))
+	n += wire.SizeUint(1<<3, uint64(m.Method))
 	return n
 }
 
@@ -21,7 +21,7 @@ func (m *InitiateRequest) AppendWire(b []byte) []byte {
 	if m == nil {
 		return b
 	}
-	b = wire.AppendUint(b, 1<<3|0, uint64(m.Method))
+	b = wire.AppendUint(b, 1<<3, uint64(m.Method))
 	return b
 }
 
@@ -30,7 +30,7 @@ func (m *InitiateRequest) ParseWire(b []byte) error {
 	r := wire.NewReader(b)
 	for tag := r.Next(); tag != 0; tag = r.Next() {
 		switch tag {
-		case 1<<3 | 0:
+		case 1 << 3:
 			m.Method = uint32(r.Uint())
 		default:
 			r.Skip(tag)
@@ -80,7 +80,7 @@ func (m *RespondRequest) WireSize() (n int) {
 	if m == nil {
 		return 0
 	}
-	n += wire.SizeUint(1<<3|0, uint64(m.Method))
+	n += wire.SizeUint(1<<3, uint64(m.Method))
 	n += wire.SizeBytes(2<<3|2, len(m.PeerPublic))
 	return n
 }
@@ -90,7 +90,7 @@ func (m *RespondRequest) AppendWire(b []byte) []byte {
 	if m == nil {
 		return b
 	}
-	b = wire.AppendUint(b, 1<<3|0, uint64(m.Method))
+	b = wire.AppendUint(b, 1<<3, uint64(m.Method))
 	b = wire.AppendBytes(b, 2<<3|2, m.PeerPublic)
 	return b
 }
@@ -100,7 +100,7 @@ func (m *RespondRequest) ParseWire(b []byte) error {
 	r := wire.NewReader(b)
 	for tag := r.Next(); tag != 0; tag = r.Next() {
 		switch tag {
-		case 1<<3 | 0:
+		case 1 << 3:
 			m.Method = uint32(r.Uint())
 		case 2<<3 | 2:
 			m.PeerPublic = r.Bytes()
@@ -152,7 +152,7 @@ func (m *FinishRequest) WireSize() (n int) {
 	if m == nil {
 		return 0
 	}
-	n += wire.SizeUint(1<<3|0, uint64(m.Method))
+	n += wire.SizeUint(1<<3, uint64(m.Method))
 	n += wire.SizeBytes(2<<3|2, len(m.State))
 	n += wire.SizeBytes(3<<3|2, len(m.PeerPublic))
 	return n
@@ -163,7 +163,7 @@ func (m *FinishRequest) AppendWire(b []byte) []byte {
 	if m == nil {
 		return b
 	}
-	b = wire.AppendUint(b, 1<<3|0, uint64(m.Method))
+	b = wire.AppendUint(b, 1<<3, uint64(m.Method))
 	b = wire.AppendBytes(b, 2<<3|2, m.State)
 	b = wire.AppendBytes(b, 3<<3|2, m.PeerPublic)
 	return b
@@ -174,7 +174,7 @@ func (m *FinishRequest) ParseWire(b []byte) error {
 	r := wire.NewReader(b)
 	for tag := r.Next(); tag != 0; tag = r.Next() {
 		switch tag {
-		case 1<<3 | 0:
+		case 1 << 3:
 			m.Method = uint32(r.Uint())
 		case 2<<3 | 2:
 			m.State = r.Bytes()

@@ -12,9 +12,9 @@ func (m *Selector) WireSize() (n int) {
 	if m == nil {
 		return 0
 	}
-	n += wire.SizeUint(1<<3|0, uint64(m.Protocol))
-	n += wire.SizeUint(2<<3|0, uint64(m.StartPort))
-	n += wire.SizeUint(3<<3|0, uint64(m.EndPort))
+	n += wire.SizeUint(1<<3, uint64(m.Protocol))
+	n += wire.SizeUint(2<<3, uint64(m.StartPort))
+	n += wire.SizeUint(3<<3, uint64(m.EndPort))
 	n += wire.SizeBytes(4<<3|2, len(m.Start))
 	n += wire.SizeBytes(5<<3|2, len(m.End))
 	return n
@@ -25,9 +25,9 @@ func (m *Selector) AppendWire(b []byte) []byte {
 	if m == nil {
 		return b
 	}
-	b = wire.AppendUint(b, 1<<3|0, uint64(m.Protocol))
-	b = wire.AppendUint(b, 2<<3|0, uint64(m.StartPort))
-	b = wire.AppendUint(b, 3<<3|0, uint64(m.EndPort))
+	b = wire.AppendUint(b, 1<<3, uint64(m.Protocol))
+	b = wire.AppendUint(b, 2<<3, uint64(m.StartPort))
+	b = wire.AppendUint(b, 3<<3, uint64(m.EndPort))
 	b = wire.AppendBytes(b, 4<<3|2, m.Start)
 	b = wire.AppendBytes(b, 5<<3|2, m.End)
 	return b
@@ -38,11 +38,11 @@ func (m *Selector) ParseWire(b []byte) error {
 	r := wire.NewReader(b)
 	for tag := r.Next(); tag != 0; tag = r.Next() {
 		switch tag {
-		case 1<<3 | 0:
+		case 1 << 3:
 			m.Protocol = uint32(r.Uint())
-		case 2<<3 | 0:
+		case 2 << 3:
 			m.StartPort = uint32(r.Uint())
-		case 3<<3 | 0:
+		case 3 << 3:
 			m.EndPort = uint32(r.Uint())
 		case 4<<3 | 2:
 			m.Start = r.Bytes()
@@ -64,38 +64,38 @@ func (m *Child) WireSize() (n int) {
 	n += wire.SizeBytes(2<<3|2, len(m.Owner))
 	n += wire.SizeBytes(3<<3|2, len(m.Conn))
 	n += wire.SizeBytes(4<<3|2, len(m.Name))
-	n += wire.SizeUint(5<<3|0, uint64(m.Reqid))
-	n += wire.SizeUint(6<<3|0, uint64(m.SpiIn))
-	n += wire.SizeUint(7<<3|0, uint64(m.SpiOut))
-	n += wire.SizeUint(8<<3|0, uint64(m.Mode))
+	n += wire.SizeUint(5<<3, uint64(m.Reqid))
+	n += wire.SizeUint(6<<3, uint64(m.SpiIn))
+	n += wire.SizeUint(7<<3, uint64(m.SpiOut))
+	n += wire.SizeUint(8<<3, uint64(m.Mode))
 	n += wire.SizeBytes(9<<3|2, len(m.Local))
 	n += wire.SizeBytes(10<<3|2, len(m.Remote))
-	n += wire.SizeUint(11<<3|0, uint64(m.LocalPort))
-	n += wire.SizeUint(12<<3|0, uint64(m.RemotePort))
-	n += wire.SizeUint(13<<3|0, wire.Bit(m.Encap))
-	n += wire.SizeUint(14<<3|0, uint64(m.Encr))
-	n += wire.SizeUint(15<<3|0, uint64(m.KeyBits))
-	n += wire.SizeUint(16<<3|0, uint64(m.Integ))
-	n += wire.SizeUint(17<<3|0, wire.Bit(m.Esn))
+	n += wire.SizeUint(11<<3, uint64(m.LocalPort))
+	n += wire.SizeUint(12<<3, uint64(m.RemotePort))
+	n += wire.SizeUint(13<<3, wire.Bit(m.Encap))
+	n += wire.SizeUint(14<<3, uint64(m.Encr))
+	n += wire.SizeUint(15<<3, uint64(m.KeyBits))
+	n += wire.SizeUint(16<<3, uint64(m.Integ))
+	n += wire.SizeUint(17<<3, wire.Bit(m.Esn))
 	n += wire.SizeBytes(18<<3|2, len(m.EncrIn))
 	n += wire.SizeBytes(19<<3|2, len(m.EncrOut))
 	n += wire.SizeBytes(20<<3|2, len(m.IntegIn))
 	n += wire.SizeBytes(21<<3|2, len(m.IntegOut))
-	n += wire.SizeUint(22<<3|0, uint64(m.ReplayWindow))
+	n += wire.SizeUint(22<<3, uint64(m.ReplayWindow))
 	for _, v := range m.LocalTs {
 		n += wire.SizeItem(23<<3|2, v.WireSize())
 	}
 	for _, v := range m.RemoteTs {
 		n += wire.SizeItem(24<<3|2, v.WireSize())
 	}
-	n += wire.SizeUint(25<<3|0, wire.Bit(m.Held))
+	n += wire.SizeUint(25<<3, wire.Bit(m.Held))
 	if v := m.Soft; v != nil {
 		n += wire.SizeItem(26<<3|2, v.WireSize())
 	}
 	if v := m.Hard; v != nil {
 		n += wire.SizeItem(27<<3|2, v.WireSize())
 	}
-	n += wire.SizeUint(28<<3|0, uint64(m.Tfc))
+	n += wire.SizeUint(28<<3, uint64(m.Tfc))
 	for _, v := range m.Addresses {
 		n += wire.SizeItem(29<<3|2, len(v))
 	}
@@ -111,38 +111,38 @@ func (m *Child) AppendWire(b []byte) []byte {
 	b = wire.AppendBytes(b, 2<<3|2, m.Owner)
 	b = wire.AppendBytes(b, 3<<3|2, m.Conn)
 	b = wire.AppendBytes(b, 4<<3|2, m.Name)
-	b = wire.AppendUint(b, 5<<3|0, uint64(m.Reqid))
-	b = wire.AppendUint(b, 6<<3|0, uint64(m.SpiIn))
-	b = wire.AppendUint(b, 7<<3|0, uint64(m.SpiOut))
-	b = wire.AppendUint(b, 8<<3|0, uint64(m.Mode))
+	b = wire.AppendUint(b, 5<<3, uint64(m.Reqid))
+	b = wire.AppendUint(b, 6<<3, uint64(m.SpiIn))
+	b = wire.AppendUint(b, 7<<3, uint64(m.SpiOut))
+	b = wire.AppendUint(b, 8<<3, uint64(m.Mode))
 	b = wire.AppendBytes(b, 9<<3|2, m.Local)
 	b = wire.AppendBytes(b, 10<<3|2, m.Remote)
-	b = wire.AppendUint(b, 11<<3|0, uint64(m.LocalPort))
-	b = wire.AppendUint(b, 12<<3|0, uint64(m.RemotePort))
-	b = wire.AppendUint(b, 13<<3|0, wire.Bit(m.Encap))
-	b = wire.AppendUint(b, 14<<3|0, uint64(m.Encr))
-	b = wire.AppendUint(b, 15<<3|0, uint64(m.KeyBits))
-	b = wire.AppendUint(b, 16<<3|0, uint64(m.Integ))
-	b = wire.AppendUint(b, 17<<3|0, wire.Bit(m.Esn))
+	b = wire.AppendUint(b, 11<<3, uint64(m.LocalPort))
+	b = wire.AppendUint(b, 12<<3, uint64(m.RemotePort))
+	b = wire.AppendUint(b, 13<<3, wire.Bit(m.Encap))
+	b = wire.AppendUint(b, 14<<3, uint64(m.Encr))
+	b = wire.AppendUint(b, 15<<3, uint64(m.KeyBits))
+	b = wire.AppendUint(b, 16<<3, uint64(m.Integ))
+	b = wire.AppendUint(b, 17<<3, wire.Bit(m.Esn))
 	b = wire.AppendBytes(b, 18<<3|2, m.EncrIn)
 	b = wire.AppendBytes(b, 19<<3|2, m.EncrOut)
 	b = wire.AppendBytes(b, 20<<3|2, m.IntegIn)
 	b = wire.AppendBytes(b, 21<<3|2, m.IntegOut)
-	b = wire.AppendUint(b, 22<<3|0, uint64(m.ReplayWindow))
+	b = wire.AppendUint(b, 22<<3, uint64(m.ReplayWindow))
 	for _, v := range m.LocalTs {
 		b = v.AppendWire(wire.AppendLength(b, 23<<3|2, v.WireSize()))
 	}
 	for _, v := range m.RemoteTs {
 		b = v.AppendWire(wire.AppendLength(b, 24<<3|2, v.WireSize()))
 	}
-	b = wire.AppendUint(b, 25<<3|0, wire.Bit(m.Held))
+	b = wire.AppendUint(b, 25<<3, wire.Bit(m.Held))
 	if v := m.Soft; v != nil {
 		b = v.AppendWire(wire.AppendLength(b, 26<<3|2, v.WireSize()))
 	}
 	if v := m.Hard; v != nil {
 		b = v.AppendWire(wire.AppendLength(b, 27<<3|2, v.WireSize()))
 	}
-	b = wire.AppendUint(b, 28<<3|0, uint64(m.Tfc))
+	b = wire.AppendUint(b, 28<<3, uint64(m.Tfc))
 	for _, v := range m.Addresses {
 		b = wire.AppendItem(b, 29<<3|2, v)
 	}
@@ -162,31 +162,31 @@ func (m *Child) ParseWire(b []byte) error {
 			m.Conn = r.String()
 		case 4<<3 | 2:
 			m.Name = r.String()
-		case 5<<3 | 0:
+		case 5 << 3:
 			m.Reqid = uint32(r.Uint())
-		case 6<<3 | 0:
+		case 6 << 3:
 			m.SpiIn = uint32(r.Uint())
-		case 7<<3 | 0:
+		case 7 << 3:
 			m.SpiOut = uint32(r.Uint())
-		case 8<<3 | 0:
+		case 8 << 3:
 			m.Mode = Mode(r.Uint())
 		case 9<<3 | 2:
 			m.Local = r.Bytes()
 		case 10<<3 | 2:
 			m.Remote = r.Bytes()
-		case 11<<3 | 0:
+		case 11 << 3:
 			m.LocalPort = uint32(r.Uint())
-		case 12<<3 | 0:
+		case 12 << 3:
 			m.RemotePort = uint32(r.Uint())
-		case 13<<3 | 0:
+		case 13 << 3:
 			m.Encap = r.Uint() != 0
-		case 14<<3 | 0:
+		case 14 << 3:
 			m.Encr = uint32(r.Uint())
-		case 15<<3 | 0:
+		case 15 << 3:
 			m.KeyBits = uint32(r.Uint())
-		case 16<<3 | 0:
+		case 16 << 3:
 			m.Integ = uint32(r.Uint())
-		case 17<<3 | 0:
+		case 17 << 3:
 			m.Esn = r.Uint() != 0
 		case 18<<3 | 2:
 			m.EncrIn = r.Bytes()
@@ -196,7 +196,7 @@ func (m *Child) ParseWire(b []byte) error {
 			m.IntegIn = r.Bytes()
 		case 21<<3 | 2:
 			m.IntegOut = r.Bytes()
-		case 22<<3 | 0:
+		case 22 << 3:
 			m.ReplayWindow = uint32(r.Uint())
 		case 23<<3 | 2:
 			v := new(Selector)
@@ -206,7 +206,7 @@ func (m *Child) ParseWire(b []byte) error {
 			v := new(Selector)
 			m.RemoteTs = append(m.RemoteTs, v)
 			r.Sub(v.ParseWire(r.Bytes()))
-		case 25<<3 | 0:
+		case 25 << 3:
 			m.Held = r.Uint() != 0
 		case 26<<3 | 2:
 			if m.Soft == nil {
@@ -218,7 +218,7 @@ func (m *Child) ParseWire(b []byte) error {
 				m.Hard = new(Volume)
 			}
 			r.Sub(m.Hard.ParseWire(r.Bytes()))
-		case 28<<3 | 0:
+		case 28 << 3:
 			m.Tfc = uint32(r.Uint())
 		case 29<<3 | 2:
 			m.Addresses = append(m.Addresses, r.Bytes())
@@ -234,8 +234,8 @@ func (m *Volume) WireSize() (n int) {
 	if m == nil {
 		return 0
 	}
-	n += wire.SizeUint(1<<3|0, m.Bytes)
-	n += wire.SizeUint(2<<3|0, m.Packets)
+	n += wire.SizeUint(1<<3, m.Bytes)
+	n += wire.SizeUint(2<<3, m.Packets)
 	return n
 }
 
@@ -244,8 +244,8 @@ func (m *Volume) AppendWire(b []byte) []byte {
 	if m == nil {
 		return b
 	}
-	b = wire.AppendUint(b, 1<<3|0, m.Bytes)
-	b = wire.AppendUint(b, 2<<3|0, m.Packets)
+	b = wire.AppendUint(b, 1<<3, m.Bytes)
+	b = wire.AppendUint(b, 2<<3, m.Packets)
 	return b
 }
 
@@ -254,9 +254,9 @@ func (m *Volume) ParseWire(b []byte) error {
 	r := wire.NewReader(b)
 	for tag := r.Next(); tag != 0; tag = r.Next() {
 		switch tag {
-		case 1<<3 | 0:
+		case 1 << 3:
 			m.Bytes = r.Uint()
-		case 2<<3 | 0:
+		case 2 << 3:
 			m.Packets = r.Uint()
 		default:
 			r.Skip(tag)
@@ -270,10 +270,10 @@ func (m *Usage) WireSize() (n int) {
 	if m == nil {
 		return 0
 	}
-	n += wire.SizeUint(1<<3|0, m.BytesIn)
-	n += wire.SizeUint(2<<3|0, m.BytesOut)
-	n += wire.SizeUint(3<<3|0, m.PacketsIn)
-	n += wire.SizeUint(4<<3|0, m.PacketsOut)
+	n += wire.SizeUint(1<<3, m.BytesIn)
+	n += wire.SizeUint(2<<3, m.BytesOut)
+	n += wire.SizeUint(3<<3, m.PacketsIn)
+	n += wire.SizeUint(4<<3, m.PacketsOut)
 	return n
 }
 
@@ -282,10 +282,10 @@ func (m *Usage) AppendWire(b []byte) []byte {
 	if m == nil {
 		return b
 	}
-	b = wire.AppendUint(b, 1<<3|0, m.BytesIn)
-	b = wire.AppendUint(b, 2<<3|0, m.BytesOut)
-	b = wire.AppendUint(b, 3<<3|0, m.PacketsIn)
-	b = wire.AppendUint(b, 4<<3|0, m.PacketsOut)
+	b = wire.AppendUint(b, 1<<3, m.BytesIn)
+	b = wire.AppendUint(b, 2<<3, m.BytesOut)
+	b = wire.AppendUint(b, 3<<3, m.PacketsIn)
+	b = wire.AppendUint(b, 4<<3, m.PacketsOut)
 	return b
 }
 
@@ -294,13 +294,13 @@ func (m *Usage) ParseWire(b []byte) error {
 	r := wire.NewReader(b)
 	for tag := r.Next(); tag != 0; tag = r.Next() {
 		switch tag {
-		case 1<<3 | 0:
+		case 1 << 3:
 			m.BytesIn = r.Uint()
-		case 2<<3 | 0:
+		case 2 << 3:
 			m.BytesOut = r.Uint()
-		case 3<<3 | 0:
+		case 3 << 3:
 			m.PacketsIn = r.Uint()
-		case 4<<3 | 0:
+		case 4 << 3:
 			m.PacketsOut = r.Uint()
 		default:
 			r.Skip(tag)
@@ -342,8 +342,8 @@ func (m *Algorithm) WireSize() (n int) {
 	if m == nil {
 		return 0
 	}
-	n += wire.SizeUint(1<<3|0, uint64(m.Type))
-	n += wire.SizeUint(2<<3|0, uint64(m.Id))
+	n += wire.SizeUint(1<<3, uint64(m.Type))
+	n += wire.SizeUint(2<<3, uint64(m.Id))
 	n += wire.SizePacked(3<<3|2, m.KeyBits)
 	return n
 }
@@ -353,8 +353,8 @@ func (m *Algorithm) AppendWire(b []byte) []byte {
 	if m == nil {
 		return b
 	}
-	b = wire.AppendUint(b, 1<<3|0, uint64(m.Type))
-	b = wire.AppendUint(b, 2<<3|0, uint64(m.Id))
+	b = wire.AppendUint(b, 1<<3, uint64(m.Type))
+	b = wire.AppendUint(b, 2<<3, uint64(m.Id))
 	b = wire.AppendPacked(b, 3<<3|2, m.KeyBits)
 	return b
 }
@@ -364,13 +364,13 @@ func (m *Algorithm) ParseWire(b []byte) error {
 	r := wire.NewReader(b)
 	for tag := r.Next(); tag != 0; tag = r.Next() {
 		switch tag {
-		case 1<<3 | 0:
+		case 1 << 3:
 			m.Type = uint32(r.Uint())
-		case 2<<3 | 0:
+		case 2 << 3:
 			m.Id = uint32(r.Uint())
 		case 3<<3 | 2:
 			m.KeyBits = wire.Packed(&r, m.KeyBits)
-		case 3<<3 | 0:
+		case 3 << 3:
 			m.KeyBits = append(m.KeyBits, uint32(r.Uint()))
 		default:
 			r.Skip(tag)
@@ -385,19 +385,19 @@ func (m *ProbeResponse) WireSize() (n int) {
 		return 0
 	}
 	n += wire.SizeBytes(1<<3|2, len(m.Name))
-	n += wire.SizeUint(2<<3|0, wire.Bit(m.Usable))
+	n += wire.SizeUint(2<<3, wire.Bit(m.Usable))
 	n += wire.SizeBytes(3<<3|2, len(m.Reason))
 	for _, v := range m.Algorithms {
 		n += wire.SizeItem(4<<3|2, v.WireSize())
 	}
 	n += wire.SizePacked(5<<3|2, m.Modes)
-	n += wire.SizeUint(6<<3|0, wire.Bit(m.Esn))
-	n += wire.SizeUint(7<<3|0, wire.Bit(m.Encap))
-	n += wire.SizeUint(8<<3|0, uint64(m.MaxReplayWindow))
+	n += wire.SizeUint(6<<3, wire.Bit(m.Esn))
+	n += wire.SizeUint(7<<3, wire.Bit(m.Encap))
+	n += wire.SizeUint(8<<3, uint64(m.MaxReplayWindow))
 	n += wire.SizeBytes(9<<3|2, len(m.Offload))
-	n += wire.SizeUint(10<<3|0, m.Epoch)
-	n += wire.SizeUint(11<<3|0, wire.Bit(m.Traps))
-	n += wire.SizeUint(12<<3|0, wire.Bit(m.Tfc))
+	n += wire.SizeUint(10<<3, m.Epoch)
+	n += wire.SizeUint(11<<3, wire.Bit(m.Traps))
+	n += wire.SizeUint(12<<3, wire.Bit(m.Tfc))
 	return n
 }
 
@@ -407,19 +407,19 @@ func (m *ProbeResponse) AppendWire(b []byte) []byte {
 		return b
 	}
 	b = wire.AppendBytes(b, 1<<3|2, m.Name)
-	b = wire.AppendUint(b, 2<<3|0, wire.Bit(m.Usable))
+	b = wire.AppendUint(b, 2<<3, wire.Bit(m.Usable))
 	b = wire.AppendBytes(b, 3<<3|2, m.Reason)
 	for _, v := range m.Algorithms {
 		b = v.AppendWire(wire.AppendLength(b, 4<<3|2, v.WireSize()))
 	}
 	b = wire.AppendPacked(b, 5<<3|2, m.Modes)
-	b = wire.AppendUint(b, 6<<3|0, wire.Bit(m.Esn))
-	b = wire.AppendUint(b, 7<<3|0, wire.Bit(m.Encap))
-	b = wire.AppendUint(b, 8<<3|0, uint64(m.MaxReplayWindow))
+	b = wire.AppendUint(b, 6<<3, wire.Bit(m.Esn))
+	b = wire.AppendUint(b, 7<<3, wire.Bit(m.Encap))
+	b = wire.AppendUint(b, 8<<3, uint64(m.MaxReplayWindow))
 	b = wire.AppendBytes(b, 9<<3|2, m.Offload)
-	b = wire.AppendUint(b, 10<<3|0, m.Epoch)
-	b = wire.AppendUint(b, 11<<3|0, wire.Bit(m.Traps))
-	b = wire.AppendUint(b, 12<<3|0, wire.Bit(m.Tfc))
+	b = wire.AppendUint(b, 10<<3, m.Epoch)
+	b = wire.AppendUint(b, 11<<3, wire.Bit(m.Traps))
+	b = wire.AppendUint(b, 12<<3, wire.Bit(m.Tfc))
 	return b
 }
 
@@ -430,7 +430,7 @@ func (m *ProbeResponse) ParseWire(b []byte) error {
 		switch tag {
 		case 1<<3 | 2:
 			m.Name = r.String()
-		case 2<<3 | 0:
+		case 2 << 3:
 			m.Usable = r.Uint() != 0
 		case 3<<3 | 2:
 			m.Reason = r.String()
@@ -440,21 +440,21 @@ func (m *ProbeResponse) ParseWire(b []byte) error {
 			r.Sub(v.ParseWire(r.Bytes()))
 		case 5<<3 | 2:
 			m.Modes = wire.Packed(&r, m.Modes)
-		case 5<<3 | 0:
+		case 5 << 3:
 			m.Modes = append(m.Modes, Mode(r.Uint()))
-		case 6<<3 | 0:
+		case 6 << 3:
 			m.Esn = r.Uint() != 0
-		case 7<<3 | 0:
+		case 7 << 3:
 			m.Encap = r.Uint() != 0
-		case 8<<3 | 0:
+		case 8 << 3:
 			m.MaxReplayWindow = uint32(r.Uint())
 		case 9<<3 | 2:
 			m.Offload = r.String()
-		case 10<<3 | 0:
+		case 10 << 3:
 			m.Epoch = r.Uint()
-		case 11<<3 | 0:
+		case 11 << 3:
 			m.Traps = r.Uint() != 0
-		case 12<<3 | 0:
+		case 12 << 3:
 			m.Tfc = r.Uint() != 0
 		default:
 			r.Skip(tag)
@@ -504,7 +504,7 @@ func (m *AllocateSPIResponse) WireSize() (n int) {
 	if m == nil {
 		return 0
 	}
-	n += wire.SizeUint(1<<3|0, uint64(m.Spi))
+	n += wire.SizeUint(1<<3, uint64(m.Spi))
 	return n
 }
 
@@ -513,7 +513,7 @@ func (m *AllocateSPIResponse) AppendWire(b []byte) []byte {
 	if m == nil {
 		return b
 	}
-	b = wire.AppendUint(b, 1<<3|0, uint64(m.Spi))
+	b = wire.AppendUint(b, 1<<3, uint64(m.Spi))
 	return b
 }
 
@@ -522,7 +522,7 @@ func (m *AllocateSPIResponse) ParseWire(b []byte) error {
 	r := wire.NewReader(b)
 	for tag := r.Next(); tag != 0; tag = r.Next() {
 		switch tag {
-		case 1<<3 | 0:
+		case 1 << 3:
 			m.Spi = uint32(r.Uint())
 		default:
 			r.Skip(tag)
@@ -538,7 +538,7 @@ func (m *FreeSPIRequest) WireSize() (n int) {
 	}
 	n += wire.SizeBytes(1<<3|2, len(m.Local))
 	n += wire.SizeBytes(2<<3|2, len(m.Remote))
-	n += wire.SizeUint(3<<3|0, uint64(m.Spi))
+	n += wire.SizeUint(3<<3, uint64(m.Spi))
 	return n
 }
 
@@ -549,7 +549,7 @@ func (m *FreeSPIRequest) AppendWire(b []byte) []byte {
 	}
 	b = wire.AppendBytes(b, 1<<3|2, m.Local)
 	b = wire.AppendBytes(b, 2<<3|2, m.Remote)
-	b = wire.AppendUint(b, 3<<3|0, uint64(m.Spi))
+	b = wire.AppendUint(b, 3<<3, uint64(m.Spi))
 	return b
 }
 
@@ -562,7 +562,7 @@ func (m *FreeSPIRequest) ParseWire(b []byte) error {
 			m.Local = r.Bytes()
 		case 2<<3 | 2:
 			m.Remote = r.Bytes()
-		case 3<<3 | 0:
+		case 3 << 3:
 			m.Spi = uint32(r.Uint())
 		default:
 			r.Skip(tag)
@@ -966,8 +966,8 @@ func (m *Trap) WireSize() (n int) {
 	}
 	n += wire.SizeBytes(1<<3|2, len(m.Conn))
 	n += wire.SizeBytes(2<<3|2, len(m.Name))
-	n += wire.SizeUint(3<<3|0, uint64(m.Reqid))
-	n += wire.SizeUint(4<<3|0, uint64(m.Mode))
+	n += wire.SizeUint(3<<3, uint64(m.Reqid))
+	n += wire.SizeUint(4<<3, uint64(m.Mode))
 	n += wire.SizeBytes(5<<3|2, len(m.Local))
 	n += wire.SizeBytes(6<<3|2, len(m.Remote))
 	for _, v := range m.LocalTs {
@@ -986,8 +986,8 @@ func (m *Trap) AppendWire(b []byte) []byte {
 	}
 	b = wire.AppendBytes(b, 1<<3|2, m.Conn)
 	b = wire.AppendBytes(b, 2<<3|2, m.Name)
-	b = wire.AppendUint(b, 3<<3|0, uint64(m.Reqid))
-	b = wire.AppendUint(b, 4<<3|0, uint64(m.Mode))
+	b = wire.AppendUint(b, 3<<3, uint64(m.Reqid))
+	b = wire.AppendUint(b, 4<<3, uint64(m.Mode))
 	b = wire.AppendBytes(b, 5<<3|2, m.Local)
 	b = wire.AppendBytes(b, 6<<3|2, m.Remote)
 	for _, v := range m.LocalTs {
@@ -1008,9 +1008,9 @@ func (m *Trap) ParseWire(b []byte) error {
 			m.Conn = r.String()
 		case 2<<3 | 2:
 			m.Name = r.String()
-		case 3<<3 | 0:
+		case 3 << 3:
 			m.Reqid = uint32(r.Uint())
-		case 4<<3 | 0:
+		case 4 << 3:
 			m.Mode = Mode(r.Uint())
 		case 5<<3 | 2:
 			m.Local = r.Bytes()
@@ -1186,8 +1186,8 @@ func (m *Expired) WireSize() (n int) {
 	if m == nil {
 		return 0
 	}
-	n += wire.SizeUint(1<<3|0, uint64(m.SpiIn))
-	n += wire.SizeUint(2<<3|0, wire.Bit(m.Hard))
+	n += wire.SizeUint(1<<3, uint64(m.SpiIn))
+	n += wire.SizeUint(2<<3, wire.Bit(m.Hard))
 	n += wire.SizeBytes(3<<3|2, len(m.Cause))
 	return n
 }
@@ -1197,8 +1197,8 @@ func (m *Expired) AppendWire(b []byte) []byte {
 	if m == nil {
 		return b
 	}
-	b = wire.AppendUint(b, 1<<3|0, uint64(m.SpiIn))
-	b = wire.AppendUint(b, 2<<3|0, wire.Bit(m.Hard))
+	b = wire.AppendUint(b, 1<<3, uint64(m.SpiIn))
+	b = wire.AppendUint(b, 2<<3, wire.Bit(m.Hard))
 	b = wire.AppendBytes(b, 3<<3|2, m.Cause)
 	return b
 }
@@ -1208,9 +1208,9 @@ func (m *Expired) ParseWire(b []byte) error {
 	r := wire.NewReader(b)
 	for tag := r.Next(); tag != 0; tag = r.Next() {
 		switch tag {
-		case 1<<3 | 0:
+		case 1 << 3:
 			m.SpiIn = uint32(r.Uint())
-		case 2<<3 | 0:
+		case 2 << 3:
 			m.Hard = r.Uint() != 0
 		case 3<<3 | 2:
 			m.Cause = r.String()
@@ -1226,9 +1226,9 @@ func (m *Moved) WireSize() (n int) {
 	if m == nil {
 		return 0
 	}
-	n += wire.SizeUint(1<<3|0, uint64(m.SpiIn))
+	n += wire.SizeUint(1<<3, uint64(m.SpiIn))
 	n += wire.SizeBytes(2<<3|2, len(m.Remote))
-	n += wire.SizeUint(3<<3|0, uint64(m.RemotePort))
+	n += wire.SizeUint(3<<3, uint64(m.RemotePort))
 	return n
 }
 
@@ -1237,9 +1237,9 @@ func (m *Moved) AppendWire(b []byte) []byte {
 	if m == nil {
 		return b
 	}
-	b = wire.AppendUint(b, 1<<3|0, uint64(m.SpiIn))
+	b = wire.AppendUint(b, 1<<3, uint64(m.SpiIn))
 	b = wire.AppendBytes(b, 2<<3|2, m.Remote)
-	b = wire.AppendUint(b, 3<<3|0, uint64(m.RemotePort))
+	b = wire.AppendUint(b, 3<<3, uint64(m.RemotePort))
 	return b
 }
 
@@ -1248,11 +1248,11 @@ func (m *Moved) ParseWire(b []byte) error {
 	r := wire.NewReader(b)
 	for tag := r.Next(); tag != 0; tag = r.Next() {
 		switch tag {
-		case 1<<3 | 0:
+		case 1 << 3:
 			m.SpiIn = uint32(r.Uint())
 		case 2<<3 | 2:
 			m.Remote = r.Bytes()
-		case 3<<3 | 0:
+		case 3 << 3:
 			m.RemotePort = uint32(r.Uint())
 		default:
 			r.Skip(tag)
@@ -1266,7 +1266,7 @@ func (m *Lost) WireSize() (n int) {
 	if m == nil {
 		return 0
 	}
-	n += wire.SizeUint(1<<3|0, uint64(m.SpiIn))
+	n += wire.SizeUint(1<<3, uint64(m.SpiIn))
 	return n
 }
 
@@ -1275,7 +1275,7 @@ func (m *Lost) AppendWire(b []byte) []byte {
 	if m == nil {
 		return b
 	}
-	b = wire.AppendUint(b, 1<<3|0, uint64(m.SpiIn))
+	b = wire.AppendUint(b, 1<<3, uint64(m.SpiIn))
 	return b
 }
 
@@ -1284,7 +1284,7 @@ func (m *Lost) ParseWire(b []byte) error {
 	r := wire.NewReader(b)
 	for tag := r.Next(); tag != 0; tag = r.Next() {
 		switch tag {
-		case 1<<3 | 0:
+		case 1 << 3:
 			m.SpiIn = uint32(r.Uint())
 		default:
 			r.Skip(tag)
@@ -1300,11 +1300,11 @@ func (m *Acquired) WireSize() (n int) {
 	}
 	n += wire.SizeBytes(1<<3|2, len(m.Conn))
 	n += wire.SizeBytes(2<<3|2, len(m.Name))
-	n += wire.SizeUint(3<<3|0, uint64(m.Protocol))
+	n += wire.SizeUint(3<<3, uint64(m.Protocol))
 	n += wire.SizeBytes(4<<3|2, len(m.Source))
 	n += wire.SizeBytes(5<<3|2, len(m.Destination))
-	n += wire.SizeUint(6<<3|0, uint64(m.SourcePort))
-	n += wire.SizeUint(7<<3|0, uint64(m.DestinationPort))
+	n += wire.SizeUint(6<<3, uint64(m.SourcePort))
+	n += wire.SizeUint(7<<3, uint64(m.DestinationPort))
 	return n
 }
 
@@ -1315,11 +1315,11 @@ func (m *Acquired) AppendWire(b []byte) []byte {
 	}
 	b = wire.AppendBytes(b, 1<<3|2, m.Conn)
 	b = wire.AppendBytes(b, 2<<3|2, m.Name)
-	b = wire.AppendUint(b, 3<<3|0, uint64(m.Protocol))
+	b = wire.AppendUint(b, 3<<3, uint64(m.Protocol))
 	b = wire.AppendBytes(b, 4<<3|2, m.Source)
 	b = wire.AppendBytes(b, 5<<3|2, m.Destination)
-	b = wire.AppendUint(b, 6<<3|0, uint64(m.SourcePort))
-	b = wire.AppendUint(b, 7<<3|0, uint64(m.DestinationPort))
+	b = wire.AppendUint(b, 6<<3, uint64(m.SourcePort))
+	b = wire.AppendUint(b, 7<<3, uint64(m.DestinationPort))
 	return b
 }
 
@@ -1332,15 +1332,15 @@ func (m *Acquired) ParseWire(b []byte) error {
 			m.Conn = r.String()
 		case 2<<3 | 2:
 			m.Name = r.String()
-		case 3<<3 | 0:
+		case 3 << 3:
 			m.Protocol = uint32(r.Uint())
 		case 4<<3 | 2:
 			m.Source = r.Bytes()
 		case 5<<3 | 2:
 			m.Destination = r.Bytes()
-		case 6<<3 | 0:
+		case 6 << 3:
 			m.SourcePort = uint32(r.Uint())
-		case 7<<3 | 0:
+		case 7 << 3:
 			m.DestinationPort = uint32(r.Uint())
 		default:
 			r.Skip(tag)
