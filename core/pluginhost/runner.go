@@ -13,6 +13,7 @@ import (
 	"strings"
 	"sync"
 	"syscall"
+	"time"
 
 	"go.uber.org/zap"
 	"golang.org/x/sys/unix"
@@ -90,6 +91,7 @@ func onOwnThread(f func()) {
 // run starts the child from the calling thread, which gives up its own privileges first and waits as long as the child
 // lives: the child's death signal is tied to the thread that forked it.
 func (p *process) run(started chan<- error) {
+	calmTimers()
 	err := confine(p.keep, p.cmd.SysProcAttr != nil && p.cmd.SysProcAttr.Credential != nil)
 	if err == nil {
 		err = p.cmd.Start()
@@ -104,6 +106,13 @@ func (p *process) run(started chan<- error) {
 	p.waitErr = p.cmd.Wait()
 	close(p.exited)
 }
+
+// timerSlack is how late the timers of a plugin may be, unless it decides otherwise. The runtime of Go has a thread that sleeps 20 µs
+// at a time while anything runs, which with the kernel's default of 50 µs is a large part of what a plugin costs.
+const timerSlack = time.Millisecond
+
+// calmTimers sets the timer slack of the calling thread, which its children inherit.
+func calmTimers() { _ = unix.Prctl(unix.PR_SET_TIMERSLACK, uintptr(timerSlack), 0, 0, 0) }
 
 // noCore turns core dumps of a process off, from outside, since the limits of a process are no thread's. A program that the
 // kernel pipes cores to gets them with a limit of 0 as well, but not with 1, which is below the smallest file, too

@@ -20,11 +20,12 @@ const (
 // NewFramed returns the carrier for a stream socket: each batch is a length of four octets, big endian, and the
 // marshalled Batch. Its buffers are wiped after use, for they hold keys.
 func NewFramed(conn io.ReadWriteCloser) Carrier {
-	return &framed{conn: conn, reader: bufio.NewReaderSize(conn, readBuffer), closing: sync.OnceValue(conn.Close)}
+	socket := direct(conn)
+	return &framed{writer: socket, reader: bufio.NewReaderSize(socket, readBuffer), closing: sync.OnceValue(conn.Close)}
 }
 
 type framed struct {
-	conn    io.ReadWriteCloser
+	writer  io.Writer
 	reader  *bufio.Reader
 	in, out []byte
 	closing func() error
@@ -42,7 +43,7 @@ func (f *framed) Send(b *basev1.Batch) error {
 		return fmt.Errorf("%w: sending %d octets, limit %d", ErrTooLarge, len(out)-lengthLen, MaxMessage)
 	}
 	binary.BigEndian.PutUint32(out, uint32(len(out)-lengthLen))
-	_, err = f.conn.Write(out)
+	_, err = f.writer.Write(out)
 	return err
 }
 
