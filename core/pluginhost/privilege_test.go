@@ -1,14 +1,30 @@
 package pluginhost
 
 import (
+	"bufio"
 	"os"
 	"os/exec"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
 
+	"go.uber.org/zap"
 	"golang.org/x/sys/unix"
 )
+
+func TestTheTimersOfAPluginAreCalm(t *testing.T) {
+	t.Parallel()
+	p := newProcess(&exec.Cmd{Path: "/bin/cat", Args: []string{"cat", "/proc/self/timerslack_ns"}}, nil, zap.NewNop())
+	if err := p.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	line, err := bufio.NewReader(p.Stdout()).ReadString('\n')
+	if want := strconv.FormatInt(timerSlack.Nanoseconds(), 10); err != nil || strings.TrimSpace(line) != want {
+		t.Errorf("the timers of a child are %q ns late, want %s, error %v", line, want, err)
+	}
+	_ = p.Wait(t.Context())
+}
 
 // As in a container that has CAP_NET_ADMIN and not CAP_SETPCAP: the bounding set stays as it is.
 func TestAChildGetsNothingAlsoWhereTheBoundingSetCannotShrink(t *testing.T) {
