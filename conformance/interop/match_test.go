@@ -1,9 +1,12 @@
 package interop
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
+	"net/netip"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -45,6 +48,30 @@ func (x *match) startBoth(t *testing.T, c terms, own ...string) {
 	c.begins = !x.weBegin
 	x.theirs = x.newPeer(t, c)
 	x.ours = x.gateway(t, x.east, own...)
+	t.Cleanup(func() {
+		if t.Failed() {
+			x.show(t)
+		}
+	})
+}
+
+// show logs what both sides have, for who looks for the reason of a failure.
+func (x *match) show(t *testing.T) {
+	t.Helper()
+	for _, args := range [][]string{{"sa", "show", "west"}, {"events", "tail", "--no-follow"}} {
+		out, _ := x.ours.Parley(context.Background(), args...)
+		t.Logf("parley %s:\n%s", strings.Join(args, " "), out)
+	}
+	for _, ns := range []*lab.Namespace{x.east, x.west} {
+		states, _ := ns.Links.XfrmStateList(netlink.FAMILY_ALL)
+		policies, _ := ns.Links.XfrmPolicyList(netlink.FAMILY_ALL)
+		for _, s := range states {
+			t.Logf("SA of %s: %v -> %v, SPI %x, encapsulation %v, %+v", ns.Name, s.Src, s.Dst, s.Spi, s.Encap, s.Statistics)
+		}
+		for _, p := range policies {
+			t.Logf("policy of %s: %v", ns.Name, p)
+		}
+	}
 }
 
 // up brings the tunnel up from the side whose role it is, and waits until both have it.
@@ -115,13 +142,17 @@ func (x *match) children(t *testing.T) (all []childSA) {
 // both kernels counted it, and that nothing was in clear at either end of the wire.
 func (x *match) crosses(t *testing.T, n int) lab.Counts {
 	t.Helper()
-	p := x.pinger(t)
+	return x.crossesBetween(t, "lan", x.eastLAN, x.westLAN, n)
+}
+
+// crossesBetween is crosses for a child and two addresses behind it.
+func (x *match) crossesBetween(t *testing.T, child, from, to string, n int) lab.Counts {
+	t.Helper()
+	p, err := x.east.NewPinger(netip.MustParseAddr(from), netip.MustParseAddr(to))
+	must(t, err)
+	defer p.Close()
 	eventually(t, "a ping crosses", func() bool { _, err := p.Ping(pingSize, time.Second); return err == nil })
-	child := x.children(t)
-	if len(child) == 0 {
-		t.Fatal("pings cross, and we have no child SA")
-	}
-	before := x.counted(t, child[len(child)-1])
+	before := x.counted(t, child)
 	x.capture.Reset()
 	x.far.Reset()
 	for range n {
@@ -129,13 +160,19 @@ func (x *match) crosses(t *testing.T, n int) lab.Counts {
 			t.Fatal(err)
 		}
 	}
-	after := x.counted(t, child[len(child)-1])
+	after := x.counted(t, child)
 	for where, count := range after {
 		if packets, octets := count.Packets-before[where].Packets, count.Bytes-before[where].Bytes; packets < uint64(n) || octets < uint64(n*pingSize) {
 			t.Errorf("%s counted %d packets and %d octets, want those of %d pings", where, packets, octets, n)
 		}
 	}
-	var seen lab.Counts
+	return x.onlyESP(t, n)
+}
+
+// onlyESP waits until the captures have n pings and their replies as ESP, demands that they saw none in clear, and returns what
+// the nearer one saw.
+func (x *match) onlyESP(t *testing.T, n int) (seen lab.Counts) {
+	t.Helper()
 	eventually(t, "the captures have all packets", func() bool {
 		seen = x.capture.Counts()
 		return seen.Protected() >= 2*n && x.far.Counts().Protected() >= 2*n
@@ -149,26 +186,37 @@ func (x *match) crosses(t *testing.T, n int) lab.Counts {
 // pingSize is the data of a ping in octets.
 const pingSize = 500
 
-// counted is what the kernels on both sides counted for a child SA in both directions.
-func (x *match) counted(t *testing.T, child childSA) map[string]netlink.XfrmStateStats {
+// counted is what the kernels on both sides counted for the newest child SA of a name, in both directions.
+func (x *match) counted(t *testing.T, name string) map[string]netlink.XfrmStateStats {
 	t.Helper()
+	child := childSA{}
+	for _, c := range x.children(t) {
+		if c.Name == name {
+			child = c
+		}
+	}
+	if child.SPIIn == "" {
+		t.Fatalf("we have no child SA %q", name)
+	}
 	all := map[string]netlink.XfrmStateStats{}
 	for _, ns := range []*lab.Namespace{x.east, x.west} {
-		states, err := ns.Links.XfrmStateList(netlink.FAMILY_ALL)
-		must(t, err)
 		for _, spi := range []string{child.SPIIn, child.SPIOut} {
-			found := false
-			for _, state := range states {
-				if uint64(uint32(state.Spi)) == hexNumber(t, spi) {
-					all[ns.Name+" "+spi], found = state.Statistics, true
-				}
-			}
-			if !found {
-				t.Fatalf("the kernel of %s has no SA with SPI %s:\n%v", ns.Name, spi, states)
-			}
+			all[ns.Name+" "+spi] = kernelSA(t, ns, hexNumber(t, spi)).Statistics
 		}
 	}
 	return all
+}
+
+// kernelSA returns the SA with an SPI that the kernel has for a namespace.
+func kernelSA(t *testing.T, ns *lab.Namespace, spi uint64) netlink.XfrmState {
+	t.Helper()
+	states, err := ns.Links.XfrmStateList(netlink.FAMILY_ALL)
+	must(t, err)
+	i := slices.IndexFunc(states, func(s netlink.XfrmState) bool { return uint64(uint32(s.Spi)) == spi })
+	if i < 0 {
+		t.Fatalf("the kernel of %s has no SA with SPI %x:\n%v", ns.Name, spi, states)
+	}
+	return states[i]
 }
 
 // quiet demands that neither side has a tunnel, and that no ping crosses.
@@ -179,13 +227,13 @@ func (x *match) quiet(t *testing.T) {
 	x.noStates(t)
 }
 
-// noStates demands that our kernel has no SA with keys any more.
+// noStates demands that our kernel has no SA any more, and no SPI kept for one.
 func (x *match) noStates(t *testing.T) {
 	t.Helper()
 	eventually(t, "our kernel has no SA", func() bool {
 		states, err := x.east.Links.XfrmStateList(netlink.FAMILY_ALL)
 		must(t, err)
-		return !slices.ContainsFunc(states, func(s netlink.XfrmState) bool { return s.Aead != nil || s.Crypt != nil })
+		return len(states) == 0
 	})
 }
 

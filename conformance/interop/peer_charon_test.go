@@ -2,6 +2,7 @@ package interop
 
 import (
 	"context"
+	"fmt"
 	"strings"
 
 	"github.com/parley-ike/parley/conformance/interop/lab"
@@ -13,9 +14,8 @@ const charonConf = `connections {
     local_addrs = %WAN%
     remote_addrs = %PEERWAN%
     proposals = %IKE%
-    mobike = no
+    mobike = %MOBIKE%
     dpd_delay = %DPD%
-    encap = %ENCAP%
     local {
       auth = psk
       id = %ID%
@@ -30,6 +30,7 @@ const charonConf = `connections {
         remote_ts = %PEERNET%
         esp_proposals = %ESP%
       }
+      %SECOND%
     }
   }
 }
@@ -41,9 +42,10 @@ secrets {
 type charon struct{ *lab.StrongSwan }
 
 func startCharon(ctx context.Context, s *site, root lab.Root, dir string, values settings, c terms) (peer, error) {
-	own := settings{"WAN", s.westWAN, "IKE", orDefault(c.charonIKE, "default"), "ESP", orDefault(c.charonESP, "default"), "DPD", seconds(c.liveness), "ENCAP", "no"}
-	if c.udp {
-		own = own.with("ENCAP", "yes")
+	own := settings{"WAN", s.westWAN, "IKE", orDefault(c.charonIKE, "default"), "ESP", orDefault(c.charonESP, "default"), "DPD", seconds(c.liveness),
+		"MOBIKE", choose(c.mobike, "yes", "no"), "SECOND", ""}
+	if c.second {
+		own = own.with("SECOND", fmt.Sprintf("dmz {\n local_ts = %s\n remote_ts = %s\n }", dmzNets[1], dmzNets[0]))
 	}
 	if c.anyAddress {
 		values = values.with("PEERWAN", "%any")
@@ -63,7 +65,8 @@ func (p charon) do(ctx context.Context, args ...string) error {
 	return said(p.Swanctl(ctx, append(args, "--timeout", "20")...))
 }
 
-func (p charon) Up(ctx context.Context) error { return p.do(ctx, "--initiate", "--child", "lan") }
+func (p charon) Up(ctx context.Context) error       { return p.do(ctx, "--initiate", "--child", "lan") }
+func (p charon) UpSecond(ctx context.Context) error { return p.do(ctx, "--initiate", "--child", "dmz") }
 func (p charon) DownChild(ctx context.Context) error {
 	return p.do(ctx, "--terminate", "--child", "lan")
 }

@@ -26,9 +26,6 @@ func startIked(ctx context.Context, s *site, root lab.Root, dir string, values s
 	if c.cookies {
 		return nil, unable("it never asks for a cookie")
 	}
-	if c.udp {
-		return nil, unable("it has no setting for that")
-	}
 	own := settings{"WAN", s.westWAN, "IKE", orDefault(line("ikesa", c.ikedIKE), "\\"), "ESP", "childsa " + orDefault(c.ikedESP, ikedDefaultESP),
 		"DPD", seconds(c.liveness), "MODE", "passive", "GLOBAL", ""}
 	if c.begins {
@@ -65,6 +62,7 @@ func (p iked) Up(ctx context.Context) error {
 	return nil
 }
 
+func (p iked) UpSecond(context.Context) error    { return unable("no command for it") }
 func (p iked) DownChild(context.Context) error   { return unable("no command for it") }
 func (p iked) DownIKE(ctx context.Context) error { return said(p.Ikectl(ctx, "reset", "sa")) }
 func (p iked) RekeyChild(context.Context) error  { return unable("no command for it") }

@@ -11,7 +11,7 @@ import (
 
 // plutoConn is a connection of ipsec.conf. left is always the peer itself.
 const plutoConn = `
-conn lan
+conn %NAME%
 	left=%WAN%
 	leftid=@%ID%
 	leftsubnet=%NET%
@@ -21,8 +21,7 @@ conn lan
 	authby=secret
 	auto=ignore
 	ikev2=insist
-	mobike=no
-	encapsulation=%ENCAP%
+	mobike=%MOBIKE%
 	narrowing=yes
 	retransmit-interval=500
 	retransmit-timeout=5
@@ -34,12 +33,10 @@ conn lan
 type pluto struct{ *lab.Libreswan }
 
 func startPluto(ctx context.Context, s *site, root lab.Root, dir string, values settings, c terms) (peer, error) {
-	own := settings{"WAN", s.westWAN, "IKE", line("ike", c.plutoIKE), "ESP", line("esp", c.plutoESP), "LIVENESS", "", "ENCAP", "auto"}
+	own := settings{"WAN", s.westWAN, "IKE", line("ike", c.plutoIKE), "ESP", line("esp", c.plutoESP), "LIVENESS", "",
+		"MOBIKE", choose(c.mobike, "yes", "no"), "NAME", "lan"}
 	if c.liveness != 0 {
 		own = own.with("LIVENESS", fmt.Sprintf("dpddelay=%s\n\tdpdtimeout=%s\n\tdpdaction=clear", seconds(c.liveness), seconds(3*c.liveness)))
-	}
-	if c.udp {
-		own = own.with("ENCAP", "yes")
 	}
 	if c.anyAddress {
 		values = values.with("PEERWAN", "%any")
@@ -48,12 +45,22 @@ func startPluto(ctx context.Context, s *site, root lab.Root, dir string, values 
 	if c.cookies {
 		setup = "ddos-mode=busy"
 	}
-	peer, err := lab.StartLibreswan(ctx, s.west, root, dir, setup, lab.Fill(plutoConn, append(values, own...)...),
-		lab.Fill("@%ID% @%PEERID% : PSK \"%SECRET%\"\n", values...))
+	values = append(values, own...)
+	conns, names := lab.Fill(plutoConn, values...), []string{"lan"}
+	if c.second {
+		conns += lab.Fill(plutoConn, values.with("NAME", "dmz").with("NET", dmzNets[1]).with("PEERNET", dmzNets[0])...)
+		names = append(names, "dmz")
+	}
+	peer, err := lab.StartLibreswan(ctx, s.west, root, dir, setup, conns, lab.Fill("@%ID% @%PEERID% : PSK \"%SECRET%\"\n", values...))
+	for _, name := range names {
+		if err == nil {
+			err = peer.Add(ctx, name)
+		}
+	}
 	if err != nil {
 		return nil, err
 	}
-	return pluto{peer}, peer.Add(ctx, "lan")
+	return pluto{peer}, nil
 }
 
 // line is a line of ipsec.conf, none without a value.
@@ -66,8 +73,9 @@ func line(key, value string) string {
 
 func (p pluto) do(ctx context.Context, args ...string) error { return said(p.Whack(ctx, args...)) }
 
-func (p pluto) Up(ctx context.Context) error      { return p.do(ctx, "--initiate", "--name", "lan") }
-func (p pluto) DownIKE(ctx context.Context) error { return p.do(ctx, "--terminate", "--name", "lan") }
+func (p pluto) Up(ctx context.Context) error       { return p.do(ctx, "--initiate", "--name", "lan") }
+func (p pluto) UpSecond(ctx context.Context) error { return p.do(ctx, "--initiate", "--name", "dmz") }
+func (p pluto) DownIKE(ctx context.Context) error  { return p.do(ctx, "--terminate", "--name", "lan") }
 func (p pluto) RekeyChild(ctx context.Context) error {
 	return p.do(ctx, "--rekey-ipsec", "--name", "lan")
 }

@@ -16,6 +16,7 @@ import (
 // says that it is done, or an error with what the peer said.
 type peer interface {
 	Up(ctx context.Context) error         // begins the tunnel
+	UpSecond(ctx context.Context) error   // begins the second child of terms.second
 	DownChild(ctx context.Context) error  // deletes the child SA alone
 	DownIKE(ctx context.Context) error    // deletes the IKE SA
 	RekeyChild(ctx context.Context) error // has the child SA replaced
@@ -48,8 +49,15 @@ type terms struct {
 	liveness     time.Duration // 0: it does not ask whether we live
 	cookies      bool          // it asks everybody for a cookie
 	begins       bool          // it begins, once it is told to
-	udp          bool          // it has ESP in UDP in any case
+	mobike       bool          // its SAs may move
+	second       bool          // it has a second child, "dmz", between what is behind the gateways at dmzNets
 }
+
+// dmzNets are the networks of the second child, ours and the peer's; dmzHosts are in them.
+var (
+	dmzNets  = [2]string{"10.3.0.0/16", "10.4.0.0/16"}
+	dmzHosts = [2]string{"10.3.0.1", "10.4.0.1"}
+)
 
 // maker makes the daemons of one make.
 type maker struct {
@@ -109,6 +117,14 @@ func orDefault(s, otherwise string) string {
 
 // seconds renders a duration for configurations that count in seconds, 0 for none.
 func seconds(d time.Duration) string { return fmt.Sprint(int(d.Round(time.Second) / time.Second)) }
+
+// choose is a if it is so, else b.
+func choose(so bool, a, b string) string {
+	if so {
+		return a
+	}
+	return b
+}
 
 // said joins an error with what a program printed.
 func said(out string, err error) error {

@@ -1,6 +1,7 @@
 package interop
 
 import (
+	"reflect"
 	"testing"
 	"time"
 )
@@ -24,6 +25,8 @@ var scenarios = []scenario{
 	{name: "the other side is killed", run: killed},
 	{name: "narrowing", run: narrowing},
 	{name: "cookie", run: cookie},
+	{name: "further child", run: furtherChild, quick: true},
+	{name: "the initiator's address changes (MOBIKE)", run: addressChange},
 	{name: "refused: no IKE proposal in common", run: refusedFor(noIKEProposal), quick: true},
 	{name: "refused: no ESP proposal in common", run: refusedFor(noESPProposal)},
 	{name: "refused: no selector in common", run: refusedFor(noSelector)},
@@ -159,6 +162,57 @@ func cookie(t *testing.T, x *match) {
 		t.Errorf("%d IKE messages crossed: nobody asked for a cookie", seen.IKE)
 	}
 	x.crosses(t, 1)
+}
+
+// furtherChild: the side that begins makes a second child SA inside the IKE SA (RFC 7296 section 1.3.1).
+func furtherChild(t *testing.T, x *match) {
+	if x.name == "OpenIKED" {
+		x.skip(t, "it puts all selectors of a connection in one child SA")
+	}
+	x.start(t, terms{second: true}, "CONNECTION", `child "dmz" {
+    local_ts  = ["`+dmzNets[0]+`"]
+    remote_ts = ["`+dmzNets[1]+`"]
+  }`)
+	must(t, x.east.Addr("dmz", host(dmzHosts[0])))
+	must(t, x.west.Addr("dmz", host(dmzHosts[1])))
+	if x.weBegin {
+		parley(t, x.ours, "up", "west", "--child", "lan")
+		x.crosses(t, 1)
+		parley(t, x.ours, "up", "west", "--child", "dmz")
+	} else {
+		x.can(t, x.theirs.Up(short(t)))
+		x.crosses(t, 1)
+		x.can(t, x.theirs.UpSecond(short(t)))
+	}
+	eventually(t, "we have both children", func() bool { return len(x.children(t)) == 2 })
+	if n := len(x.ikeSAs(t)); n != 1 {
+		t.Errorf("%d IKE SAs, want one for both children", n)
+	}
+	x.crossesBetween(t, "dmz", dmzHosts[0], dmzHosts[1], 3)
+	x.crosses(t, 3)
+}
+
+// addressChange: the address of the side that began changes; the same SAs go on (RFC 4555 section 3.5).
+func addressChange(t *testing.T, x *match) {
+	if x.name == "OpenIKED" {
+		x.skip(t, "it does MOBIKE only as a responder, and cannot move its SAs on Linux (PF_KEY refuses the update)")
+	}
+	if x.name == "Libreswan" && !x.weBegin {
+		x.skip(t, "it does not return the COOKIE2 by which we see that it is where it says, so that we close (RFC 4555 section 3.7)")
+	}
+	x.start(t, terms{mobike: true, anyAddress: x.weBegin}) // Libreswan lets move only whom it expects anywhere
+	x.up(t)
+	x.crosses(t, 1)
+	before := x.ikeSAs(t)
+	if x.weBegin {
+		x.move(t, x.east, x.eastHop, x.eastWAN, "192.0.2.11")
+	} else {
+		x.move(t, x.west, x.westHop, x.westWAN, "192.0.2.12")
+	}
+	x.crosses(t, 3)
+	if after := x.ikeSAs(t); !reflect.DeepEqual(before, after) {
+		t.Errorf("the SAs were %v and are %v", before, after)
+	}
 }
 
 // refusal is a tunnel that cannot be, and what we say of it.
