@@ -69,7 +69,9 @@ func (x *match) show(t *testing.T) {
 			t.Logf("SA of %s: %v -> %v, SPI %x, encapsulation %v, %+v", ns.Name, s.Src, s.Dst, s.Spi, s.Encap, s.Statistics)
 		}
 		for _, p := range policies {
-			t.Logf("policy of %s: %v", ns.Name, p)
+			if len(p.Tmpls) > 0 {
+				t.Logf("policy of %s: %v", ns.Name, p)
+			}
 		}
 	}
 }

@@ -109,6 +109,9 @@ func (k *kernel) putSA(c *sa.Child, h half, carried []attribute) error {
 	if errors.Is(err, unix.ESRCH) {
 		err = k.request(nl.XFRM_MSG_NEWSA, &m, attrs...)
 	}
+	if errors.Is(err, unix.EEXIST) { // a packet came in between, and the kernel noted that it wants this SA
+		err = k.request(nl.XFRM_MSG_UPDSA, &m, attrs...)
+	}
 	return err
 }
 
