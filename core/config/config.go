@@ -25,6 +25,7 @@ type Snapshot struct {
 	Policy      *policy.Snapshot
 	Credentials []PSK
 	Plugins     []Plugin // empty: the standard set
+	Pools       []policy.Pool
 	NATS        NATS
 	Hash        string      // SHA-256 in hex of the files, one after the other
 	Warnings    Diagnostics // what is allowed and should be known, such as weak algorithms
@@ -187,6 +188,7 @@ func (l *loader) read(tops []*section) {
 	for _, s := range gather(tops, "credentials", (*section).sub) {
 		l.credentials(s)
 	}
+	l.pools(gather(tops, "pool", (*section).named))
 	l.connections(gather(tops, "connection", (*section).named))
 	for _, s := range tops {
 		s.finish()

@@ -24,6 +24,7 @@ func (l *loader) connections(all []*section) {
 func (l *loader) connection(s *section, c *policy.Connection) {
 	before := len(l.diagnostics)
 	local, remote := s.only("local"), s.only("remote")
+	s.inner(c, local, remote)
 	l.endpoint(local, &c.Local)
 	l.endpoint(remote, &c.Remote)
 	profile := s.profile(policy.ScopeIKE, &c.IKE, "default")
@@ -215,7 +216,9 @@ func (s *section) retransmit(r *policy.Retransmit) {
 }
 
 func (s *section) child(profile string) *policy.Child {
-	c := &policy.Child{Name: s.label, LocalTS: s.selectors("local_ts"), RemoteTS: s.selectors("remote_ts")}
+	c := &policy.Child{Name: s.label}
+	c.LocalTS, c.LocalAssigned = s.selectors("local_ts")
+	c.RemoteTS, c.RemoteAssigned = s.selectors("remote_ts")
 	s.profile(policy.ScopeESP, &c.ESP, profile)
 	start := "none"
 	s.modes(c)
@@ -246,15 +249,18 @@ func (s *section) replayWindow(dst *uint32) {
 // maxSelectors is what a TS payload can count (RFC 7296 section 3.13).
 const maxSelectors = 255
 
-func (s *section) selectors(name string) (sels []policy.Selector) {
+// selectors reads traffic selectors; the word "assigned" among them stands for addresses to come.
+func (s *section) selectors(name string) (sels []policy.Selector, assigned bool) {
 	all, ok := s.texts(name)
 	if ok && (len(all) == 0 || len(all) > maxSelectors) {
 		s.fail(s.valueAt(name), "%s has %d selectors: write 1 to %d, or leave it out for the host itself", name, len(all), maxSelectors)
-		return nil
+		return nil, false
 	}
 	for _, t := range all {
 		sel, err := policy.ParseSelector(t.value)
 		switch {
+		case t.value == assignedWord:
+			assigned = true
 		case err != nil:
 			s.fail(t.at, "%s", reason(err))
 		case slices.Contains(sels, sel):
@@ -263,7 +269,7 @@ func (s *section) selectors(name string) (sels []policy.Selector) {
 			sels = append(sels, sel)
 		}
 	}
-	return sels
+	return sels, assigned
 }
 
 // check judges a connection as a whole, with its defaults.
@@ -286,7 +292,7 @@ func (l *loader) check(s *section, c *policy.Connection, local, remote *section,
 		l.hasPSK(s, c, remote.valueAt("identity"))
 	}
 	for i, b := range children {
-		checkChild(b, c, c.Children[i])
+		l.checkChild(b, c, c.Children[i])
 	}
 }
 
@@ -297,16 +303,18 @@ func orSelf(sub, s *section) *section {
 	return s
 }
 
-func checkChild(s *section, c *policy.Connection, child *policy.Child) {
+func (l *loader) checkChild(s *section, c *policy.Connection, child *policy.Child) {
 	known := c.Remote.Addr.IsValid() || c.Remote.Host != ""
 	switch {
-	case len(child.LocalTS) == 0:
+	case len(child.LocalTS) == 0 && !child.LocalAssigned:
 		s.fail(s.at, "it does not say which traffic of ours it protects: add local_ts = [\"10.1.0.0/16\"], or an address in local, which is then all")
-	case len(child.RemoteTS) == 0:
+	case len(child.RemoteTS) == 0 && !child.RemoteAssigned:
 		s.fail(s.at, "it does not say which traffic of the peer it protects: add remote_ts = [\"10.2.0.0/16\"], or an address in remote, which is then all")
 	default:
-		checkFamilies(s, "local_ts", child.LocalTS, "remote_ts", child.RemoteTS)
-		checkFamilies(s, "remote_ts", child.RemoteTS, "local_ts", child.LocalTS)
+		local, remote := l.possible(c, child)
+		checkFamilies(s, "local_ts", child.LocalTS, "remote_ts", remote)
+		checkFamilies(s, "remote_ts", child.RemoteTS, "local_ts", local)
+		checkAssigned(s, c, child)
 	}
 	if child.Start != policy.StartNone && !known {
 		s.fail(s.valueAt("start"), "start = \"%v\" needs a peer to call: write its address or DNS name into remote, or leave start out", child.Start)

@@ -71,11 +71,14 @@ func reason(err error) string {
 	var id *policy.IdentityError
 	var proposal *policy.ProposalError
 	var selector *policy.SelectorError
+	var addresses *policy.RangeError
 	switch {
 	case errors.As(err, &id):
 		return fmt.Sprintf("identity %q: %s", id.Identity, id.Reason)
 	case errors.As(err, &proposal):
 		return fmt.Sprintf("%v proposal %q: %s", proposal.Scope, proposal.Proposal, proposal.Reason)
+	case errors.As(err, &addresses):
+		return fmt.Sprintf("addresses %q: %s", addresses.Range, addresses.Reason)
 	case errors.As(err, &selector):
 		return fmt.Sprintf("traffic selector %q: %s", selector.Selector, selector.Reason)
 	}

@@ -15,6 +15,7 @@ type Changes struct {
 	Added, Removed, Same []string // connections
 	Changed              []Change // connections that exist in both, and differ
 	Credentials          bool
+	Pools                bool // address pools; leases go on as far as the new ones have their addresses
 	// Restart lists the settings that differ and only take effect when the daemon starts: "daemon listen", "nats", "plugin acme".
 	Restart []string
 }
@@ -27,7 +28,7 @@ type Change struct {
 
 // Empty reports whether there is nothing to do.
 func (c Changes) Empty() bool {
-	return len(c.Added)+len(c.Removed)+len(c.Changed)+len(c.Restart) == 0 && !c.Credentials
+	return len(c.Added)+len(c.Removed)+len(c.Changed)+len(c.Restart) == 0 && !c.Credentials && !c.Pools
 }
 
 // Diff compares two snapshots by meaning: comments, order inside a block and explicit defaults do not count. Names are in the
@@ -36,7 +37,8 @@ func Diff(old, new *Snapshot) Changes {
 	if old == nil {
 		old = &Snapshot{Policy: &policy.Snapshot{}}
 	}
-	c := Changes{Credentials: !reflect.DeepEqual(old.Credentials, new.Credentials), Restart: onlyAtStart(old, new)}
+	c := Changes{Credentials: !reflect.DeepEqual(old.Credentials, new.Credentials), Restart: onlyAtStart(old, new),
+		Pools: !reflect.DeepEqual(old.Pools, new.Pools)}
 	for _, conn := range new.Policy.Connections {
 		before, ok := old.Policy.Connection(conn.Name)
 		switch {
@@ -114,6 +116,8 @@ func fields(old, new reflect.Value, prefix string) (all []string) {
 		case reflect.DeepEqual(was.Interface(), is.Interface()):
 		case was.Type() == reflect.TypeFor[policy.Endpoint]():
 			all = append(all, fields(was, is, name+" ")...)
+		case old.Type().Field(i).Anonymous:
+			all = append(all, fields(was, is, prefix)...)
 		default:
 			all = append(all, name)
 		}

@@ -4,15 +4,17 @@ import (
 	"errors"
 	"flag"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 )
 
 var update = flag.Bool("update", false, "rewrite the golden files; review the difference as code")
 
-const goldenFile = "testdata/errors.txt"
+// goldenFiles hold the cases, those of a subject in a file of its own.
+const goldenFiles = "testdata/errors*.txt"
 
-// TestErrorsTeachHowToMendThem runs the cases of testdata/errors.txt: a name after "== ", a source, and after "----" the
+// TestErrorsTeachHowToMendThem runs the cases of testdata/errors*.txt: a name after "== ", a source, and after "----" the
 // error, in which DIR stands for the folder. The folder holds good.psk (0600), open.psk (0644), empty.psk and plain (0644).
 func TestErrorsTeachHowToMendThem(t *testing.T) {
 	t.Parallel()
@@ -20,7 +22,18 @@ func TestErrorsTeachHowToMendThem(t *testing.T) {
 	if err := os.WriteFile(dir+"/empty.psk", nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	raw, err := os.ReadFile(goldenFile)
+	files, err := filepath.Glob(goldenFiles)
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no %s: %v", goldenFiles, err)
+	}
+	for _, f := range files {
+		checkErrors(t, f, dir)
+	}
+}
+
+func checkErrors(t *testing.T, file, dir string) {
+	t.Helper()
+	raw, err := os.ReadFile(file)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -37,7 +50,7 @@ func TestErrorsTeachHowToMendThem(t *testing.T) {
 		out += "== " + name + "\n" + src + "\n----\n" + got + "\n\n"
 	}
 	if *update {
-		if err := os.WriteFile(goldenFile, []byte(strings.TrimRight(out, "\n")+"\n"), 0o644); err != nil {
+		if err := os.WriteFile(file, []byte(strings.TrimRight(out, "\n")+"\n"), 0o644); err != nil {
 			t.Fatal(err)
 		}
 	}
