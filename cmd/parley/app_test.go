@@ -65,6 +65,13 @@ func established() machine.Info {
 	return machine.Info{UID: uid1, Conn: "west", State: "established", IKE: ikeSA(), Created: begin, Established: begin.Add(time.Second), Children: []event.ChildSA{lan()}}
 }
 
+// withAddresses gave its peer an inner address and has one.
+func withAddresses() machine.Info {
+	info := established()
+	info.Inner = machine.Inner{Holder: uid1, Given: []netip.Addr{netip.MustParseAddr("10.9.0.1")}, Assigned: []netip.Addr{netip.MustParseAddr("2001:db8:9::7")}}
+	return info
+}
+
 // halfOpen is a responder's SA whose connection is not known yet.
 func halfOpen() machine.Info {
 	sa := ikeSA()
@@ -135,7 +142,7 @@ func newWorld(t *testing.T) *world {
 	h := control.NewHistory(b)
 	t.Cleanup(h.Close)
 	server, err := control.Listen(control.Config{Socket: w.socket, Node: "gw1", Version: "1.2.3", Source: "/etc/parley/parley.hcl", Started: time.Now().Add(-time.Minute),
-		Bus: b, History: h, Engine: w.engine, Snapshot: func() *config.Snapshot { return c }, State: state, Plugins: plugins, Traffic: traffic, Render: render,
+		Bus: b, History: h, Engine: w.engine, Snapshot: func() *config.Snapshot { return c }, State: state, Plugins: plugins, Pools: pools, Traffic: traffic, Render: render,
 		Reload: func(context.Context, bool) (*config.Snapshot, config.Changes, error) { return c, reloaded(), nil }})
 	if err != nil {
 		t.Fatal(err)
@@ -158,8 +165,18 @@ func plugins() []control.Plugin {
 	}
 }
 
+func pools() []control.Pool {
+	return []control.Pool{
+		{Name: "staff", Ranges: []string{"10.9.0.1-10.9.0.254", "2001:db8:9::1-2001:db8:9:0:ffff:ffff:ffff:ffff"}, Size: "18446744073709551869", Used: 1, Kept: 1, Leases: []control.Lease{
+			{Addr: netip.MustParseAddr("10.9.0.1"), Identity: "fqdn:alice.example.net", Holders: []event.UID{uid1}, From: netip.MustParseAddr("198.51.100.7"), Since: begin},
+			{Addr: netip.MustParseAddr("10.9.0.2"), Identity: "fqdn:bob.example.net", Until: begin.Add(24 * time.Hour)},
+		}},
+		{Name: "guests", Ranges: []string{"10.10.0.5"}, Size: "1"},
+	}
+}
+
 func reloaded() config.Changes {
-	return config.Changes{Added: []string{"south"}, Removed: []string{"north"}, Same: []string{"east"}, Credentials: true, Restart: []string{"daemon listen"},
+	return config.Changes{Added: []string{"south"}, Removed: []string{"north"}, Same: []string{"east"}, Credentials: true, Pools: true, Restart: []string{"daemon listen"},
 		Changed: []config.Change{{Connection: "west", What: []string{"remote identity", "child lan: remote_ts"}}}}
 }
 
@@ -266,6 +283,8 @@ func TestEveryCommandShowsTablesAndJSON(t *testing.T) {
 		{name: "sa-show", line: "sa show west", sas: up},
 		{name: "events-tail", line: "events tail --filter ike_sa.* --filter liveness.* --no-follow", past: isRefused()},
 		{name: "plugin-list", line: "plugin list"},
+		{name: "pool-list", line: "pool list"},
+		{name: "sa-show-addresses", line: "sa show west", sas: []machine.Info{withAddresses()}},
 		{name: "explain", line: "explain north", past: isRefused()},
 		{name: "reload", line: "reload", sas: up},
 		{name: "reload-dry-run", line: "reload --dry-run", sas: up},
@@ -308,7 +327,7 @@ func TestErrorsSayWhatToDo(t *testing.T) {
 		{"sa show ffff", exitNotFound, "parley: control: there is no SA and no connection \"ffff\": see `parley sa list`"},
 		{"sa", exitUsage, "parley: parley sa needs a command: list, show\nsee parley --help"},
 		{"sa lst", exitUsage, "parley: unknown command \"lst\" for \"parley sa\": did you mean \"list\"?\nsee parley --help"},
-		{"frobnicate", exitUsage, "parley: unknown command \"frobnicate\" for \"parley\": there are completion, down, events, explain, plugin, reauth, reload, replay, sa, status, up, version\nsee parley --help"},
+		{"frobnicate", exitUsage, "parley: unknown command \"frobnicate\" for \"parley\": there are completion, down, events, explain, plugin, pool, reauth, reload, replay, sa, status, up, version\nsee parley --help"},
 		{"status --colour", exitUsage, "parley: unknown flag: --colour\nsee parley --help"},
 		{"status -o yaml", exitUsage, "parley: unknown output \"yaml\": use table, wide or json\nsee parley --help"},
 		{"events tail --severity loud", exitUsage, "parley: control: unknown severity \"loud\": use debug, info, notice, warning, error or critical\nsee parley --help"},
@@ -402,7 +421,7 @@ func TestCompletionKnowsWhatTheDaemonKnows(t *testing.T) {
 func TestHelpTellsTheExitStatuses(t *testing.T) {
 	t.Parallel()
 	var none *world
-	for _, line := range []string{"", "up", "down", "reauth", "status", "sa list", "sa show", "events tail", "plugin list", "explain", "replay", "version"} {
+	for _, line := range []string{"", "up", "down", "reauth", "status", "sa list", "sa show", "events tail", "plugin list", "pool list", "explain", "replay", "version"} {
 		got := none.run(context.Background(), &app{}, append(strings.Fields(line), "--help")...)
 		if got.status != exitOK || !strings.Contains(got.out, exitHelp) {
 			t.Errorf("%s --help: %d\n%s", line, got.status, got.out)

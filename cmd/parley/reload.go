@@ -49,6 +49,9 @@ func (a *app) tellReload(out *controlv1.ReloadResponse) error {
 	for _, c := range out.Removed {
 		a.printf("%s: removed%s\n", c.Name, fate(out.DryRun, c.IkeSas))
 	}
+	if out.Pools {
+		a.printf("pools: changed\n")
+	}
 	if out.Credentials {
 		a.printf("credentials: changed\n")
 	}

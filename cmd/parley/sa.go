@@ -105,6 +105,12 @@ func (a *app) saShow(out *controlv1.ListSAsResponse) error {
 			{"we", sa.Local + " " + orDash(sa.LocalId)}, {"peer", sa.Remote + " " + orDash(sa.RemoteId)},
 			{"suite", orDash(sa.Suite)}, {"messages", messages(sa)}, {"age", a.age(sa.Created) + ", established " + a.age(sa.Established)},
 		})
+		if len(sa.Given) > 0 {
+			a.facts("  ", [][]string{{"gave", list(sa.Given) + " to the peer"}})
+		}
+		if len(sa.Assigned) > 0 {
+			a.facts("  ", [][]string{{"has", list(sa.Assigned) + " from the peer"}})
+		}
 		for _, c := range sa.Children {
 			a.child(c)
 		}

@@ -23,7 +23,8 @@ func saMessage(info machine.Info) *controlv1.SA {
 		SpiI: info.IKE.SPIi, SpiR: info.IKE.SPIr, Local: addrPort(info.IKE.Local), Remote: addrPort(info.IKE.Remote),
 		LocalId: clean(info.IKE.LocalID), RemoteId: clean(info.IKE.RemoteID), Suite: info.IKE.Suite,
 		Fragmentation: info.IKE.Fragmentation, Window: info.IKE.Window,
-		Created: timestamp(info.Created), Established: timestamp(info.Established)}
+		Created: timestamp(info.Created), Established: timestamp(info.Established),
+		Given: addrs(info.Inner.Given), Assigned: addrs(info.Inner.Assigned)}
 	for _, c := range info.Children {
 		sa.Children = append(sa.Children, childMessage(c))
 	}

@@ -211,6 +211,12 @@ var stories = map[string][]story{
 		event.IKEEstablished{IKE: known(asked(), west)},
 		event.ChildFailed{Name: "lan", Cause: event.CauseNoSelectors, Notify: "TS_UNACCEPTABLE", By: "us", Reason: `the peer's traffic selectors overlap with no child of connection "west"`, KeptIKE: true},
 	}}},
+	"address_required initiator":      {childStory(initiated(), "peer", "FAILED_CP_REQUIRED", "the peer refused child \"lan\" with FAILED_CP_REQUIRED")},
+	"address_refused initiator":       {childStory(initiated(), "peer", "INTERNAL_ADDRESS_FAILURE", "the peer refused child \"lan\" with INTERNAL_ADDRESS_FAILURE")},
+	"address_not_requested responder": {childStory(asked(), "us", "FAILED_CP_REQUIRED", "the peer asks for no inner address")},
+	"no_address initiator":            {childStory(initiated(), "us", "", "the peer gave us no inner address, for which connection \"west\" asks (virtual)")},
+	"pool_exhausted responder": {childStory(asked(), "us", "INTERNAL_ADDRESS_FAILURE", "there is no inner address for fqdn:west.example.net",
+		event.PoolExhausted{Pools: []string{"staff"}, Identity: west, Reason: `all 254 IPv4 addresses of pool "staff" are in use: add addresses to it`})},
 	"selectors_refused initiator": {{uid1, "west", []event.Event{
 		event.IKEInitiated{IKE: initiated()},
 		event.AuthSucceeded{Method: "SHARED_KEY_MESSAGE_INTEGRITY_CODE", RemoteID: west},
@@ -440,4 +446,11 @@ func TestExplainKnowsNobodyElse(t *testing.T) {
 			t.Errorf("%s: got %v, want %s", target, err, want)
 		}
 	}
+}
+
+// childStory is an IKE SA that gets no child for want of an inner address.
+func childStory(sa event.IKESA, by, notify, reason string, before ...event.Event) story {
+	events := append([]event.Event{event.IKEInitiated{IKE: sa}, event.AuthSucceeded{Method: "SHARED_KEY_MESSAGE_INTEGRITY_CODE", RemoteID: west}}, before...)
+	return story{uid1, "west", append(events, event.IKEEstablished{IKE: known(sa, west)},
+		event.ChildFailed{Name: "lan", Cause: event.CauseNoAddress, Notify: notify, By: by, Reason: reason, KeptIKE: true})}
 }

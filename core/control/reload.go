@@ -33,7 +33,7 @@ func (s *Server) Reload(ctx context.Context, req *controlv1.ReloadRequest) (*con
 		return nil, status.Errorf(codes.FailedPrecondition, "%v", err)
 	}
 	out := &controlv1.ReloadResponse{DryRun: req.DryRun, Config: s.c.Source, Added: changes.Added, Same: changes.Same,
-		Credentials: changes.Credentials, Restart: changes.Restart}
+		Pools: changes.Pools, Credentials: changes.Credentials, Restart: changes.Restart}
 	for _, c := range changes.Changed {
 		out.Changed = append(out.Changed, &controlv1.ChangedConnection{Name: c.Connection, What: c.What, IkeSas: sasOf(sas, c.Connection)})
 	}
@@ -66,6 +66,9 @@ func changes(e event.ConfigChanged) string {
 		if len(part.names) > 0 {
 			all = append(all, fmt.Sprintf("%s: %s", part.what, list(part.names)))
 		}
+	}
+	if e.Pools {
+		all = append(all, "other address pools")
 	}
 	if e.Credentials {
 		all = append(all, "other credentials")

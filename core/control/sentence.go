@@ -12,7 +12,7 @@ import (
 // Sentence tells an event in one line for people: what happened, without the time. Events that have no sentence of their
 // own are shown by name and fields. The text is printable.
 func Sentence(e event.Event) string {
-	for _, tell := range []func(event.Event) string{ikeSentence, childSentence, negotiationSentence, livenessSentence, sessionSentence, nodeSentence} {
+	for _, tell := range []func(event.Event) string{ikeSentence, childSentence, negotiationSentence, livenessSentence, sessionSentence, addressSentence, nodeSentence} {
 		if s := tell(e); s != "" {
 			return clean(s)
 		}

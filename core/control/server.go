@@ -43,6 +43,7 @@ type Config struct {
 	Trapped func(conn, child string) bool
 	State   func() State    // nil: nothing is known
 	Plugins func() []Plugin // nil: none
+	Pools   func() []Pool   // nil: none
 	// Traffic asks an SA backend for the counters of a child SA; nil: nobody knows.
 	Traffic func(ctx context.Context, sa machine.Info, child event.ChildSA) (event.Traffic, error)
 	// Reload reads the configuration again and applies it, or only says what would happen; nil: it cannot be done.

@@ -68,6 +68,8 @@ func (t *tale) childFailed(e event.ChildFailed, ended bool, end event.IKEDeleted
 		t.noChildProposal(e)
 	case event.CauseNoSelectors:
 		t.noSelectors(e)
+	case event.CauseNoAddress:
+		t.noAddress(e)
 	case event.CauseInstall:
 		t.install(e.Name, e.Reason)
 	case event.CauseMode:

@@ -20,6 +20,7 @@ import (
 	"github.com/parley-ike/parley/core/machine"
 	"github.com/parley-ike/parley/core/pluginhost"
 	"github.com/parley-ike/parley/core/policy"
+	"github.com/parley-ike/parley/core/pool"
 	"github.com/parley-ike/parley/core/transport"
 )
 
@@ -45,6 +46,7 @@ type daemon struct {
 	history   *control.History
 	transport *transport.Transport
 	host      *pluginhost.Host
+	pools     *pool.Service
 	engine    *engine.Engine
 	recorder  *journal.Recorder
 	keeper    atomic.Pointer[keeper]
@@ -76,7 +78,7 @@ func Run(ctx context.Context, o Options) error {
 	defer d.close()
 	defer die()
 	for _, start := range []func(context.Context) error{
-		d.makeFolders, d.startEvents, d.openSockets, d.startPlugins, d.startEngine, d.startKeeper, d.startControl, d.startRoaming,
+		d.makeFolders, d.startEvents, d.openSockets, d.startPlugins, d.startPools, d.startResolver, d.startEngine, d.startKeeper, d.startControl, d.startRoaming,
 	} {
 		err := start(ctx)
 		if ctx.Err() != nil {
@@ -211,7 +213,7 @@ func (d *daemon) startEngine(ctx context.Context) error {
 	d.engine, err = engine.New(engine.Config{
 		Protocol:  engine.NewIKEv2(&ikev2.Env{Policy: d.fitted(d.inForce.Load().Policy)}),
 		NewSender: func() engine.Sender { return d.transport.NewSender() },
-		Caller:    d.host, Publisher: d.bus, Journal: d.recorder,
+		Caller:    caller{d.pools, d.host}, Publisher: d.bus, Journal: d.recorder,
 		Limits:   engine.Limits{CookieThreshold: c.CookieThreshold, MaxHalfOpen: c.MaxHalfOpen},
 		LocalFor: d.transport.LocalFor, Resolve: resolve, Port: c.Port,
 	})

@@ -74,6 +74,7 @@ func (d *daemon) reconcileNowAndThen() {
 		defer tick.Stop()
 		for {
 			d.reconcileAll()
+			d.reconcileLeases()
 			select {
 			case <-tick.C:
 			case <-stop:

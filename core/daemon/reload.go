@@ -85,9 +85,12 @@ func running(old, next *config.Snapshot) *config.Snapshot {
 // hears it on the bus.
 func (d *daemon) apply(ctx context.Context, old, next *config.Snapshot, c config.Changes) {
 	d.inForce.Store(running(old, next))
+	if c.Pools {
+		d.pools.SetPools(next.Pools)
+	}
 	d.engine.SetPolicy(d.fitted(next.Policy))
 	e := event.ConfigChanged{Source: d.options.Config, Old: old.Hash, New: next.Hash, Added: c.Added, Removed: c.Removed,
-		Credentials: c.Credentials, Restart: c.Restart}
+		Pools: c.Pools, Credentials: c.Credentials, Restart: c.Restart}
 	for _, change := range c.Changed {
 		e.Changed = append(e.Changed, change.Connection)
 	}

@@ -27,7 +27,7 @@ func (d *daemon) startControl(context.Context) error {
 			d.order(order{conn: conn, children: children, down: down})
 		},
 		Trapped: d.traps.has,
-		State:   d.state, Plugins: d.plugins, Traffic: d.traffic,
+		State:   d.state, Plugins: d.plugins, Pools: d.poolList, Traffic: d.traffic,
 		Render: func(r event.Record) ([]byte, error) { return mirror.Render(c.Name, d.boot, Version, r) },
 	})
 	if err != nil {

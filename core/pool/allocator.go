@@ -19,7 +19,8 @@ const maxWanted = 8
 type Allocator struct {
 	pools   []*pool
 	holders map[event.UID][]*entry
-	changed []Record // since they were last taken
+	missing map[event.UID]bool // holders that Retain did not find
+	changed []Record           // since they were last taken
 }
 
 // pool is a pool of the configuration with its spaces, nil where it has no addresses of a family.

@@ -223,16 +223,28 @@ func TestOtherPoolsTakeOverWhatIsInUse(t *testing.T) {
 	}
 }
 
-func TestWhatNobodyOwnsAnyMoreIsReleased(t *testing.T) {
+func TestWhatNobodyOwnsAnyMoreIsReleasedTheSecondTime(t *testing.T) {
 	t.Parallel()
 	a := NewAllocator([]policy.Pool{conf(t, "staff", time.Hour, "10.9.0.0/29")})
 	mustLease(t, a, morning, ask(1, "alice"))
 	mustLease(t, a, morning, ask(2, "bob"))
-	mustLease(t, a, morning.Add(time.Minute), ask(3, "carol")) // after the count
-	if n := a.Retain(morning.Add(time.Second), morning.Add(time.Minute), map[event.UID]bool{uid(2): true}); n != 1 {
-		t.Errorf("%d holders released, want 1", n)
+	mustLease(t, a, morning, ask(3, "carol"))
+	alive := func(n ...int) map[event.UID]bool {
+		m := map[event.UID]bool{}
+		for _, i := range n {
+			m[uid(i)] = true
+		}
+		return m
 	}
-	if s := a.Stats()[0]; s.Used != 2 || s.Kept != 1 {
+	for i, step := range []struct {
+		alive map[event.UID]bool
+		want  int
+	}{{alive(2), 0}, {alive(2, 3), 1}, {alive(2), 0}, {alive(2, 3), 0}, {alive(2), 0}, {alive(2), 1}} {
+		if n := a.Retain(morning, step.alive); n != step.want {
+			t.Errorf("step %d: %d holders released, want %d", i+1, n, step.want)
+		}
+	}
+	if s := a.Stats()[0]; s.Used != 1 || s.Kept != 2 {
 		t.Errorf("%+v", s)
 	}
 }

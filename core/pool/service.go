@@ -189,12 +189,11 @@ func (s *Service) SetPools(pools []policy.Pool) {
 	s.save(s.c.Now())
 }
 
-// Retain releases what is held by others than the holders that are alive, and was so before the time at which they were
-// counted. It finds what is left when an SA could not release its lease. It returns how many holders were none.
-func (s *Service) Retain(counted time.Time, alive map[event.UID]bool) int {
+// Retain finds what is left when an SA could not release its lease; see Allocator.Retain.
+func (s *Service) Retain(alive map[event.UID]bool) int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	n := s.pools.Retain(counted, s.c.Now(), alive)
+	n := s.pools.Retain(s.c.Now(), alive)
 	s.save(s.c.Now())
 	return n
 }

@@ -64,17 +64,21 @@ func (s *Stat) count(e *entry) {
 	s.Leases = append(s.Leases, l)
 }
 
-// Retain releases what is held by others than the holders that are alive, if they held it before the time at which these
-// were counted, and returns how many there were.
-func (a *Allocator) Retain(counted, now time.Time, alive map[event.UID]bool) int {
-	var gone []event.UID
-	for holder, held := range a.holders {
-		if !alive[holder] && held[0].since.Before(counted) {
-			gone = append(gone, holder)
+// Retain releases what is held by others than the holders that are alive, and was so when it was last called, too: an SA on its
+// way from one place to another may be missed once. It returns how many holders were none.
+func (a *Allocator) Retain(now time.Time, alive map[event.UID]bool) int {
+	missing := map[event.UID]bool{}
+	n := 0
+	for holder := range a.holders {
+		switch {
+		case alive[holder]:
+		case a.missing[holder]:
+			a.Release(now, holder)
+			n++
+		default:
+			missing[holder] = true
 		}
 	}
-	for _, holder := range gone {
-		a.Release(now, holder)
-	}
-	return len(gone)
+	a.missing = missing
+	return n
 }

@@ -135,6 +135,7 @@ type ReloadResponse struct {
 	Credentials   bool                   `protobuf:"varint,7,opt,name=credentials,proto3" json:"credentials,omitempty"` // the list of keys differs
 	Restart       []string               `protobuf:"bytes,8,rep,name=restart,proto3" json:"restart,omitempty"`          // settings that wait for a restart of the daemon
 	Warnings      []string               `protobuf:"bytes,9,rep,name=warnings,proto3" json:"warnings,omitempty"`
+	Pools         bool                   `protobuf:"varint,10,opt,name=pools,proto3" json:"pools,omitempty"` // address pools differ
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -230,6 +231,13 @@ func (x *ReloadResponse) GetWarnings() []string {
 		return x.Warnings
 	}
 	return nil
+}
+
+func (x *ReloadResponse) GetPools() bool {
+	if x != nil {
+		return x.Pools
+	}
+	return false
 }
 
 // ChangedConnection is a connection whose IKE SAs are deleted by a reload.
@@ -1540,6 +1548,8 @@ type SA struct {
 	Created       *timestamppb.Timestamp `protobuf:"bytes,13,opt,name=created,proto3" json:"created,omitempty"`
 	Established   *timestamppb.Timestamp `protobuf:"bytes,14,opt,name=established,proto3" json:"established,omitempty"`
 	Children      []*Child               `protobuf:"bytes,15,rep,name=children,proto3" json:"children,omitempty"`
+	Given         []string               `protobuf:"bytes,16,rep,name=given,proto3" json:"given,omitempty"`                  // inner addresses of our pools that the peer has
+	Assigned      []string               `protobuf:"bytes,17,rep,name=assigned,proto3" json:"assigned,omitempty"`            // inner addresses that the peer gave us
 	Fragmentation bool                   `protobuf:"varint,20,opt,name=fragmentation,proto3" json:"fragmentation,omitempty"` // both sides send large messages in fragments (RFC 7383)
 	Window        uint32                 `protobuf:"varint,21,opt,name=window,proto3" json:"window,omitempty"`               // how many requests of ours the peer takes at a time, if more than one (RFC 7296 section 2.3)
 	unknownFields protoimpl.UnknownFields
@@ -1677,6 +1687,20 @@ func (x *SA) GetEstablished() *timestamppb.Timestamp {
 func (x *SA) GetChildren() []*Child {
 	if x != nil {
 		return x.Children
+	}
+	return nil
+}
+
+func (x *SA) GetGiven() []string {
+	if x != nil {
+		return x.Given
+	}
+	return nil
+}
+
+func (x *SA) GetAssigned() []string {
+	if x != nil {
+		return x.Assigned
 	}
 	return nil
 }
@@ -2177,6 +2201,262 @@ func (x *PluginsResponse) GetPlugins() []*Plugin {
 }
 
 // Plugin is a plugin process, or a configured one that does not run.
+type PoolsRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PoolsRequest) Reset() {
+	*x = PoolsRequest{}
+	mi := &file_parley_control_v1_control_proto_msgTypes[29]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PoolsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PoolsRequest) ProtoMessage() {}
+
+func (x *PoolsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_parley_control_v1_control_proto_msgTypes[29]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PoolsRequest.ProtoReflect.Descriptor instead.
+func (*PoolsRequest) Descriptor() ([]byte, []int) {
+	return file_parley_control_v1_control_proto_rawDescGZIP(), []int{29}
+}
+
+type PoolsResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Pools         []*Pool                `protobuf:"bytes,1,rep,name=pools,proto3" json:"pools,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PoolsResponse) Reset() {
+	*x = PoolsResponse{}
+	mi := &file_parley_control_v1_control_proto_msgTypes[30]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PoolsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PoolsResponse) ProtoMessage() {}
+
+func (x *PoolsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_parley_control_v1_control_proto_msgTypes[30]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PoolsResponse.ProtoReflect.Descriptor instead.
+func (*PoolsResponse) Descriptor() ([]byte, []int) {
+	return file_parley_control_v1_control_proto_rawDescGZIP(), []int{30}
+}
+
+func (x *PoolsResponse) GetPools() []*Pool {
+	if x != nil {
+		return x.Pools
+	}
+	return nil
+}
+
+type Pool struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	Ranges        []string               `protobuf:"bytes,2,rep,name=ranges,proto3" json:"ranges,omitempty"` // "10.9.0.1-10.9.0.254"
+	Size          string                 `protobuf:"bytes,3,opt,name=size,proto3" json:"size,omitempty"`     // addresses of both families, decimal
+	Used          uint32                 `protobuf:"varint,4,opt,name=used,proto3" json:"used,omitempty"`    // addresses that IKE SAs hold
+	Kept          uint32                 `protobuf:"varint,5,opt,name=kept,proto3" json:"kept,omitempty"`    // addresses that wait for the identity that had them
+	Leases        []*Lease               `protobuf:"bytes,6,rep,name=leases,proto3" json:"leases,omitempty"` // by address
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Pool) Reset() {
+	*x = Pool{}
+	mi := &file_parley_control_v1_control_proto_msgTypes[31]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Pool) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Pool) ProtoMessage() {}
+
+func (x *Pool) ProtoReflect() protoreflect.Message {
+	mi := &file_parley_control_v1_control_proto_msgTypes[31]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Pool.ProtoReflect.Descriptor instead.
+func (*Pool) Descriptor() ([]byte, []int) {
+	return file_parley_control_v1_control_proto_rawDescGZIP(), []int{31}
+}
+
+func (x *Pool) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *Pool) GetRanges() []string {
+	if x != nil {
+		return x.Ranges
+	}
+	return nil
+}
+
+func (x *Pool) GetSize() string {
+	if x != nil {
+		return x.Size
+	}
+	return ""
+}
+
+func (x *Pool) GetUsed() uint32 {
+	if x != nil {
+		return x.Used
+	}
+	return 0
+}
+
+func (x *Pool) GetKept() uint32 {
+	if x != nil {
+		return x.Kept
+	}
+	return 0
+}
+
+func (x *Pool) GetLeases() []*Lease {
+	if x != nil {
+		return x.Leases
+	}
+	return nil
+}
+
+type Lease struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Address       string                 `protobuf:"bytes,1,opt,name=address,proto3" json:"address,omitempty"`
+	Identity      string                 `protobuf:"bytes,2,opt,name=identity,proto3" json:"identity,omitempty"`
+	State         string                 `protobuf:"bytes,3,opt,name=state,proto3" json:"state,omitempty"`                    // "used", "kept"
+	IkeUids       []string               `protobuf:"bytes,4,rep,name=ike_uids,json=ikeUids,proto3" json:"ike_uids,omitempty"` // of the IKE SAs that asked for it; they may have been rekeyed since
+	From          string                 `protobuf:"bytes,5,opt,name=from,proto3" json:"from,omitempty"`                      // outer address of the last one; empty: before the daemon started
+	Since         *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=since,proto3" json:"since,omitempty"`                    // when the last one came
+	Until         *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=until,proto3" json:"until,omitempty"`                    // till when it is kept
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Lease) Reset() {
+	*x = Lease{}
+	mi := &file_parley_control_v1_control_proto_msgTypes[32]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Lease) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Lease) ProtoMessage() {}
+
+func (x *Lease) ProtoReflect() protoreflect.Message {
+	mi := &file_parley_control_v1_control_proto_msgTypes[32]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Lease.ProtoReflect.Descriptor instead.
+func (*Lease) Descriptor() ([]byte, []int) {
+	return file_parley_control_v1_control_proto_rawDescGZIP(), []int{32}
+}
+
+func (x *Lease) GetAddress() string {
+	if x != nil {
+		return x.Address
+	}
+	return ""
+}
+
+func (x *Lease) GetIdentity() string {
+	if x != nil {
+		return x.Identity
+	}
+	return ""
+}
+
+func (x *Lease) GetState() string {
+	if x != nil {
+		return x.State
+	}
+	return ""
+}
+
+func (x *Lease) GetIkeUids() []string {
+	if x != nil {
+		return x.IkeUids
+	}
+	return nil
+}
+
+func (x *Lease) GetFrom() string {
+	if x != nil {
+		return x.From
+	}
+	return ""
+}
+
+func (x *Lease) GetSince() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Since
+	}
+	return nil
+}
+
+func (x *Lease) GetUntil() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Until
+	}
+	return nil
+}
+
 type Plugin struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"` // of the catalogue entry
@@ -2201,7 +2481,7 @@ type Plugin struct {
 
 func (x *Plugin) Reset() {
 	*x = Plugin{}
-	mi := &file_parley_control_v1_control_proto_msgTypes[29]
+	mi := &file_parley_control_v1_control_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2213,7 +2493,7 @@ func (x *Plugin) String() string {
 func (*Plugin) ProtoMessage() {}
 
 func (x *Plugin) ProtoReflect() protoreflect.Message {
-	mi := &file_parley_control_v1_control_proto_msgTypes[29]
+	mi := &file_parley_control_v1_control_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2226,7 +2506,7 @@ func (x *Plugin) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Plugin.ProtoReflect.Descriptor instead.
 func (*Plugin) Descriptor() ([]byte, []int) {
-	return file_parley_control_v1_control_proto_rawDescGZIP(), []int{29}
+	return file_parley_control_v1_control_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *Plugin) GetName() string {
@@ -2350,7 +2630,7 @@ type ExplainRequest struct {
 
 func (x *ExplainRequest) Reset() {
 	*x = ExplainRequest{}
-	mi := &file_parley_control_v1_control_proto_msgTypes[30]
+	mi := &file_parley_control_v1_control_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2362,7 +2642,7 @@ func (x *ExplainRequest) String() string {
 func (*ExplainRequest) ProtoMessage() {}
 
 func (x *ExplainRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_parley_control_v1_control_proto_msgTypes[30]
+	mi := &file_parley_control_v1_control_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2375,7 +2655,7 @@ func (x *ExplainRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExplainRequest.ProtoReflect.Descriptor instead.
 func (*ExplainRequest) Descriptor() ([]byte, []int) {
-	return file_parley_control_v1_control_proto_rawDescGZIP(), []int{30}
+	return file_parley_control_v1_control_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *ExplainRequest) GetTarget() string {
@@ -2407,7 +2687,7 @@ type Explanation struct {
 
 func (x *Explanation) Reset() {
 	*x = Explanation{}
-	mi := &file_parley_control_v1_control_proto_msgTypes[31]
+	mi := &file_parley_control_v1_control_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2419,7 +2699,7 @@ func (x *Explanation) String() string {
 func (*Explanation) ProtoMessage() {}
 
 func (x *Explanation) ProtoReflect() protoreflect.Message {
-	mi := &file_parley_control_v1_control_proto_msgTypes[31]
+	mi := &file_parley_control_v1_control_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2432,7 +2712,7 @@ func (x *Explanation) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Explanation.ProtoReflect.Descriptor instead.
 func (*Explanation) Descriptor() ([]byte, []int) {
-	return file_parley_control_v1_control_proto_rawDescGZIP(), []int{31}
+	return file_parley_control_v1_control_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *Explanation) GetTarget() string {
@@ -2538,7 +2818,7 @@ type Remedy struct {
 
 func (x *Remedy) Reset() {
 	*x = Remedy{}
-	mi := &file_parley_control_v1_control_proto_msgTypes[32]
+	mi := &file_parley_control_v1_control_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2550,7 +2830,7 @@ func (x *Remedy) String() string {
 func (*Remedy) ProtoMessage() {}
 
 func (x *Remedy) ProtoReflect() protoreflect.Message {
-	mi := &file_parley_control_v1_control_proto_msgTypes[32]
+	mi := &file_parley_control_v1_control_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2563,7 +2843,7 @@ func (x *Remedy) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Remedy.ProtoReflect.Descriptor instead.
 func (*Remedy) Descriptor() ([]byte, []int) {
-	return file_parley_control_v1_control_proto_rawDescGZIP(), []int{32}
+	return file_parley_control_v1_control_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *Remedy) GetText() string {
@@ -2603,7 +2883,7 @@ type Attempt struct {
 
 func (x *Attempt) Reset() {
 	*x = Attempt{}
-	mi := &file_parley_control_v1_control_proto_msgTypes[33]
+	mi := &file_parley_control_v1_control_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2615,7 +2895,7 @@ func (x *Attempt) String() string {
 func (*Attempt) ProtoMessage() {}
 
 func (x *Attempt) ProtoReflect() protoreflect.Message {
-	mi := &file_parley_control_v1_control_proto_msgTypes[33]
+	mi := &file_parley_control_v1_control_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2628,7 +2908,7 @@ func (x *Attempt) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Attempt.ProtoReflect.Descriptor instead.
 func (*Attempt) Descriptor() ([]byte, []int) {
-	return file_parley_control_v1_control_proto_rawDescGZIP(), []int{33}
+	return file_parley_control_v1_control_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *Attempt) GetRole() string {
@@ -2700,7 +2980,7 @@ type Step struct {
 
 func (x *Step) Reset() {
 	*x = Step{}
-	mi := &file_parley_control_v1_control_proto_msgTypes[34]
+	mi := &file_parley_control_v1_control_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2712,7 +2992,7 @@ func (x *Step) String() string {
 func (*Step) ProtoMessage() {}
 
 func (x *Step) ProtoReflect() protoreflect.Message {
-	mi := &file_parley_control_v1_control_proto_msgTypes[34]
+	mi := &file_parley_control_v1_control_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2725,7 +3005,7 @@ func (x *Step) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Step.ProtoReflect.Descriptor instead.
 func (*Step) Descriptor() ([]byte, []int) {
-	return file_parley_control_v1_control_proto_rawDescGZIP(), []int{34}
+	return file_parley_control_v1_control_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *Step) GetTime() *timestamppb.Timestamp {
@@ -2775,7 +3055,7 @@ type Side struct {
 
 func (x *Side) Reset() {
 	*x = Side{}
-	mi := &file_parley_control_v1_control_proto_msgTypes[35]
+	mi := &file_parley_control_v1_control_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2787,7 +3067,7 @@ func (x *Side) String() string {
 func (*Side) ProtoMessage() {}
 
 func (x *Side) ProtoReflect() protoreflect.Message {
-	mi := &file_parley_control_v1_control_proto_msgTypes[35]
+	mi := &file_parley_control_v1_control_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2800,7 +3080,7 @@ func (x *Side) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Side.ProtoReflect.Descriptor instead.
 func (*Side) Descriptor() ([]byte, []int) {
-	return file_parley_control_v1_control_proto_rawDescGZIP(), []int{35}
+	return file_parley_control_v1_control_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *Side) GetWho() string {
@@ -2839,7 +3119,7 @@ type Comparison struct {
 
 func (x *Comparison) Reset() {
 	*x = Comparison{}
-	mi := &file_parley_control_v1_control_proto_msgTypes[36]
+	mi := &file_parley_control_v1_control_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2851,7 +3131,7 @@ func (x *Comparison) String() string {
 func (*Comparison) ProtoMessage() {}
 
 func (x *Comparison) ProtoReflect() protoreflect.Message {
-	mi := &file_parley_control_v1_control_proto_msgTypes[36]
+	mi := &file_parley_control_v1_control_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2864,7 +3144,7 @@ func (x *Comparison) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Comparison.ProtoReflect.Descriptor instead.
 func (*Comparison) Descriptor() ([]byte, []int) {
-	return file_parley_control_v1_control_proto_rawDescGZIP(), []int{36}
+	return file_parley_control_v1_control_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *Comparison) GetScope() string {
@@ -2924,7 +3204,7 @@ type TransformVerdict struct {
 
 func (x *TransformVerdict) Reset() {
 	*x = TransformVerdict{}
-	mi := &file_parley_control_v1_control_proto_msgTypes[37]
+	mi := &file_parley_control_v1_control_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2936,7 +3216,7 @@ func (x *TransformVerdict) String() string {
 func (*TransformVerdict) ProtoMessage() {}
 
 func (x *TransformVerdict) ProtoReflect() protoreflect.Message {
-	mi := &file_parley_control_v1_control_proto_msgTypes[37]
+	mi := &file_parley_control_v1_control_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2949,7 +3229,7 @@ func (x *TransformVerdict) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TransformVerdict.ProtoReflect.Descriptor instead.
 func (*TransformVerdict) Descriptor() ([]byte, []int) {
-	return file_parley_control_v1_control_proto_rawDescGZIP(), []int{37}
+	return file_parley_control_v1_control_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *TransformVerdict) GetOfferedProposal() uint32 {
@@ -3015,7 +3295,7 @@ type Selectors struct {
 
 func (x *Selectors) Reset() {
 	*x = Selectors{}
-	mi := &file_parley_control_v1_control_proto_msgTypes[38]
+	mi := &file_parley_control_v1_control_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3027,7 +3307,7 @@ func (x *Selectors) String() string {
 func (*Selectors) ProtoMessage() {}
 
 func (x *Selectors) ProtoReflect() protoreflect.Message {
-	mi := &file_parley_control_v1_control_proto_msgTypes[38]
+	mi := &file_parley_control_v1_control_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3040,7 +3320,7 @@ func (x *Selectors) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Selectors.ProtoReflect.Descriptor instead.
 func (*Selectors) Descriptor() ([]byte, []int) {
-	return file_parley_control_v1_control_proto_rawDescGZIP(), []int{38}
+	return file_parley_control_v1_control_proto_rawDescGZIP(), []int{42}
 }
 
 func (x *Selectors) GetChild() string {
@@ -3090,7 +3370,7 @@ type Earlier struct {
 
 func (x *Earlier) Reset() {
 	*x = Earlier{}
-	mi := &file_parley_control_v1_control_proto_msgTypes[39]
+	mi := &file_parley_control_v1_control_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3102,7 +3382,7 @@ func (x *Earlier) String() string {
 func (*Earlier) ProtoMessage() {}
 
 func (x *Earlier) ProtoReflect() protoreflect.Message {
-	mi := &file_parley_control_v1_control_proto_msgTypes[39]
+	mi := &file_parley_control_v1_control_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3115,7 +3395,7 @@ func (x *Earlier) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Earlier.ProtoReflect.Descriptor instead.
 func (*Earlier) Descriptor() ([]byte, []int) {
-	return file_parley_control_v1_control_proto_rawDescGZIP(), []int{39}
+	return file_parley_control_v1_control_proto_rawDescGZIP(), []int{43}
 }
 
 func (x *Earlier) GetBegun() *timestamppb.Timestamp {
@@ -3152,7 +3432,7 @@ const file_parley_control_v1_control_proto_rawDesc = "" +
 	"\n" +
 	"\x1fparley/control/v1/control.proto\x12\x11parley.control.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"(\n" +
 	"\rReloadRequest\x12\x17\n" +
-	"\adry_run\x18\x01 \x01(\bR\x06dryRun\"\xc3\x02\n" +
+	"\adry_run\x18\x01 \x01(\bR\x06dryRun\"\xd9\x02\n" +
 	"\x0eReloadResponse\x12\x17\n" +
 	"\adry_run\x18\x01 \x01(\bR\x06dryRun\x12\x16\n" +
 	"\x06config\x18\x02 \x01(\tR\x06config\x12\x14\n" +
@@ -3162,7 +3442,9 @@ const file_parley_control_v1_control_proto_rawDesc = "" +
 	"\x04same\x18\x06 \x03(\tR\x04same\x12 \n" +
 	"\vcredentials\x18\a \x01(\bR\vcredentials\x12\x18\n" +
 	"\arestart\x18\b \x03(\tR\arestart\x12\x1a\n" +
-	"\bwarnings\x18\t \x03(\tR\bwarnings\"T\n" +
+	"\bwarnings\x18\t \x03(\tR\bwarnings\x12\x14\n" +
+	"\x05pools\x18\n" +
+	" \x01(\bR\x05pools\"T\n" +
 	"\x11ChangedConnection\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n" +
 	"\x04what\x18\x02 \x03(\tR\x04what\x12\x17\n" +
@@ -3276,7 +3558,7 @@ const file_parley_control_v1_control_proto_rawDesc = "" +
 	"\x0fListSAsResponse\x12'\n" +
 	"\x03sas\x18\x01 \x03(\v2\x15.parley.control.v1.SAR\x03sas\"\x1f\n" +
 	"\rShowSARequest\x12\x0e\n" +
-	"\x02sa\x18\x01 \x01(\tR\x02sa\"\x88\x04\n" +
+	"\x02sa\x18\x01 \x01(\tR\x02sa\"\xba\x04\n" +
 	"\x02SA\x12\x10\n" +
 	"\x03uid\x18\x01 \x01(\tR\x03uid\x12\x1e\n" +
 	"\n" +
@@ -3295,7 +3577,9 @@ const file_parley_control_v1_control_proto_rawDesc = "" +
 	"\x05suite\x18\f \x01(\tR\x05suite\x124\n" +
 	"\acreated\x18\r \x01(\v2\x1a.google.protobuf.TimestampR\acreated\x12<\n" +
 	"\vestablished\x18\x0e \x01(\v2\x1a.google.protobuf.TimestampR\vestablished\x124\n" +
-	"\bchildren\x18\x0f \x03(\v2\x18.parley.control.v1.ChildR\bchildren\x12$\n" +
+	"\bchildren\x18\x0f \x03(\v2\x18.parley.control.v1.ChildR\bchildren\x12\x14\n" +
+	"\x05given\x18\x10 \x03(\tR\x05given\x12\x1a\n" +
+	"\bassigned\x18\x11 \x03(\tR\bassigned\x12$\n" +
 	"\rfragmentation\x18\x14 \x01(\bR\rfragmentation\x12\x16\n" +
 	"\x06window\x18\x15 \x01(\rR\x06window\"\xc1\x02\n" +
 	"\x05Child\x12\x10\n" +
@@ -3344,7 +3628,25 @@ const file_parley_control_v1_control_proto_rawDesc = "" +
 	" \x01(\tR\x04json\"\x10\n" +
 	"\x0ePluginsRequest\"F\n" +
 	"\x0fPluginsResponse\x123\n" +
-	"\aplugins\x18\x01 \x03(\v2\x19.parley.control.v1.PluginR\aplugins\"\xaf\x03\n" +
+	"\aplugins\x18\x01 \x03(\v2\x19.parley.control.v1.PluginR\aplugins\"\x0e\n" +
+	"\fPoolsRequest\">\n" +
+	"\rPoolsResponse\x12-\n" +
+	"\x05pools\x18\x01 \x03(\v2\x17.parley.control.v1.PoolR\x05pools\"\xa0\x01\n" +
+	"\x04Pool\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x16\n" +
+	"\x06ranges\x18\x02 \x03(\tR\x06ranges\x12\x12\n" +
+	"\x04size\x18\x03 \x01(\tR\x04size\x12\x12\n" +
+	"\x04used\x18\x04 \x01(\rR\x04used\x12\x12\n" +
+	"\x04kept\x18\x05 \x01(\rR\x04kept\x120\n" +
+	"\x06leases\x18\x06 \x03(\v2\x18.parley.control.v1.LeaseR\x06leases\"\xe6\x01\n" +
+	"\x05Lease\x12\x18\n" +
+	"\aaddress\x18\x01 \x01(\tR\aaddress\x12\x1a\n" +
+	"\bidentity\x18\x02 \x01(\tR\bidentity\x12\x14\n" +
+	"\x05state\x18\x03 \x01(\tR\x05state\x12\x19\n" +
+	"\bike_uids\x18\x04 \x03(\tR\aikeUids\x12\x12\n" +
+	"\x04from\x18\x05 \x01(\tR\x04from\x120\n" +
+	"\x05since\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\x05since\x120\n" +
+	"\x05until\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\x05until\"\xaf\x03\n" +
 	"\x06Plugin\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x18\n" +
 	"\aversion\x18\x02 \x01(\tR\aversion\x12\x16\n" +
@@ -3437,7 +3739,7 @@ const file_parley_control_v1_control_proto_rawDesc = "" +
 	"\x05begun\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\x05begun\x12\x12\n" +
 	"\x04role\x18\x02 \x01(\tR\x04role\x12\x12\n" +
 	"\x04code\x18\x03 \x01(\tR\x04code\x12\x1a\n" +
-	"\bsentence\x18\x04 \x01(\tR\bsentence2\xf8\x06\n" +
+	"\bsentence\x18\x04 \x01(\tR\bsentence2\xc4\a\n" +
 	"\aControl\x12P\n" +
 	"\aVersion\x12!.parley.control.v1.VersionRequest\x1a\".parley.control.v1.VersionResponse\x12M\n" +
 	"\x06Status\x12 .parley.control.v1.StatusRequest\x1a!.parley.control.v1.StatusResponse\x12C\n" +
@@ -3447,7 +3749,8 @@ const file_parley_control_v1_control_proto_rawDesc = "" +
 	"\aListSAs\x12!.parley.control.v1.ListSAsRequest\x1a\".parley.control.v1.ListSAsResponse\x12N\n" +
 	"\x06ShowSA\x12 .parley.control.v1.ShowSARequest\x1a\".parley.control.v1.ListSAsResponse\x12F\n" +
 	"\x06Events\x12 .parley.control.v1.EventsRequest\x1a\x18.parley.control.v1.Event0\x01\x12P\n" +
-	"\aPlugins\x12!.parley.control.v1.PluginsRequest\x1a\".parley.control.v1.PluginsResponse\x12L\n" +
+	"\aPlugins\x12!.parley.control.v1.PluginsRequest\x1a\".parley.control.v1.PluginsResponse\x12J\n" +
+	"\x05Pools\x12\x1f.parley.control.v1.PoolsRequest\x1a .parley.control.v1.PoolsResponse\x12L\n" +
 	"\aExplain\x12!.parley.control.v1.ExplainRequest\x1a\x1e.parley.control.v1.Explanation\x12M\n" +
 	"\x06Reload\x12 .parley.control.v1.ReloadRequest\x1a!.parley.control.v1.ReloadResponseBDZBgithub.com/parley-ike/parley/sdk/proto/parley/control/v1;controlv1b\x06proto3"
 
@@ -3464,7 +3767,7 @@ func file_parley_control_v1_control_proto_rawDescGZIP() []byte {
 }
 
 var file_parley_control_v1_control_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_parley_control_v1_control_proto_msgTypes = make([]protoimpl.MessageInfo, 40)
+var file_parley_control_v1_control_proto_msgTypes = make([]protoimpl.MessageInfo, 44)
 var file_parley_control_v1_control_proto_goTypes = []any{
 	(Verdict_Result)(0),            // 0: parley.control.v1.Verdict.Result
 	(*ReloadRequest)(nil),          // 1: parley.control.v1.ReloadRequest
@@ -3496,83 +3799,93 @@ var file_parley_control_v1_control_proto_goTypes = []any{
 	(*Event)(nil),                  // 27: parley.control.v1.Event
 	(*PluginsRequest)(nil),         // 28: parley.control.v1.PluginsRequest
 	(*PluginsResponse)(nil),        // 29: parley.control.v1.PluginsResponse
-	(*Plugin)(nil),                 // 30: parley.control.v1.Plugin
-	(*ExplainRequest)(nil),         // 31: parley.control.v1.ExplainRequest
-	(*Explanation)(nil),            // 32: parley.control.v1.Explanation
-	(*Remedy)(nil),                 // 33: parley.control.v1.Remedy
-	(*Attempt)(nil),                // 34: parley.control.v1.Attempt
-	(*Step)(nil),                   // 35: parley.control.v1.Step
-	(*Side)(nil),                   // 36: parley.control.v1.Side
-	(*Comparison)(nil),             // 37: parley.control.v1.Comparison
-	(*TransformVerdict)(nil),       // 38: parley.control.v1.TransformVerdict
-	(*Selectors)(nil),              // 39: parley.control.v1.Selectors
-	(*Earlier)(nil),                // 40: parley.control.v1.Earlier
-	(*timestamppb.Timestamp)(nil),  // 41: google.protobuf.Timestamp
+	(*PoolsRequest)(nil),           // 30: parley.control.v1.PoolsRequest
+	(*PoolsResponse)(nil),          // 31: parley.control.v1.PoolsResponse
+	(*Pool)(nil),                   // 32: parley.control.v1.Pool
+	(*Lease)(nil),                  // 33: parley.control.v1.Lease
+	(*Plugin)(nil),                 // 34: parley.control.v1.Plugin
+	(*ExplainRequest)(nil),         // 35: parley.control.v1.ExplainRequest
+	(*Explanation)(nil),            // 36: parley.control.v1.Explanation
+	(*Remedy)(nil),                 // 37: parley.control.v1.Remedy
+	(*Attempt)(nil),                // 38: parley.control.v1.Attempt
+	(*Step)(nil),                   // 39: parley.control.v1.Step
+	(*Side)(nil),                   // 40: parley.control.v1.Side
+	(*Comparison)(nil),             // 41: parley.control.v1.Comparison
+	(*TransformVerdict)(nil),       // 42: parley.control.v1.TransformVerdict
+	(*Selectors)(nil),              // 43: parley.control.v1.Selectors
+	(*Earlier)(nil),                // 44: parley.control.v1.Earlier
+	(*timestamppb.Timestamp)(nil),  // 45: google.protobuf.Timestamp
 }
 var file_parley_control_v1_control_proto_depIdxs = []int32{
 	3,  // 0: parley.control.v1.ReloadResponse.changed:type_name -> parley.control.v1.ChangedConnection
 	3,  // 1: parley.control.v1.ReloadResponse.removed:type_name -> parley.control.v1.ChangedConnection
-	41, // 2: parley.control.v1.StatusResponse.started:type_name -> google.protobuf.Timestamp
+	45, // 2: parley.control.v1.StatusResponse.started:type_name -> google.protobuf.Timestamp
 	8,  // 3: parley.control.v1.StatusResponse.counts:type_name -> parley.control.v1.Counts
 	9,  // 4: parley.control.v1.StatusResponse.nats:type_name -> parley.control.v1.NATS
 	10, // 5: parley.control.v1.StatusResponse.backend:type_name -> parley.control.v1.Backend
 	11, // 6: parley.control.v1.StatusResponse.connections:type_name -> parley.control.v1.Connection
 	12, // 7: parley.control.v1.Connection.children:type_name -> parley.control.v1.ChildState
-	41, // 8: parley.control.v1.Connection.since:type_name -> google.protobuf.Timestamp
+	45, // 8: parley.control.v1.Connection.since:type_name -> google.protobuf.Timestamp
 	27, // 9: parley.control.v1.UpResponse.event:type_name -> parley.control.v1.Event
 	15, // 10: parley.control.v1.UpResponse.verdict:type_name -> parley.control.v1.Verdict
 	0,  // 11: parley.control.v1.Verdict.result:type_name -> parley.control.v1.Verdict.Result
 	23, // 12: parley.control.v1.Verdict.sa:type_name -> parley.control.v1.SA
-	32, // 13: parley.control.v1.Verdict.explanation:type_name -> parley.control.v1.Explanation
+	36, // 13: parley.control.v1.Verdict.explanation:type_name -> parley.control.v1.Explanation
 	23, // 14: parley.control.v1.ListSAsResponse.sas:type_name -> parley.control.v1.SA
-	41, // 15: parley.control.v1.SA.created:type_name -> google.protobuf.Timestamp
-	41, // 16: parley.control.v1.SA.established:type_name -> google.protobuf.Timestamp
+	45, // 15: parley.control.v1.SA.created:type_name -> google.protobuf.Timestamp
+	45, // 16: parley.control.v1.SA.established:type_name -> google.protobuf.Timestamp
 	24, // 17: parley.control.v1.SA.children:type_name -> parley.control.v1.Child
 	25, // 18: parley.control.v1.Child.traffic:type_name -> parley.control.v1.Traffic
-	41, // 19: parley.control.v1.EventsRequest.since:type_name -> google.protobuf.Timestamp
-	41, // 20: parley.control.v1.Event.time:type_name -> google.protobuf.Timestamp
-	30, // 21: parley.control.v1.PluginsResponse.plugins:type_name -> parley.control.v1.Plugin
-	41, // 22: parley.control.v1.Plugin.started:type_name -> google.protobuf.Timestamp
-	33, // 23: parley.control.v1.Explanation.remedy:type_name -> parley.control.v1.Remedy
-	33, // 24: parley.control.v1.Explanation.alternatives:type_name -> parley.control.v1.Remedy
-	34, // 25: parley.control.v1.Explanation.attempt:type_name -> parley.control.v1.Attempt
-	35, // 26: parley.control.v1.Explanation.steps:type_name -> parley.control.v1.Step
-	36, // 27: parley.control.v1.Explanation.identities:type_name -> parley.control.v1.Side
-	37, // 28: parley.control.v1.Explanation.proposals:type_name -> parley.control.v1.Comparison
-	39, // 29: parley.control.v1.Explanation.selectors:type_name -> parley.control.v1.Selectors
-	40, // 30: parley.control.v1.Explanation.earlier:type_name -> parley.control.v1.Earlier
-	41, // 31: parley.control.v1.Attempt.begun:type_name -> google.protobuf.Timestamp
-	41, // 32: parley.control.v1.Attempt.ended:type_name -> google.protobuf.Timestamp
-	41, // 33: parley.control.v1.Step.time:type_name -> google.protobuf.Timestamp
-	38, // 34: parley.control.v1.Comparison.verdicts:type_name -> parley.control.v1.TransformVerdict
-	41, // 35: parley.control.v1.Earlier.begun:type_name -> google.protobuf.Timestamp
-	4,  // 36: parley.control.v1.Control.Version:input_type -> parley.control.v1.VersionRequest
-	6,  // 37: parley.control.v1.Control.Status:input_type -> parley.control.v1.StatusRequest
-	13, // 38: parley.control.v1.Control.Up:input_type -> parley.control.v1.UpRequest
-	16, // 39: parley.control.v1.Control.Down:input_type -> parley.control.v1.DownRequest
-	18, // 40: parley.control.v1.Control.Reauthenticate:input_type -> parley.control.v1.ReauthenticateRequest
-	20, // 41: parley.control.v1.Control.ListSAs:input_type -> parley.control.v1.ListSAsRequest
-	22, // 42: parley.control.v1.Control.ShowSA:input_type -> parley.control.v1.ShowSARequest
-	26, // 43: parley.control.v1.Control.Events:input_type -> parley.control.v1.EventsRequest
-	28, // 44: parley.control.v1.Control.Plugins:input_type -> parley.control.v1.PluginsRequest
-	31, // 45: parley.control.v1.Control.Explain:input_type -> parley.control.v1.ExplainRequest
-	1,  // 46: parley.control.v1.Control.Reload:input_type -> parley.control.v1.ReloadRequest
-	5,  // 47: parley.control.v1.Control.Version:output_type -> parley.control.v1.VersionResponse
-	7,  // 48: parley.control.v1.Control.Status:output_type -> parley.control.v1.StatusResponse
-	14, // 49: parley.control.v1.Control.Up:output_type -> parley.control.v1.UpResponse
-	17, // 50: parley.control.v1.Control.Down:output_type -> parley.control.v1.DownResponse
-	19, // 51: parley.control.v1.Control.Reauthenticate:output_type -> parley.control.v1.ReauthenticateResponse
-	21, // 52: parley.control.v1.Control.ListSAs:output_type -> parley.control.v1.ListSAsResponse
-	21, // 53: parley.control.v1.Control.ShowSA:output_type -> parley.control.v1.ListSAsResponse
-	27, // 54: parley.control.v1.Control.Events:output_type -> parley.control.v1.Event
-	29, // 55: parley.control.v1.Control.Plugins:output_type -> parley.control.v1.PluginsResponse
-	32, // 56: parley.control.v1.Control.Explain:output_type -> parley.control.v1.Explanation
-	2,  // 57: parley.control.v1.Control.Reload:output_type -> parley.control.v1.ReloadResponse
-	47, // [47:58] is the sub-list for method output_type
-	36, // [36:47] is the sub-list for method input_type
-	36, // [36:36] is the sub-list for extension type_name
-	36, // [36:36] is the sub-list for extension extendee
-	0,  // [0:36] is the sub-list for field type_name
+	45, // 19: parley.control.v1.EventsRequest.since:type_name -> google.protobuf.Timestamp
+	45, // 20: parley.control.v1.Event.time:type_name -> google.protobuf.Timestamp
+	34, // 21: parley.control.v1.PluginsResponse.plugins:type_name -> parley.control.v1.Plugin
+	32, // 22: parley.control.v1.PoolsResponse.pools:type_name -> parley.control.v1.Pool
+	33, // 23: parley.control.v1.Pool.leases:type_name -> parley.control.v1.Lease
+	45, // 24: parley.control.v1.Lease.since:type_name -> google.protobuf.Timestamp
+	45, // 25: parley.control.v1.Lease.until:type_name -> google.protobuf.Timestamp
+	45, // 26: parley.control.v1.Plugin.started:type_name -> google.protobuf.Timestamp
+	37, // 27: parley.control.v1.Explanation.remedy:type_name -> parley.control.v1.Remedy
+	37, // 28: parley.control.v1.Explanation.alternatives:type_name -> parley.control.v1.Remedy
+	38, // 29: parley.control.v1.Explanation.attempt:type_name -> parley.control.v1.Attempt
+	39, // 30: parley.control.v1.Explanation.steps:type_name -> parley.control.v1.Step
+	40, // 31: parley.control.v1.Explanation.identities:type_name -> parley.control.v1.Side
+	41, // 32: parley.control.v1.Explanation.proposals:type_name -> parley.control.v1.Comparison
+	43, // 33: parley.control.v1.Explanation.selectors:type_name -> parley.control.v1.Selectors
+	44, // 34: parley.control.v1.Explanation.earlier:type_name -> parley.control.v1.Earlier
+	45, // 35: parley.control.v1.Attempt.begun:type_name -> google.protobuf.Timestamp
+	45, // 36: parley.control.v1.Attempt.ended:type_name -> google.protobuf.Timestamp
+	45, // 37: parley.control.v1.Step.time:type_name -> google.protobuf.Timestamp
+	42, // 38: parley.control.v1.Comparison.verdicts:type_name -> parley.control.v1.TransformVerdict
+	45, // 39: parley.control.v1.Earlier.begun:type_name -> google.protobuf.Timestamp
+	4,  // 40: parley.control.v1.Control.Version:input_type -> parley.control.v1.VersionRequest
+	6,  // 41: parley.control.v1.Control.Status:input_type -> parley.control.v1.StatusRequest
+	13, // 42: parley.control.v1.Control.Up:input_type -> parley.control.v1.UpRequest
+	16, // 43: parley.control.v1.Control.Down:input_type -> parley.control.v1.DownRequest
+	18, // 44: parley.control.v1.Control.Reauthenticate:input_type -> parley.control.v1.ReauthenticateRequest
+	20, // 45: parley.control.v1.Control.ListSAs:input_type -> parley.control.v1.ListSAsRequest
+	22, // 46: parley.control.v1.Control.ShowSA:input_type -> parley.control.v1.ShowSARequest
+	26, // 47: parley.control.v1.Control.Events:input_type -> parley.control.v1.EventsRequest
+	28, // 48: parley.control.v1.Control.Plugins:input_type -> parley.control.v1.PluginsRequest
+	30, // 49: parley.control.v1.Control.Pools:input_type -> parley.control.v1.PoolsRequest
+	35, // 50: parley.control.v1.Control.Explain:input_type -> parley.control.v1.ExplainRequest
+	1,  // 51: parley.control.v1.Control.Reload:input_type -> parley.control.v1.ReloadRequest
+	5,  // 52: parley.control.v1.Control.Version:output_type -> parley.control.v1.VersionResponse
+	7,  // 53: parley.control.v1.Control.Status:output_type -> parley.control.v1.StatusResponse
+	14, // 54: parley.control.v1.Control.Up:output_type -> parley.control.v1.UpResponse
+	17, // 55: parley.control.v1.Control.Down:output_type -> parley.control.v1.DownResponse
+	19, // 56: parley.control.v1.Control.Reauthenticate:output_type -> parley.control.v1.ReauthenticateResponse
+	21, // 57: parley.control.v1.Control.ListSAs:output_type -> parley.control.v1.ListSAsResponse
+	21, // 58: parley.control.v1.Control.ShowSA:output_type -> parley.control.v1.ListSAsResponse
+	27, // 59: parley.control.v1.Control.Events:output_type -> parley.control.v1.Event
+	29, // 60: parley.control.v1.Control.Plugins:output_type -> parley.control.v1.PluginsResponse
+	31, // 61: parley.control.v1.Control.Pools:output_type -> parley.control.v1.PoolsResponse
+	36, // 62: parley.control.v1.Control.Explain:output_type -> parley.control.v1.Explanation
+	2,  // 63: parley.control.v1.Control.Reload:output_type -> parley.control.v1.ReloadResponse
+	52, // [52:64] is the sub-list for method output_type
+	40, // [40:52] is the sub-list for method input_type
+	40, // [40:40] is the sub-list for extension type_name
+	40, // [40:40] is the sub-list for extension extendee
+	0,  // [0:40] is the sub-list for field type_name
 }
 
 func init() { file_parley_control_v1_control_proto_init() }
@@ -3590,7 +3903,7 @@ func file_parley_control_v1_control_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_parley_control_v1_control_proto_rawDesc), len(file_parley_control_v1_control_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   40,
+			NumMessages:   44,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -28,6 +28,7 @@ const (
 	Control_ShowSA_FullMethodName         = "/parley.control.v1.Control/ShowSA"
 	Control_Events_FullMethodName         = "/parley.control.v1.Control/Events"
 	Control_Plugins_FullMethodName        = "/parley.control.v1.Control/Plugins"
+	Control_Pools_FullMethodName          = "/parley.control.v1.Control/Pools"
 	Control_Explain_FullMethodName        = "/parley.control.v1.Control/Explain"
 	Control_Reload_FullMethodName         = "/parley.control.v1.Control/Reload"
 )
@@ -56,6 +57,8 @@ type ControlClient interface {
 	// Events follows the daemon's events until the caller ends it.
 	Events(ctx context.Context, in *EventsRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[Event], error)
 	Plugins(ctx context.Context, in *PluginsRequest, opts ...grpc.CallOption) (*PluginsResponse, error)
+	// Pools shows the address pools and who has which address.
+	Pools(ctx context.Context, in *PoolsRequest, opts ...grpc.CallOption) (*PoolsResponse, error)
 	// Explain says why a connection did not come up, from its last attempt.
 	Explain(ctx context.Context, in *ExplainRequest, opts ...grpc.CallOption) (*Explanation, error)
 	// Reload reads the configuration again and applies what differs. A bad one changes nothing: FAILED_PRECONDITION with
@@ -179,6 +182,16 @@ func (c *controlClient) Plugins(ctx context.Context, in *PluginsRequest, opts ..
 	return out, nil
 }
 
+func (c *controlClient) Pools(ctx context.Context, in *PoolsRequest, opts ...grpc.CallOption) (*PoolsResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(PoolsResponse)
+	err := c.cc.Invoke(ctx, Control_Pools_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *controlClient) Explain(ctx context.Context, in *ExplainRequest, opts ...grpc.CallOption) (*Explanation, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(Explanation)
@@ -223,6 +236,8 @@ type ControlServer interface {
 	// Events follows the daemon's events until the caller ends it.
 	Events(*EventsRequest, grpc.ServerStreamingServer[Event]) error
 	Plugins(context.Context, *PluginsRequest) (*PluginsResponse, error)
+	// Pools shows the address pools and who has which address.
+	Pools(context.Context, *PoolsRequest) (*PoolsResponse, error)
 	// Explain says why a connection did not come up, from its last attempt.
 	Explain(context.Context, *ExplainRequest) (*Explanation, error)
 	// Reload reads the configuration again and applies what differs. A bad one changes nothing: FAILED_PRECONDITION with
@@ -264,6 +279,9 @@ func (UnimplementedControlServer) Events(*EventsRequest, grpc.ServerStreamingSer
 }
 func (UnimplementedControlServer) Plugins(context.Context, *PluginsRequest) (*PluginsResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method Plugins not implemented")
+}
+func (UnimplementedControlServer) Pools(context.Context, *PoolsRequest) (*PoolsResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method Pools not implemented")
 }
 func (UnimplementedControlServer) Explain(context.Context, *ExplainRequest) (*Explanation, error) {
 	return nil, status.Error(codes.Unimplemented, "method Explain not implemented")
@@ -440,6 +458,24 @@ func _Control_Plugins_Handler(srv interface{}, ctx context.Context, dec func(int
 	return interceptor(ctx, in, info, handler)
 }
 
+func _Control_Pools_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(PoolsRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(ControlServer).Pools(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Control_Pools_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(ControlServer).Pools(ctx, req.(*PoolsRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _Control_Explain_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(ExplainRequest)
 	if err := dec(in); err != nil {
@@ -510,6 +546,10 @@ var Control_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "Plugins",
 			Handler:    _Control_Plugins_Handler,
+		},
+		{
+			MethodName: "Pools",
+			Handler:    _Control_Pools_Handler,
 		},
 		{
 			MethodName: "Explain",
