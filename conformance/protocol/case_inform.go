@@ -33,8 +33,6 @@ var informCases = []Case{
 	{IDs: ids("RFC7296-2.4-3"), Title: "ICMP port unreachable does not end an SA on which the daemon has asked something.", Run: icmpUnreachable,
 		Settings: Settings{Retransmit: hundred, Tries: 8}},
 	{IDs: ids("RFC7296-2.20-1"), Title: "APPLICATION_VERSION is answered by no CP, or by an empty or short string.", Run: applicationVersion},
-	{IDs: ids("RFC7296-2.25-4", "RFC7296-2.25.1-3"), Title: "A request to rekey an unknown child gets CHILD_SA_NOT_FOUND.", Run: rekeyUnknownChild,
-		Defect: "Rekeying is not there yet: it is answered NO_ADDITIONAL_SAS"},
 }
 
 func emptyInformational(t *T) {
@@ -311,12 +309,4 @@ func applicationVersion(t *T) {
 	if kind != peer.CFGReply || slices.ContainsFunc(attrs, func(a peer.Attribute) bool { return a.Type != peer.ApplicationVersion }) {
 		t.Errorf("the answer is of kind %d with %+v", kind, attrs)
 	}
-}
-
-func rekeyUnknownChild(t *T) {
-	sa := t.up()
-	n := peer.Notify{Protocol: peer.ProtoESP, SPI: peer.SPI(), Kind: peer.RekeySA}
-	m := sa.ask(sa.Request(peer.CreateChildSA, append([]peer.Payload{n.Payload(), peer.SAPayload(peer.ESPProposal(1, peer.SPI(), 0)),
-		peer.NoncePayload(peer.Random(32))}, sa.child()[1:]...)...))
-	t.only(m, peer.ChildSANotFound)
 }

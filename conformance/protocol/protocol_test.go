@@ -2,6 +2,7 @@ package protocol
 
 import (
 	"flag"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -9,12 +10,13 @@ import (
 	"github.com/parley-ike/parley/conformance/interop/lab"
 )
 
-var only = flag.String("case", "", "run only cases whose ids or title contain this")
+var only = flag.String("case", "", "run only cases whose ids or title match this regular expression")
 
 // chosen are the cases to run.
 func chosen() (list []Case) {
+	want := regexp.MustCompile(*only)
 	for _, c := range Cases() {
-		if strings.Contains(strings.Join(c.IDs, " ")+" "+c.Title, *only) {
+		if want.MatchString(strings.Join(c.IDs, " ") + " " + c.Title) {
 			list = append(list, c)
 		}
 	}

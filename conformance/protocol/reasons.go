@@ -24,13 +24,12 @@ var reasons = []reason{
 	{notYet, "EAP", `RFC7296-2.16-2 RFC7296-2.16-3 RFC7296-2.16-4 RFC7296-2.16-5 RFC7296-2.16-6 RFC7296-2.16-7 RFC7296-2.16-8
 		RFC7296-2.16-9 RFC7296-3.16-1 RFC7296-3.16-3 RFC7296-3.16-4 RFC7296-3.16-5 RFC7296-5-3 RFC7296-5-4`},
 	{notYet, "telling the peer of ESP with an unknown SPI: the SA backends do not report it (SHOULD)", `RFC7296-2.21.4-6 RFC7296-2.21.4-7`},
-	{notYet, "fragmentation", `RFC7383-2.4-2 RFC7383-2.4-5 RFC7383-2.5.1-2
-		   RFC7383-2.5.2-2 RFC7383-2.5.2-5
-		RFC7383-2.5.3-1`},
-	{notYet, "MOBIKE", `RFC4555-3.1-1 RFC4555-3.3-1 RFC4555-3.4-1 RFC4555-3.5-1 RFC4555-3.6-1
-		       RFC4555-3.9-1
-		RFC4555-3.9-3 RFC4555-3.9-4 RFC4555-3.11-1 RFC4555-3.12-1 RFC4555-3.12-2 RFC4555-4.2.1-1 RFC4555-4.2.5-1
-		RFC4555-4.2.5-2 RFC4555-5.3-1`},
+	{notYet, "learning the path MTU from ICMP (SHOULD): the size that is configured is used, and smaller ones when it does not arrive", `RFC7383-2.4-2 RFC7383-2.5.1-2 RFC7383-2.5.2-5`},
+	{doesNotApply, "no message has payloads in clear beside the Encrypted payload", `RFC7383-2.5.3-1`},
+	{notYet, "several addresses of a peer in one connection", `RFC4555-3.1-1`},
+	{notYet, "UNEXPECTED_NAT_DETECTED is told in an event and ends the attempt; only the keeper of a connection that is to be up tries again (SHOULD)", `RFC4555-3.9-3 RFC4555-3.9-4`},
+	{notYet, "the SA backends do not tell from which addresses ESP comes (SHOULD)", `RFC4555-3.12-1 RFC4555-3.12-2 RFC4555-5.3-1`},
+	{unseen, "in the time of a case: core/ikev2 waits five minutes (movePatience)", `RFC4555-3.11-1`},
 
 	{doesNotApply, "a child SA is removed in both directions at once, so that none is half closed, and its SPI is free only then", `RFC7296-1.4.1-6`},
 	{doesNotApply, "one daemon holds all child SAs of an IKE SA: they do not fail independently", `RFC7296-2.4-7`},

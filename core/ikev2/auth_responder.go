@@ -103,6 +103,12 @@ func (x *authR) authenticated(r machine.Authenticated, err *machine.CallError) {
 	}
 	s.emit(event.AuthSucceeded{Method: x.method.String(), RemoteID: s.remoteID.String()})
 	s.noticeAll(x.packet)
+	if s.conn.MOBIKE && forbidden(x.packet) { // RFC 4555 section 3.9
+		s.respond(wire2.Notify{Kind: wire2.UnexpectedNATDetected})
+		s.failAndLinger(failure{cause: event.CauseUnsupported, notify: wire2.UnexpectedNATDetected, by: byUs,
+			reason: "something between us changes addresses, and the peer knows no NAT traversal"})
+		return
+	}
 	s.learnWindow(x.packet)
 	s.noteContact(x.packet)
 	s.agreeMOBIKE(x.packet)

@@ -44,7 +44,11 @@ func (s *SA) announceMOBIKE() []wire2.Payload {
 		return nil
 	}
 	s.mobike.ours = slices.DeleteFunc(slices.Clone(s.conn.Local.Additional), func(a netip.Addr) bool { return a == s.local.Addr() })
-	return append([]wire2.Payload{wire2.Notify{Kind: wire2.MOBIKESupported}}, s.additional()...)
+	ps := append([]wire2.Payload{wire2.Notify{Kind: wire2.MOBIKESupported}}, s.additional()...)
+	if s.initiator {
+		ps = append(ps, s.forbidNATs()...)
+	}
+	return ps
 }
 
 // agreeMOBIKE takes the peer's IKE_AUTH message. The data of MOBIKE_SUPPORTED is ignored (RFC 4555 section 4.2.1).
@@ -121,7 +125,7 @@ func (s *SA) migrate(m machine.Migrate) {
 	default:
 		s.relocate(local, remote)
 		s.moveChildren()
-		s.request(request{exch: wire2.Informational, build: s.allAddresses})
+		s.request(request{exch: wire2.Informational, build: func() []wire2.Payload { return append(s.allAddresses(), s.forbidNATs()...) }})
 	}
 }
 
@@ -180,19 +184,27 @@ func (s *SA) updateAddresses() {
 			ps := []wire2.Payload{wire2.Notify{Kind: wire2.UpdateSAAddresses}}
 			if s.nat.known {
 				ps = append(ps, s.natDetection(s.spir, s.local, s.remote)...)
-			} else {
-				ps = append(ps, s.noNATs())
 			}
-			return append(append(ps, wire2.Notify{Kind: wire2.Cookie2, Data: cookie}), s.allAddresses()...)
+			ps = append(append(ps, s.forbidNATs()...), wire2.Notify{Kind: wire2.Cookie2, Data: cookie})
+			return append(ps, s.allAddresses()...)
 		},
 		answered: func(p packet) { s.addressesUpdated(p, moves, cookie) },
 	})
 }
 
-// noNATs says between which addresses a message goes, for a peer that knows no NAT traversal (RFC 4555 sections 3.9 and
-// 4.2.6): source, destination, and both ports.
-func (s *SA) noNATs() wire2.Payload {
-	return wire2.Notify{Kind: wire2.NoNATsAllowed, Data: pathOf(s.local, s.remote)}
+// forbidNATs says between which addresses a message goes that can change them, for a peer that knows no NAT traversal (RFC
+// 4555 sections 3.9 and 4.2.6): source, destination, and both ports.
+func (s *SA) forbidNATs() []wire2.Payload {
+	if s.nat.known {
+		return nil
+	}
+	return []wire2.Payload{wire2.Notify{Kind: wire2.NoNATsAllowed, Data: pathOf(s.local, s.remote)}}
+}
+
+// forbidden reports whether a request came another way than the peer allows (RFC 4555 section 3.9).
+func forbidden(p packet) bool {
+	n, strict := wire2.GetNotify(p.Payloads, wire2.NoNATsAllowed)
+	return strict && !bytes.Equal(n.Data, pathOf(p.Remote, p.Local))
 }
 
 func pathOf(from, to netip.AddrPort) []byte {
@@ -269,7 +281,7 @@ func (s *SA) answerMOBIKE(p packet) (ps []wire2.Payload, then func()) {
 	if n, asks := wire2.GetNotify(p.Payloads, wire2.Cookie2); asks { // unchanged (section 3.7)
 		ps = append(ps, n)
 	}
-	if n, strict := wire2.GetNotify(p.Payloads, wire2.NoNATsAllowed); strict && !bytes.Equal(n.Data, pathOf(p.Remote, p.Local)) {
+	if forbidden(p) {
 		return append(ps, wire2.Notify{Kind: wire2.UnexpectedNATDetected}), then // and nothing of it is used (section 3.9)
 	}
 	if _, told := natOf(p); told { // section 3.8
