@@ -1,6 +1,7 @@
 package pluginhost
 
 import (
+	"bytes"
 	"strings"
 	"time"
 
@@ -32,14 +33,15 @@ func (h *Host) asked(from *session, f *basev1.Frame) {
 		return
 	}
 	op := basev1.Op(f.GetOp())
-	if op != basev1.Op_OP_CRED_MAC && op != basev1.Op_OP_CRED_FIND || !h.mayAskStores(from) {
+	if op != basev1.Op_OP_CRED_MAC && op != basev1.Op_OP_CRED_FIND || !from.authenticator {
 		answer(nil, failure(machine.Refused, "plugin %s may not ask for operation %d", from.name, f.GetOp()))
 		return
 	}
-	by := time.Now().Add(h.cfg.CallTimeout)
+	budget := h.cfg.CallTimeout
 	if ms := f.GetBudgetMs(); ms > 0 {
-		by = earlier(by, time.Now().Add(time.Duration(ms)*time.Millisecond))
+		budget = min(budget, time.Duration(ms)*time.Millisecond)
 	}
+	by := time.Now().Add(budget)
 	walk := &storeWalk{host: h, op: op, body: f.GetBody(), by: by, stores: h.routes.Load().cred, answer: answer}
 	walk.next()
 }
@@ -49,25 +51,6 @@ func earlier(a, b time.Time) time.Time {
 		return a
 	}
 	return b
-}
-
-// mayAskStores: only a plugin that the catalogue calls an authenticator.
-func (h *Host) mayAskStores(from *session) bool {
-	for _, s := range h.supervisors {
-		if s.session.Load() == from {
-			return providesKind(s, "auth")
-		}
-	}
-	return false
-}
-
-func providesKind(s *supervisor, kind string) bool {
-	for _, p := range s.provided() {
-		if p.GetKind() == kind {
-			return true
-		}
-	}
-	return false
 }
 
 // serve takes one of the places for requests of the plugin; served gives it back.
@@ -108,7 +91,11 @@ func (w *storeWalk) next() {
 	}
 	to := w.stores[0]
 	w.stores = w.stores[1:]
-	c := &call{to: to, code: w.op, body: append([]byte(nil), w.body...), by: w.by, done: w.took}
+	body := w.body // its new owner wipes it
+	if w.body = nil; len(w.stores) > 0 {
+		w.body = bytes.Clone(body)
+	}
+	c := &call{to: to, code: w.op, body: body, by: w.by, done: w.took}
 	s, err := to.session()
 	if err != nil {
 		w.took(nil, err)

@@ -40,6 +40,8 @@ type session struct {
 	asked   func(*session, *basev1.Frame) // a request of the plugin
 	over    chan struct{}                 // closed when no answer will come any more
 
+	authenticator bool // whether the plugin may ask the credential stores
+
 	mu       sync.Mutex
 	pending  map[uint64]*call
 	lastID   uint64

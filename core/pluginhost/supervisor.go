@@ -157,6 +157,7 @@ func (s *supervisor) reject(err error) {
 func (s *supervisor) up(r *running) *session {
 	session := newSession(s.entry.Name, s.host.cfg.Window, r.carrier)
 	session.stats, session.deliver, session.asked = &s.stats, s.host.cfg.Sink, s.host.asked
+	session.authenticator = provides(r.manifest, "auth", "") != nil
 	go session.run()
 	again := !s.down.IsZero()
 	s.mu.Lock()
