@@ -15,6 +15,7 @@ const charonConf = `connections {
     remote_addrs = %PEERWAN%
     proposals = %IKE%
     mobike = %MOBIKE%
+    childless = %CHILDLESS%
     dpd_delay = %DPD%
     local {
       auth = psk
@@ -26,6 +27,7 @@ const charonConf = `connections {
     }
     children {
       lan {
+        mode = %MODE%
         local_ts = %NET%
         remote_ts = %PEERNET%
         esp_proposals = %ESP%
@@ -43,16 +45,26 @@ type charon struct{ *lab.StrongSwan }
 
 func startCharon(ctx context.Context, s *site, root lab.Root, dir string, values settings, c terms) (peer, error) {
 	own := settings{"WAN", s.westWAN, "IKE", orDefault(c.charonIKE, "default"), "ESP", orDefault(c.charonESP, "default"), "DPD", seconds(c.liveness),
-		"MOBIKE", choose(c.mobike, "yes", "no"), "SECOND", ""}
+		"MOBIKE", choose(c.mobike, "yes", "no"), "SECOND", "",
+		"CHILDLESS", choose(c.childless && c.begins, "force", "allow"), "MODE", choose(c.transport, "transport", "tunnel")}
 	if c.second {
 		own = own.with("SECOND", fmt.Sprintf("dmz {\n local_ts = %s\n remote_ts = %s\n }", dmzNets[1], dmzNets[0]))
 	}
 	if c.anyAddress {
 		values = values.with("PEERWAN", "%any")
 	}
+	if c.transport {
+		values = values.with("NET", "dynamic").with("PEERNET", "dynamic")
+	}
+	if c.esn {
+		own = own.with("ESP", "aes256gcm16-esn")
+	}
 	how := lab.Charon{KernelESP: true}
+	if c.longNames {
+		how.Settings = "fragment_size = 400"
+	}
 	if c.cookies {
-		how.Settings = "cookie_threshold = 1" // half-open SAs before it asks: one
+		how.Settings += "\ncookie_threshold = 1" // half-open SAs before it asks: one
 	}
 	peer, err := lab.StartStrongSwan(ctx, s.west, root, dir, lab.Fill(charonConf, append(values, own...)...), how)
 	if err != nil {
@@ -76,6 +88,9 @@ func (p charon) RekeyChild(ctx context.Context) error {
 }
 func (p charon) RekeyIKE(ctx context.Context) error {
 	return said(p.Swanctl(ctx, "--rekey", "--ike", "east"))
+}
+func (p charon) Reauth(ctx context.Context) error {
+	return said(p.Swanctl(ctx, "--rekey", "--ike", "east", "--reauth"))
 }
 
 func (p charon) IKESAs(ctx context.Context) int {

@@ -11,8 +11,9 @@ import (
 
 const ikedConf = `%GLOBAL%
 set nomobike
+set fragmentation
 set dpd_check_interval %DPD%
-ikev2 "lan" %MODE% esp from %NET% to %PEERNET% \
+ikev2 "lan" %MODE% %TMODE% esp from %NET% to %PEERNET% \
   local %WAN% peer %PEERWAN% \
   %IKE% \
   %ESP% \
@@ -26,8 +27,17 @@ func startIked(ctx context.Context, s *site, root lab.Root, dir string, values s
 	if c.cookies {
 		return nil, unable("it never asks for a cookie")
 	}
+	if c.childless {
+		return nil, unable("it has no childless initiation")
+	}
 	own := settings{"WAN", s.westWAN, "IKE", orDefault(line("ikesa", c.ikedIKE), "\\"), "ESP", "childsa " + orDefault(c.ikedESP, ikedDefaultESP),
-		"DPD", seconds(c.liveness), "MODE", "passive", "GLOBAL", ""}
+		"DPD", seconds(c.liveness), "MODE", "passive", "GLOBAL", "", "TMODE", choose(c.transport, "transport", "tunnel")}
+	if c.esn {
+		own = own.with("ESP", "childsa "+ikedDefaultESP+" esn")
+	}
+	if c.transport {
+		values = values.with("NET", s.westWAN).with("PEERNET", s.eastWAN)
+	}
 	if c.begins {
 		own = own.with("MODE", "active").with("GLOBAL", "set passive")
 	}
@@ -62,11 +72,12 @@ func (p iked) Up(ctx context.Context) error {
 	return nil
 }
 
-func (p iked) UpSecond(context.Context) error    { return unable("no command for it") }
-func (p iked) DownChild(context.Context) error   { return unable("no command for it") }
+func (p iked) UpSecond(context.Context) error    { return unable("no command to make a child SA") }
+func (p iked) DownChild(context.Context) error   { return unable("no command to delete a child SA") }
 func (p iked) DownIKE(ctx context.Context) error { return said(p.Ikectl(ctx, "reset", "sa")) }
-func (p iked) RekeyChild(context.Context) error  { return unable("no command for it") }
-func (p iked) RekeyIKE(context.Context) error    { return unable("no command for it") }
+func (p iked) RekeyChild(context.Context) error  { return unable("no command to rekey") }
+func (p iked) RekeyIKE(context.Context) error    { return unable("no command to rekey") }
+func (p iked) Reauth(context.Context) error      { return unable("no command for reauthentication") }
 
 func (p iked) IKESAs(ctx context.Context) int {
 	list, _ := p.Ikectl(ctx, "show", "sa")

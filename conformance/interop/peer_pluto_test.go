@@ -14,15 +14,16 @@ const plutoConn = `
 conn %NAME%
 	left=%WAN%
 	leftid=@%ID%
-	leftsubnet=%NET%
+	%SUBNETS%
 	right=%PEERWAN%
 	rightid=@%PEERID%
-	rightsubnet=%PEERNET%
 	authby=secret
 	auto=ignore
 	ikev2=insist
 	mobike=%MOBIKE%
 	narrowing=yes
+	fragmentation=force
+	esn=%ESN%
 	retransmit-interval=500
 	retransmit-timeout=5
 	%LIVENESS%
@@ -34,7 +35,13 @@ type pluto struct{ *lab.Libreswan }
 
 func startPluto(ctx context.Context, s *site, root lab.Root, dir string, values settings, c terms) (peer, error) {
 	own := settings{"WAN", s.westWAN, "IKE", line("ike", c.plutoIKE), "ESP", line("esp", c.plutoESP), "LIVENESS", "",
-		"MOBIKE", choose(c.mobike, "yes", "no"), "NAME", "lan"}
+		"MOBIKE", choose(c.mobike, "yes", "no"), "NAME", "lan", "ESN", choose(c.esn, "yes", "either"), "SUBNETS", "leftsubnet=%NET%\n\trightsubnet=%PEERNET%"}
+	if c.childless && c.begins {
+		return nil, unable("it has no childless initiation")
+	}
+	if c.transport {
+		own = own.with("SUBNETS", "type=transport")
+	}
 	if c.liveness != 0 {
 		own = own.with("LIVENESS", fmt.Sprintf("dpddelay=%s\n\tdpdtimeout=%s\n\tdpdaction=clear", seconds(c.liveness), seconds(3*c.liveness)))
 	}
@@ -45,7 +52,7 @@ func startPluto(ctx context.Context, s *site, root lab.Root, dir string, values 
 	if c.cookies {
 		setup = "ddos-mode=busy"
 	}
-	values = append(values, own...)
+	plutoConn := lab.Fill(plutoConn, own...) // what is filled in holds names, too
 	conns, names := lab.Fill(plutoConn, values...), []string{"lan"}
 	if c.second {
 		conns += lab.Fill(plutoConn, values.with("NAME", "dmz").with("NET", dmzNets[1]).with("PEERNET", dmzNets[0])...)
@@ -80,6 +87,7 @@ func (p pluto) RekeyChild(ctx context.Context) error {
 	return p.do(ctx, "--rekey-ipsec", "--name", "lan")
 }
 func (p pluto) RekeyIKE(ctx context.Context) error { return p.do(ctx, "--rekey-ike", "--name", "lan") }
+func (p pluto) Reauth(context.Context) error       { return unable("no command for reauthentication") }
 
 // childState is a line of whack --showstates about a child SA.
 var childState = regexp.MustCompile(`#(\d+): "lan".*ESTABLISHED_CHILD_SA`)

@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -21,6 +22,7 @@ type peer interface {
 	DownIKE(ctx context.Context) error    // deletes the IKE SA
 	RekeyChild(ctx context.Context) error // has the child SA replaced
 	RekeyIKE(ctx context.Context) error   // has the IKE SA replaced
+	Reauth(ctx context.Context) error     // has the IKE SA replaced by one from the start
 	IKESAs(ctx context.Context) int       // how many are established
 	Kill()                                // ends it at once, telling nobody
 	Stop()
@@ -50,6 +52,10 @@ type terms struct {
 	cookies      bool          // it asks everybody for a cookie
 	begins       bool          // it begins, once it is told to
 	mobike       bool          // its SAs may move
+	longNames    bool          // both sides have names that make messages long, which it sends in fragments
+	childless    bool          // it begins without a child
+	esn          bool          // its child wants extended sequence numbers
+	transport    bool          // its child is in transport mode, between the gateways
 	second       bool          // it has a second child, "dmz", between what is behind the gateways at dmzNets
 }
 
@@ -57,6 +63,13 @@ type terms struct {
 var (
 	dmzNets  = [2]string{"10.3.0.0/16", "10.4.0.0/16"}
 	dmzHosts = [2]string{"10.3.0.1", "10.4.0.1"}
+)
+
+// longName makes an IKE_AUTH message too long for one packet of the size that every network takes.
+var (
+	longName = strings.Repeat("a-long-name-for-large-messages.", 7)
+	longEast = longName + "east.example.net"
+	longWest = longName + "west.example.net"
 )
 
 // maker makes the daemons of one make.
@@ -80,6 +93,9 @@ func (x *match) newPeer(t *testing.T, c terms) peer {
 		t.Skipf("SKIPPED, not proven here: no %s: %v", x.name, err)
 	}
 	values := x.values(x.west, settings{"SECRET", orDefault(c.secret, secretKey)})
+	if c.longNames {
+		values = values.with("ID", longWest).with("PEERID", longEast)
+	}
 	for name, value := range map[string]string{"NET": c.net, "PEERNET": c.peerNet} {
 		if value != "" {
 			values = values.with(name, value)

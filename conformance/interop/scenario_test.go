@@ -4,6 +4,8 @@ import (
 	"reflect"
 	"testing"
 	"time"
+
+	"github.com/vishvananda/netlink"
 )
 
 // scenario is a row of the table: what is done with every peer, in both roles.
@@ -19,12 +21,17 @@ var scenarios = []scenario{
 	{name: "tunnel, AES-GCM and X25519", run: tunnel(gcm)},
 	{name: "tunnel, AES-CBC and MODP-2048", run: tunnel(cbc)},
 	{name: "tunnel, P-384", run: tunnel(p384)},
+	{name: "tunnel, extended sequence numbers", run: extendedNumbers},
+	{name: "transport mode", run: transportMode},
 	{name: "tunnel through a NAT", run: throughNAT, quick: true},
 	{name: "delete of the child SA", run: deleteChild, quick: true},
 	{name: "delete of the IKE SA", run: deleteIKE, quick: true},
 	{name: "the other side is killed", run: killed},
 	{name: "narrowing", run: narrowing},
 	{name: "cookie", run: cookie},
+	{name: "messages in fragments", run: fragments},
+	{name: "childless initiation", run: childless},
+	{name: "reauthentication", run: reauthentication},
 	{name: "further child", run: furtherChild, quick: true},
 	{name: "the initiator's address changes (MOBIKE)", run: addressChange},
 	{name: "refused: no IKE proposal in common", run: refusedFor(noIKEProposal), quick: true},
@@ -77,6 +84,27 @@ func throughNAT(t *testing.T, x *match) {
 	}
 	x.up(t)
 	overUDP(t, x.crosses(t, 5))
+}
+
+// extendedNumbers: the SAs count in 64 bits (RFC 4303 section 2.2.1).
+func extendedNumbers(t *testing.T, x *match) {
+	if x.name == "OpenIKED" {
+		x.skip(t, "it cannot tell Linux of extended sequence numbers (PF_KEY)")
+	}
+	x.start(t, terms{esn: true}, "CHILD", `esn = "both"`)
+	x.up(t)
+	x.crosses(t, 3)
+	contains(t, parley(t, x.ours, "sa", "show", "west"), "/ESN")
+}
+
+// transportMode: the gateways themselves speak to each other (RFC 7296 section 1.3.1).
+func transportMode(t *testing.T, x *match) {
+	x.start(t, terms{transport: true}, "CHILD", `mode = "transport"`, "NET", v4in4.eastWAN+"/32", "PEERNET", v4in4.westWAN+"/32")
+	x.up(t)
+	x.crossesBetween(t, "lan", x.eastWAN, x.westWAN, 3)
+	if mode := kernelSA(t, x.east, hexNumber(t, x.children(t)[0].SPIOut)).Mode; mode != netlink.XFRM_MODE_TRANSPORT {
+		t.Errorf("our kernel has the SA in mode %v", mode)
+	}
 }
 
 // deleteChild: the side that begins deletes the child SA; the IKE SA stays (RFC 7296 section 1.4.1).
@@ -162,6 +190,46 @@ func cookie(t *testing.T, x *match) {
 		t.Errorf("%d IKE messages crossed: nobody asked for a cookie", seen.IKE)
 	}
 	x.crosses(t, 1)
+}
+
+// fragments: both sides send IKE_AUTH in fragments (RFC 7383 section 2.5).
+func fragments(t *testing.T, x *match) {
+	x.start(t, terms{longNames: true}, "ID", longEast, "PEERID", longWest, "CONNECTION", "fragmentation { size = 400 }")
+	x.capture.Reset()
+	x.up(t)
+	want := 2
+	if x.weBegin && x.name != "strongSwan" {
+		want = 0 // their answer is shorter than what they send in fragments, and no setting changes that
+	}
+	if seen := x.capture.Counts(); seen.FragmentsSent < 2 || seen.FragmentsCame < want {
+		t.Errorf("%d fragments left and %d came, want IKE_AUTH in fragments both ways", seen.FragmentsSent, seen.FragmentsCame)
+	}
+	x.crosses(t, 1)
+}
+
+// childless: the side that begins makes the IKE SA first and its child after that (RFC 6023 section 3).
+func childless(t *testing.T, x *match) {
+	x.start(t, terms{childless: true}, "CONNECTION", choose(x.weBegin, `childless = "force"`, ""))
+	x.up(t)
+	x.crosses(t, 3)
+}
+
+// reauthentication: the side that begins replaces the IKE SA by one that is negotiated from the start (RFC 7296 section 2.8.3).
+func reauthentication(t *testing.T, x *match) {
+	x.start(t, terms{})
+	x.up(t)
+	x.crosses(t, 1)
+	before := x.ikeSAs(t)[0].SPIi
+	if x.weBegin {
+		parley(t, x.ours, "reauth", "west")
+	} else {
+		x.can(t, x.theirs.Reauth(short(t)))
+	}
+	eventually(t, "another IKE SA is the only one", func() bool {
+		now := x.ikeSAs(t)
+		return len(now) == 1 && now[0].SPIi != before && len(now[0].Children) == 1 && x.theirs.IKESAs(short(t)) == 1
+	})
+	x.crosses(t, 3)
 }
 
 // furtherChild: the side that begins makes a second child SA inside the IKE SA (RFC 7296 section 1.3.1).

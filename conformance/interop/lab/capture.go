@@ -19,6 +19,8 @@ type Counts struct {
 	Keepalive int // one octet 0xFF on UDP 4500
 	ClearICMP int // ICMP and ICMPv6 echo, outside any ESP
 	Other     int
+
+	FragmentsSent, FragmentsCame int // of IKE messages (RFC 7383 section 2.5), from the link's end
 }
 
 // Protected is the number of ESP packets, encapsulated or not.
@@ -120,7 +122,7 @@ func (c *Counts) add(ip []byte, leaves bool) {
 	case protocol == unix.IPPROTO_ESP:
 		c.ESP++
 	case protocol == unix.IPPROTO_UDP:
-		c.addUDP(payload)
+		c.addUDP(payload, leaves)
 	case !leaves:
 	default:
 		c.addClear(protocol, payload)
@@ -148,7 +150,7 @@ func (c *Counts) addEcho(icmp []byte, types ...byte) {
 	c.Other++
 }
 
-func (c *Counts) addUDP(udp []byte) {
+func (c *Counts) addUDP(udp []byte, leaves bool) {
 	if len(udp) < 8 {
 		c.Other++
 		return
@@ -156,7 +158,7 @@ func (c *Counts) addUDP(udp []byte) {
 	from, to, data := binary.BigEndian.Uint16(udp), binary.BigEndian.Uint16(udp[2:]), udp[8:]
 	switch {
 	case from == 500 || to == 500:
-		c.IKE++
+		c.addIKE(data, leaves)
 	case from != 4500 && to != 4500:
 		c.Other++
 	case len(data) == 1 && data[0] == 0xff:
@@ -164,7 +166,21 @@ func (c *Counts) addUDP(udp []byte) {
 	case len(data) >= 4 && binary.BigEndian.Uint32(data) != 0:
 		c.ESPinUDP++
 	default:
-		c.IKE++
+		c.addIKE(data[min(4, len(data)):], leaves)
+	}
+}
+
+// fragmentPayload is the type of the Encrypted Fragment payload.
+const fragmentPayload = 53
+
+func (c *Counts) addIKE(message []byte, leaves bool) {
+	c.IKE++
+	switch {
+	case len(message) < 28 || message[16] != fragmentPayload:
+	case leaves:
+		c.FragmentsSent++
+	default:
+		c.FragmentsCame++
 	}
 }
 
