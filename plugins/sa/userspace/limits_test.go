@@ -146,3 +146,35 @@ func TestAPeerThatMovesIsToldOf(t *testing.T) {
 		wantEvents(t, l.node[1])
 	}
 }
+
+// RFC 4303 section 2.7: the length on the wire tells nothing of a packet that is shorter, and the other end drops what is too much.
+func TestShortPacketsArePaddedToOneLength(t *testing.T) {
+	l := newLab(t)
+	l.startBoth(Config{})
+	ends := tunnel{id: 1, seed: 1, encr: 20, bits: 128}.ends(t)
+	for i := range ends {
+		ends[i].TFC = 1000
+		l.node[i].must(request{Op: "install", Child: ends[i]})
+	}
+	wire := l.capture()
+	for _, size := range []int{50, 300, 900} {
+		if got := l.node[0].ping(inner4[0], inner4[1], 2, size); got != 2 {
+			t.Errorf("%d of 2 probes of %d octets came back", got, size)
+		}
+	}
+	lengths := map[int]int{}
+	for _, b := range wire.take() {
+		if p, ok := parseFrame(b); ok && p.esp != nil {
+			lengths[len(p.esp)]++
+		}
+	}
+	if len(lengths) != 1 {
+		t.Errorf("lengths on the wire, with their packets: %v", lengths)
+	}
+	if u := l.node[0].must(request{Op: "usage", Child: ends[0]}).Usage; u.BytesOut != 2*(3*28+50+300+900) {
+		t.Errorf("padding counts as traffic: %+v", u)
+	}
+	if got := l.node[0].ping(inner4[0], inner4[1], 1, 1300); got != 1 {
+		t.Error("a longer packet did not come through")
+	}
+}

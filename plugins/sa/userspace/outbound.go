@@ -115,7 +115,18 @@ func (o *outbound) packet(buf []byte, n int) {
 	if f.src.Is6() {
 		next = protoIPv6
 	}
-	o.sealed = append(o.sealed, c.out.Seal(buf, esp.MaxHeadroom, n, seq, next))
+	o.sealed = append(o.sealed, c.out.Seal(buf, esp.MaxHeadroom, c.pad(buf[esp.MaxHeadroom:], n), seq, next))
+}
+
+// pad lengthens an inner packet of n octets to what the child's traffic flow confidentiality asks for, as far as the path allows,
+// and returns its length (RFC 4303 section 2.7: zeros behind a packet that tells its own length).
+func (c *child) pad(buf []byte, n int) int {
+	to := min(int(c.TFC), int(c.mtu.Load()))
+	if to <= n {
+		return n
+	}
+	clear(buf[n:to])
+	return to
 }
 
 func (o *outbound) lookup(f *flow) *child {

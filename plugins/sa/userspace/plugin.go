@@ -93,7 +93,7 @@ func (p *Plugin) AddEncap(f *os.File) error {
 // Probe implements sa.Plugin.
 func (p *Plugin) Probe(context.Context) (sa.Capabilities, error) {
 	c := sa.Capabilities{
-		Name: "userspace", Modes: []sa.Mode{sa.Tunnel}, ESN: true, MaxReplayWindow: maxReplayWindow, Offload: "none", Epoch: p.epoch, Traps: true,
+		Name: "userspace", Modes: []sa.Mode{sa.Tunnel}, ESN: true, MaxReplayWindow: maxReplayWindow, Offload: "none", Epoch: p.epoch, Traps: true, TFC: true,
 		Algorithms: []sa.Algorithm{
 			{Type: 1, ID: esp.EncrAESGCM16, KeyBits: []uint16{128, 192, 256}}, {Type: 1, ID: esp.EncrAESCBC, KeyBits: []uint16{128, 192, 256}},
 			{Type: 1, ID: esp.EncrChaCha20Poly1305}, {Type: 3, ID: esp.IntegHMACSHA1_96}, {Type: 3, ID: esp.IntegHMACSHA256_128},

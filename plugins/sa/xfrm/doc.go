@@ -20,7 +20,12 @@
 //
 // Numbers are IANA's throughout; the kernel's names of algorithms do not leave this package.
 //
-// Its limits: enough for tunnels in a machine whose kernel does ESP; offload and marks are still to come. Port ranges other than one port or all, and ICMP types, cannot be put into one policy and are refused. A selector that
-// covers the peer's own address would catch IKE as well, unless the daemon's sockets have a bypass policy of their own
-// (IP_XFRM_POLICY). Byte counters are the kernel's, with its own idea of what a packet's length is.
+// A packet that meets a trap makes the kernel tell of it, once in net.core.xfrm_acq_expires seconds (30) unless a child comes. It is
+// dropped, unless net.core.xfrm_larval_drop is 0: then it waits for the child.
+//
+// Its limits: offload and marks are still to come. TFC padding is asked of the kernel, which pads only packets that do not take its
+// segmentation path: with esp4_offload or esp6_offload loaded those in UDP alone. Port ranges other than one port or all, and ICMP
+// types, cannot be put into one policy and are refused. A selector that covers the peer's own address would catch IKE and ESP in UDP as
+// well, unless the daemon's sockets have a bypass policy of their own (IP_XFRM_POLICY). Byte counters are the kernel's, with its own
+// idea of what a packet's length is.
 package xfrm

@@ -28,7 +28,7 @@ func (p *Plugin) Probe(context.Context) (sa.Capabilities, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	c := sa.Capabilities{Name: "xfrm", Modes: []sa.Mode{sa.Tunnel, sa.Transport}, ESN: true, Encap: len(p.encap) > 0,
-		MaxReplayWindow: maxReplayWindow, Traps: true, Offload: "none", Epoch: bootEpoch()}
+		MaxReplayWindow: maxReplayWindow, Traps: true, TFC: true, Offload: "none", Epoch: bootEpoch()}
 	if p.opening != nil {
 		c.Reason = fmt.Sprintf("sa/xfrm: %v", meaning(p.opening))
 		return c, nil

@@ -100,6 +100,9 @@ func (k *kernel) putSA(c *sa.Child, h half, carried []attribute) error {
 	default:
 		m.ReplayWindow = uint8(h.window)
 	}
+	if h.out && c.TFC > 0 && c.Mode == sa.Tunnel { // RFC 4303 section 2.7
+		attrs = append(attrs, attribute{nl.XFRMA_TFCPAD, binary.NativeEndian.AppendUint32(nil, uint32(c.TFC))})
+	}
 	attrs = append(attrs, carried...)
 	if c.Encap {
 		e := nl.XfrmEncapTmpl{EncapType: encapESPInUDP, EncapSport: nl.Swap16(h.sport), EncapDport: nl.Swap16(h.dport)}

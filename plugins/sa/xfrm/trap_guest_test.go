@@ -135,8 +135,8 @@ func TestGuestTheFirstPacketWaitsForItsChild(t *testing.T) {
 		t.Fatal(err)
 	}
 	ends[0].wantAcquired(acquired(inner4[0], inner4[1]))
-	for i, e := range ends {
-		if err := e.plugin.Install(ctx, cs[i]); err != nil {
+	for _, i := range []int{1, 0} { // the responder is ready before the initiator sends
+		if err := ends[i].plugin.Install(ctx, cs[i]); err != nil {
 			t.Fatal(err)
 		}
 	}
