@@ -3,6 +3,7 @@ package daemon
 import (
 	"context"
 	"fmt"
+	"net/netip"
 	"slices"
 	"strings"
 	"sync"
@@ -42,19 +43,29 @@ func (t *traps) has(conn, child string) bool {
 	return false
 }
 
-// trapsOf are the traps that a backend is to have: for the children that say start = "trap".
-func trapsOf(p *policy.Snapshot, backend, chosen string) (all []pluginhost.Trap) {
+// trapsOf are the traps that a backend is to have: for its children that say start = "trap".
+func trapsOf(p *policy.Snapshot, backend string) (all []pluginhost.Trap) {
 	for _, c := range p.Connections {
 		for _, child := range c.Children {
-			name := child.Backend
-			if name == "" {
-				name = chosen
-			}
-			if child.Start != policy.StartTrap || name != backend {
+			if child.Start != policy.StartTrap || child.Backend != backend || child.Barred != "" || len(child.RemoteTS) == 0 {
 				continue
 			}
+			local := child.LocalTS
+			if child.LocalAssigned { // the address that the packets will have is not known yet
+				local = append(local[:len(local):len(local)], anywhere(child.RemoteTS)...)
+			}
 			all = append(all, pluginhost.Trap{Conn: c.Name, Child: child.Name, Mode: machine.Mode(child.Mode), Local: c.Local.Addr, Remote: c.Remote.Addr,
-				LocalTS: opSelectors(child.LocalTS), RemoteTS: opSelectors(child.RemoteTS)})
+				LocalTS: opSelectors(local), RemoteTS: opSelectors(child.RemoteTS)})
+		}
+	}
+	return all
+}
+
+// anywhere selects all addresses of the families of others.
+func anywhere(others []policy.Selector) (all []policy.Selector) {
+	for _, zero := range []netip.Addr{netip.IPv4Unspecified(), netip.IPv6Unspecified()} {
+		if slices.ContainsFunc(others, func(s policy.Selector) bool { return s.Start.BitLen() == zero.BitLen() }) {
+			all = append(all, policy.SelectorOf(netip.PrefixFrom(zero, 0)))
 		}
 	}
 	return all
@@ -74,7 +85,7 @@ func (d *daemon) setTraps(ctx context.Context, backend string) {
 	if d.keeper.Load() == nil {
 		return
 	}
-	wanted := trapsOf(d.inForce.Load().Policy, backend, d.chosen().Backend)
+	wanted := trapsOf(d.fitted(d.inForce.Load().Policy), backend)
 	d.mu.Lock()
 	able := d.probed[backend].Traps
 	d.mu.Unlock()

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/parley-ike/parley/bus/event"
+	"github.com/parley-ike/parley/core/machine"
 	"github.com/parley-ike/parley/core/pluginhost"
 	"github.com/parley-ike/parley/core/policy"
 )
@@ -79,13 +80,13 @@ func TestTrapsAreForTheChildrenOfTheirBackend(t *testing.T) {
 	t.Parallel()
 	local, remote := netip.MustParseAddr("192.0.2.1"), netip.MustParseAddr("192.0.2.2")
 	c := &policy.Connection{Name: "west", Local: policy.Endpoint{Addr: local}, Remote: policy.Endpoint{Addr: remote}, Children: []*policy.Child{
-		{Name: "default", Start: policy.StartTrap}, {Name: "kernel", Start: policy.StartTrap, Backend: "xfrm"},
+		{Name: "default", Start: policy.StartTrap, LocalAssigned: true}, {Name: "kernel", Start: policy.StartTrap, Backend: "xfrm"},
 		{Name: "other", Start: policy.StartTrap, Backend: "userspace"}, {Name: "up", Start: policy.StartUp}, {Name: "none"},
 	}}
 	c.ApplyDefaults()
-	got := trapsOf(&policy.Snapshot{Connections: []*policy.Connection{c}}, "xfrm", "xfrm")
-	if len(got) != 2 || got[0].Child != "default" || got[1].Child != "kernel" || got[0].Local != local || got[0].Remote != remote ||
-		len(got[0].LocalTS) != 1 || got[0].RemoteTS[0].Start != remote {
+	got := trapsOf(fitted(&policy.Snapshot{Connections: []*policy.Connection{c}}, "xfrm", nil), "xfrm")
+	if len(got) != 2 || !slices.ContainsFunc(got[0].LocalTS, func(s machine.Selector) bool { return s.Start == netip.IPv4Unspecified() }) || got[0].Child != "default" || got[1].Child != "kernel" || got[0].Local != local || got[0].Remote != remote ||
+		len(got[1].LocalTS) != 1 || got[0].RemoteTS[0].Start != remote {
 		t.Errorf("%+v", got)
 	}
 	var known traps
