@@ -109,7 +109,7 @@ func (g *gateway) start(ctx context.Context) (err error) {
 		NewSender: func() engine.Sender { return g.transport.NewSender() },
 		Caller:    caller, Publisher: g.tap, Port: g.port(), RemotePort: g.setup.PeerPort, StopTimeout: time.Millisecond,
 		Limits: engine.Limits{CookieThreshold: unlimited, SourceCookieThreshold: unlimited, MaxHalfOpen: unlimited,
-			SourceMaxHalfOpen: unlimited, SourceRate: unlimited, SourceReplies: unlimited},
+			SourceMaxHalfOpen: unlimited, SourceRate: unlimited, Rate: unlimited},
 	})
 	if err != nil {
 		return err

@@ -176,7 +176,7 @@ func narrowing(t *testing.T, x *match) {
 func cookie(t *testing.T, x *match) {
 	c, own := terms{cookies: x.weBegin}, settings{}
 	if !x.weBegin {
-		own = settings{"MORE", "daemon { cookie_threshold = 1 }"}
+		own = settings{"MORE", "daemon { flood { cookie_threshold = 1 } }"}
 	}
 	x.start(t, c, own...)
 	if x.weBegin {

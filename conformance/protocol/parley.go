@@ -106,7 +106,7 @@ func parleyTS(c Connection) string {
 func parleyGlobal(s Settings) string {
 	var b strings.Builder
 	if s.Cookies {
-		b.WriteString("  cookie_threshold = 1\n")
+		b.WriteString("  flood { cookie_threshold = 1 }\n")
 	}
 	if s.HalfOpen != 0 {
 		fmt.Fprintf(&b, "  half_open_timeout = %q\n", s.HalfOpen)

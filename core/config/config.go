@@ -42,9 +42,8 @@ type Daemon struct {
 	RuntimeDir      string
 	LogLevel        string // "debug", "info", "warn" or "error"
 	Listen          []netip.Addr
-	Port, NATTPort  uint16        // 0: any free one
-	CookieThreshold int           // half-open IKE SAs from which on cookies are asked for (RFC 7296 section 2.6)
-	MaxHalfOpen     int           // half-open IKE SAs from which on first packets are dropped
+	Port, NATTPort  uint16 // 0: any free one
+	Flood           Flood
 	HalfOpenTimeout time.Duration // how long an IKE SA may take to be established
 	PluginHealth    time.Duration // how often a plugin is asked whether it is well; the third failure in a row restarts it
 }

@@ -88,7 +88,7 @@ func TestTheMinimalConfigurationIsComplete(t *testing.T) {
 	host := hostName()
 	daemon := Daemon{Name: host, ControlSocket: "/run/parley/control.sock", StateDir: "/var/lib/parley", RuntimeDir: "/run/parley", LogLevel: "info",
 		Listen: []netip.Addr{netip.IPv4Unspecified(), netip.IPv6Unspecified()}, Port: 500, NATTPort: 4500,
-		CookieThreshold: 512, MaxHalfOpen: 32768, HalfOpenTimeout: 30 * time.Second, PluginHealth: 10 * time.Second}
+		Flood: defaultFlood(), HalfOpenTimeout: 30 * time.Second, PluginHealth: 10 * time.Second}
 	if !reflect.DeepEqual(s.Daemon, daemon) {
 		t.Errorf("daemon: %+v, want %+v", s.Daemon, daemon)
 	}
@@ -112,8 +112,7 @@ daemon {
   listen            = ["192.0.2.1", "2001:db8::1"]
   port              = 1500
   natt_port         = 14500
-  cookie_threshold  = 0
-  max_half_open     = 100
+  flood { cookie_threshold = 0 }
   half_open_timeout = "10s"
   plugin_health = "2s"
 }
@@ -193,7 +192,9 @@ func TestEverySettingArrives(t *testing.T) {
 	s, dir := valid(t, everything)
 	in := func(name string) string { return filepath.Join(dir, name) }
 	daemon := Daemon{Name: "gw-1", ControlSocket: in("run/control.sock"), Journal: "/var/log/parley", StateDir: in("state"), RuntimeDir: "/run/gw", LogLevel: "debug",
-		Listen: []netip.Addr{netip.MustParseAddr("192.0.2.1"), netip.MustParseAddr("2001:db8::1")}, Port: 1500, NATTPort: 14500, MaxHalfOpen: 100, HalfOpenTimeout: 10 * time.Second, PluginHealth: 2 * time.Second}
+		Listen: []netip.Addr{netip.MustParseAddr("192.0.2.1"), netip.MustParseAddr("2001:db8::1")}, Port: 1500, NATTPort: 14500, HalfOpenTimeout: 10 * time.Second, PluginHealth: 2 * time.Second}
+	daemon.Flood = defaultFlood()
+	daemon.Flood.CookieThreshold = 0
 	if !reflect.DeepEqual(s.Daemon, daemon) {
 		t.Errorf("daemon: %+v\nwant %+v", s.Daemon, daemon)
 	}

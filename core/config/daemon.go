@@ -11,14 +11,12 @@ import (
 	"github.com/parley-ike/parley/core/policy"
 )
 
-// Defaults of the daemon. The thresholds are a few seconds of handshakes at full load.
+// Defaults of the daemon.
 const (
-	defaultRuntimeDir      = "/run/parley"
-	defaultStateDir        = "/var/lib/parley"
-	defaultCookieThreshold = 512
-	defaultMaxHalfOpen     = 32768
-	defaultMaxBytes        = 1 << 30 // events kept by the embedded NATS: some million
-	defaultPluginHealth    = 10 * time.Second
+	defaultRuntimeDir   = "/run/parley"
+	defaultStateDir     = "/var/lib/parley"
+	defaultMaxBytes     = 1 << 30 // events kept by the embedded NATS: some million
+	defaultPluginHealth = 10 * time.Second
 )
 
 func (l *loader) daemon(s *section) {
@@ -26,9 +24,8 @@ func (l *loader) daemon(s *section) {
 	*d = Daemon{
 		StateDir: defaultStateDir, RuntimeDir: defaultRuntimeDir, LogLevel: "info",
 		Port: 500, NATTPort: 4500, // RFC 7296 section 2
-		Listen:          []netip.Addr{netip.IPv4Unspecified(), netip.IPv6Unspecified()},
-		CookieThreshold: defaultCookieThreshold, MaxHalfOpen: defaultMaxHalfOpen,
-		HalfOpenTimeout: policy.DefaultHalfOpen, PluginHealth: defaultPluginHealth,
+		Listen: []netip.Addr{netip.IPv4Unspecified(), netip.IPv6Unspecified()},
+		Flood:  defaultFlood(), HalfOpenTimeout: policy.DefaultHalfOpen, PluginHealth: defaultPluginHealth,
 	}
 	if s != nil {
 		d.read(s)
@@ -62,8 +59,7 @@ func (d *Daemon) read(s *section) {
 		}
 		s.fail(at, "port and natt_port are both %d: give them different values", d.Port)
 	}
-	integer(s, "cookie_threshold", &d.CookieThreshold, 0, 1<<30)
-	integer(s, "max_half_open", &d.MaxHalfOpen, 1, 1<<30)
+	d.Flood.read(s.only("flood"))
 	s.duration("half_open_timeout", &d.HalfOpenTimeout, time.Second)
 	s.duration("plugin_health", &d.PluginHealth, 100*time.Millisecond)
 	s.finish()

@@ -4,7 +4,8 @@
 // to that file's folder.
 //
 //	daemon        name, control_socket, journal, state_dir, runtime_dir, log_level, listen, port, natt_port,
-//	              cookie_threshold, max_half_open, half_open_timeout, plugin_health
+//	              half_open_timeout, plugin_health, flood { cookie_threshold, source_cookie_threshold, max_half_open,
+//	              source_max_half_open, rate, source_rate, errors, source_errors }
 //	connection X  local { address, identity, auth }, remote { address, identity, auth }, proposals or profile,
 //	              liveness, nat_keepalive, call_budget, force_encap, max_children, fragmentation { enable, size }, window,
 //	              retransmit { initial, factor, max, tries },

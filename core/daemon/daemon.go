@@ -214,7 +214,7 @@ func (d *daemon) startEngine(ctx context.Context) error {
 		Protocol:  engine.NewIKEv2(&ikev2.Env{Policy: d.fitted(d.inForce.Load().Policy)}),
 		NewSender: func() engine.Sender { return d.transport.NewSender() },
 		Caller:    caller{d.pools, d.host}, Publisher: d.bus, Journal: d.recorder,
-		Limits:   engine.Limits{CookieThreshold: c.CookieThreshold, MaxHalfOpen: c.MaxHalfOpen},
+		Limits:   limits(c.Flood),
 		LocalFor: d.transport.LocalFor, Resolve: resolve, Port: c.Port,
 	})
 	if err != nil {

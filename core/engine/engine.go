@@ -138,7 +138,7 @@ func (e *Engine) Deliver(batch []machine.Return) {
 // counted and dropped.
 func (e *Engine) Receive(batch []machine.Datagram) {
 	for _, d := range batch {
-		if !e.route(d).inbox.putDatagram(d) {
+		if r, first := e.route(d); !r.inbox.putDatagram(d, first) {
 			e.counters.DroppedFull.Add(1)
 		}
 	}
@@ -147,21 +147,21 @@ func (e *Engine) Receive(batch []machine.Datagram) {
 // of returns the shard of a local SPI.
 func (e *Engine) of(spi uint64) *runner { return e.runners[spi%uint64(len(e.runners))] }
 
-// route returns the shard of a datagram. Repetitions of a first message must meet in one shard; which one, nobody outside
-// can tell.
-func (e *Engine) route(d machine.Datagram) *runner {
+// route returns the shard of a datagram, and whether it is a first message. Repetitions of a first message must meet in one
+// shard; which one, nobody outside can tell.
+func (e *Engine) route(d machine.Datagram) (*runner, bool) {
 	h, err := wire.ParseHeader(d.Bytes)
 	if err != nil {
-		return e.runners[0]
+		return e.runners[0], false
 	}
 	if !isFirst(h) {
-		return e.of(localSPI(h))
+		return e.of(localSPI(h)), false
 	}
 	type place struct {
 		from netip.AddrPort
 		spi  uint64
 	}
-	return e.of(maphash.Comparable(e.hash, place{d.Remote, h.InitiatorSPI}))
+	return e.of(maphash.Comparable(e.hash, place{d.Remote, h.InitiatorSPI})), true
 }
 
 // elsewhere has the shard of an SPI do something. Answers to an SA that it is given can only come after.

@@ -148,8 +148,8 @@ func TestAFullInboxDropsDatagramsAndKeepsReplies(t *testing.T) {
 		t.Errorf("%d dropped, want 100", got)
 	}
 	box := e.runners[0].inbox
-	if len(box.replies) != n || len(box.datagrams) != maxDatagrams {
-		t.Errorf("%d replies and %d datagrams wait", len(box.replies), len(box.datagrams))
+	if len(box.replies) != n || box.first.len() != maxDatagrams {
+		t.Errorf("%d replies and %d datagrams wait", len(box.replies), box.first.len())
 	}
 	var w work
 	box.take(&w)
@@ -166,7 +166,7 @@ func TestLargeDatagramsAreBoundedByOctets(t *testing.T) {
 	b := newInbox()
 	big := machine.Datagram{Bytes: make([]byte, 60_000)}
 	taken := 0
-	for b.putDatagram(big) {
+	for b.putDatagram(big, false) {
 		taken++
 	}
 	if taken != maxDatagramOctets/60_000 {
@@ -174,14 +174,14 @@ func TestLargeDatagramsAreBoundedByOctets(t *testing.T) {
 	}
 	var w work
 	b.take(&w)
-	if left := taken - loopDatagrams; len(b.datagrams) != left || b.octets != left*len(big.Bytes) {
-		t.Errorf("%d datagrams are left, counted as %d octets", len(b.datagrams), b.octets)
+	if left := taken - loopDatagrams; b.known.len() != left || b.known.octets != left*len(big.Bytes) {
+		t.Errorf("%d datagrams are left, counted as %d octets", b.known.len(), b.known.octets)
 	}
 	for ; !w.empty(); b.take(&w) {
 		w.reset()
 	}
-	if b.octets != 0 || !b.putDatagram(big) {
-		t.Errorf("%d octets counted in an empty inbox", b.octets)
+	if b.known.octets != 0 || !b.putDatagram(big, false) {
+		t.Errorf("%d octets counted in an empty inbox", b.known.octets)
 	}
 }
 
@@ -192,7 +192,7 @@ func TestTheInboxKeepsTheOrder(t *testing.T) {
 	next, put := 0, 0
 	for round := range 200 {
 		for range round % 90 {
-			b.putDatagram(machine.Datagram{Bytes: []byte{byte(put), byte(put >> 8)}})
+			b.putDatagram(machine.Datagram{Bytes: []byte{byte(put), byte(put >> 8)}}, false)
 			put++
 		}
 		b.take(&w)
@@ -204,8 +204,8 @@ func TestTheInboxKeepsTheOrder(t *testing.T) {
 		}
 		w.reset()
 	}
-	if next+len(b.datagrams) != put {
-		t.Errorf("put %d, took %d, %d left", put, next, len(b.datagrams))
+	if next+b.known.len() != put {
+		t.Errorf("put %d, took %d, %d left", put, next, b.known.len())
 	}
 }
 

@@ -17,6 +17,8 @@ type Gate struct {
 	mu        sync.Mutex
 	halfOpen  int
 	strangers bucket // SAs for messages without a good cookie
+	proven    bucket // SAs for messages with one
+	errors    bucket // unprotected errors
 	demanding bool   // cookies, from everyone
 	sources   sources
 	cookies   cookieKeys
@@ -26,7 +28,7 @@ type Gate struct {
 
 // NewGate returns a Gate that draws its cookie secrets from rand.
 func NewGate(l Limits, rand io.Reader) *Gate {
-	return &Gate{limits: l.withDefaults(), sources: sources{}, cookies: cookieKeys{rand: rand}}
+	return &Gate{limits: l.WithDefaults(), sources: sources{}, cookies: cookieKeys{rand: rand}}
 }
 
 // verdict is a decision about a first message.
@@ -43,10 +45,10 @@ const (
 func (g *Gate) judge(now time.Time, from netip.Addr, verified bool) (verdict, string) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	src := g.sources.get(now, prefixOf(from))
 	if !verified {
-		return g.judgeUnverified(now, src), ""
+		return g.judgeUnverified(now, from), ""
 	}
+	src := g.sources.get(now, prefixOf(from))
 	switch l := g.limits; {
 	case g.halfOpen >= l.MaxHalfOpen:
 		return refuse, "too many half-open IKE SAs"
@@ -54,19 +56,25 @@ func (g *Gate) judge(now time.Time, from netip.Addr, verified bool) (verdict, st
 		return refuse, "too many half-open IKE SAs from this source"
 	case !src.states.take(now, l.SourceRate, 0):
 		return refuse, "too many new IKE SAs per second from this source"
+	case !g.proven.take(now, l.Rate, 0):
+		return refuse, "too many new IKE SAs per second"
 	}
 	g.open(src)
 	return admit, ""
 }
 
 // judgeUnverified admits a message whose source address may be forged, unless there is any reason to ask. Whatever the
-// forger does then harms only those without a cookie.
-func (g *Gate) judgeUnverified(now time.Time, src *source) verdict {
+// forger does then harms only those without a cookie. While cookies are asked of everyone, sources cost no memory.
+func (g *Gate) judgeUnverified(now time.Time, from netip.Addr) verdict {
 	l := g.limits
-	if g.demanding || src.halfOpen >= l.SourceCookieThreshold || !src.states.take(now, l.SourceRate, l.SourceRate) ||
-		!g.strangers.take(now, l.CookieThreshold, 0) {
+	if g.demanding || l.CookieThreshold < 0 || !g.strangers.has(now, l.CookieThreshold, 0) {
 		return demand
 	}
+	src := g.sources.get(now, prefixOf(from))
+	if src.halfOpen >= l.SourceCookieThreshold || !src.states.take(now, l.SourceRate, l.SourceRate) {
+		return demand
+	}
+	g.strangers.take(now, l.CookieThreshold, 0)
 	g.open(src)
 	return admit
 }
@@ -76,7 +84,7 @@ func (g *Gate) judgeUnverified(now time.Time, src *source) verdict {
 func (g *Gate) open(src *source) {
 	src.halfOpen++
 	g.halfOpen++
-	if !g.demanding && g.halfOpen >= g.limits.CookieThreshold {
+	if t := g.limits.CookieThreshold; !g.demanding && t > 0 && g.halfOpen >= t {
 		g.turn(true)
 	}
 }
@@ -99,12 +107,15 @@ func (g *Gate) turn(on bool) {
 	g.crossed = append(g.crossed, event.CookieThreshold{On: on, HalfOpen: g.halfOpen})
 }
 
-// mayReply reports whether a stateless answer to from is within its rate, and counts it.
-func (g *Gate) mayReply(now time.Time, from netip.Addr) bool {
+// maySendError reports whether an unprotected error to from is within the rates, and counts it.
+func (g *Gate) maySendError(now time.Time, from netip.Addr) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	if !g.errors.has(now, g.limits.Errors, 0) {
+		return false
+	}
 	src := g.sources.get(now, prefixOf(from))
-	return src.replies.take(now, g.limits.SourceReplies, 0)
+	return src.errors.take(now, g.limits.SourceErrors, 0) && g.errors.take(now, g.limits.Errors, 0)
 }
 
 // keys returns the keys for cookies, the present one and the one before.

@@ -465,7 +465,7 @@ func BenchmarkHandshake(b *testing.B) {
 
 // BenchmarkCookieDemand is what a first message costs while cookies are demanded.
 func BenchmarkCookieDemand(b *testing.B) {
-	w := newPeers(b, nil, Limits{SourceReplies: 1e9})
+	w := newPeers(b, nil, Limits{})
 	d := machine.Datagram{Local: them, Remote: us, Bytes: w.firstMessage().Bytes}
 	w.west.c.Gate.demanding = true
 	b.ReportAllocs()

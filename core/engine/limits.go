@@ -18,16 +18,26 @@ type Limits struct {
 	// SourceMaxHalfOpen is the same for one source. 500: a large NAT after a power failure. Only sources that answer at
 	// their address can get beyond SourceCookieThreshold, so that nobody can use up what belongs to another.
 	SourceMaxHalfOpen int
+	// Rate is how many new SAs per second all sources together may cause, with good cookies. 2000: twice what one core can
+	// just serve; more would only be begun and not finished.
+	Rate int
 	// SourceRate is how many new SAs per second one source may cause. 100: what one core can just serve is ten times
 	// that. Half of the burst is kept for those with a good cookie.
 	SourceRate int
-	// SourceReplies is how many stateless answers per second one source is sent: cookies and INVALID_MAJOR_VERSION. 200:
-	// twice the rate above; it keeps us from being used to flood a third party, though an answer is always shorter than
-	// what it answers.
-	SourceReplies int
+	// Errors is how many unprotected errors per second are sent in all: INVALID_IKE_SPI and INVALID_MAJOR_VERSION (RFC 7296
+	// section 1.5). They help a peer to notice a restart early, which it does without them, too. 1000: some per mille of a
+	// core. Demands for cookies do not count: they are all that an honest peer has in a flood, and shorter than what they
+	// answer.
+	Errors int
+	// SourceErrors is the same for one source, whose address may be forged. 50: a large NAT after our restart.
+	SourceErrors int
 }
 
-func (l Limits) withDefaults() Limits {
+// AlwaysCookies as CookieThreshold lets nobody in without a cookie.
+const AlwaysCookies = -1
+
+// WithDefaults returns l with every zero field filled in.
+func (l Limits) WithDefaults() Limits {
 	fill := func(n *int, v int) {
 		if *n == 0 {
 			*n = v
@@ -38,7 +48,9 @@ func (l Limits) withDefaults() Limits {
 	fill(&l.MaxHalfOpen, 10_000)
 	fill(&l.SourceMaxHalfOpen, 500)
 	fill(&l.SourceRate, 100)
-	fill(&l.SourceReplies, 200)
+	fill(&l.Rate, 2000)
+	fill(&l.Errors, 1000)
+	fill(&l.SourceErrors, 50)
 	return l
 }
 

@@ -38,7 +38,7 @@ func (s *Shard) Receive(now time.Time, d machine.Datagram) {
 func (s *Shard) unknownSPI(now time.Time, h wire.Header, d machine.Datagram) {
 	s.c.Counters.DroppedUnknownSPI.Add(1)
 	s.c.Gate.note(now, noteMalformed, d.Remote.Addr(), "no IKE SA has this SPI")
-	if h.Flags&wire.FlagResponse == 0 && s.c.Gate.mayReply(now, d.Remote.Addr()) {
+	if h.Flags&wire.FlagResponse == 0 && s.c.Gate.maySendError(now, d.Remote.Addr()) {
 		s.answer(d, s.c.Protocol.InvalidSPI(d.Bytes))
 	}
 }
@@ -74,7 +74,7 @@ func (s *Shard) malformed(now time.Time, d machine.Datagram, reason string) {
 func (s *Shard) higherVersion(now time.Time, h wire.Header, d machine.Datagram) {
 	s.c.Counters.DroppedVersion.Add(1)
 	s.c.Gate.note(now, noteMalformed, d.Remote.Addr(), fmt.Sprintf("major version %d is not spoken here", h.Major))
-	if h.Flags&wire.FlagResponse == 0 && s.c.Gate.mayReply(now, d.Remote.Addr()) {
+	if h.Flags&wire.FlagResponse == 0 && s.c.Gate.maySendError(now, d.Remote.Addr()) {
 		s.answer(d, s.c.Protocol.InvalidMajorVersion(d.Bytes))
 	}
 }
@@ -117,7 +117,7 @@ func (s *Shard) first(now time.Time, d machine.Datagram) {
 	case admit:
 		s.admit(now, key, d)
 	case demand:
-		s.demand(now, keys[0], f, d)
+		s.demand(keys[0], f, d)
 	case refuse:
 		s.refuse(now, d, reason)
 	}
@@ -140,12 +140,9 @@ func (s *Shard) admit(now time.Time, key initKey, d machine.Datagram) {
 	s.step(now, e, d)
 }
 
-// demand answers with a cookie and keeps nothing (RFC 7296 section 2.6).
-func (s *Shard) demand(now time.Time, key CookieKey, f First, d machine.Datagram) {
-	if !s.c.Gate.mayReply(now, d.Remote.Addr()) {
-		s.refuse(now, d, "too many first messages per second from this source")
-		return
-	}
+// demand answers with a cookie and keeps nothing (RFC 7296 section 2.6). However many there are to one source, they cost it
+// no more than what claims to come from it.
+func (s *Shard) demand(key CookieKey, f First, d machine.Datagram) {
 	s.c.Counters.CookiesSent.Add(1)
 	s.answer(d, s.c.Protocol.CookieReply(key, f, d.Remote))
 }

@@ -133,9 +133,9 @@ func packetOf(h wire.Header) []byte {
 }
 
 // RFC7296-2.4-5: what unprotected messages trigger is limited.
-func TestStatelessAnswersAreLimitedPerSource(t *testing.T) {
+func TestUnprotectedErrorsAreLimitedPerSource(t *testing.T) {
 	t.Parallel()
-	b := newBench(t, Limits{SourceReplies: 10})
+	b := newBench(t, Limits{SourceErrors: 10})
 	d := machine.Datagram{Local: us, Remote: them, Bytes: packetOf(wire.Header{InitiatorSPI: 1, Major: 3})}
 	for range 100 {
 		b.loop(d)

@@ -9,7 +9,7 @@ import (
 type source struct {
 	halfOpen int
 	states   bucket // new SAs
-	replies  bucket // stateless answers
+	errors   bucket // unprotected errors
 }
 
 // bucket is a token bucket that is empty of debts when new.
@@ -20,12 +20,17 @@ type bucket struct {
 
 // take takes a token unless that would leave less than reserve of burst.
 func (b *bucket) take(now time.Time, rate, reserve int) bool {
-	b.refill(now, rate)
-	if b.used+1 > float64(rate*burstSeconds-reserve) {
+	if !b.has(now, rate, reserve) {
 		return false
 	}
 	b.used++
 	return true
+}
+
+// has reports whether take would.
+func (b *bucket) has(now time.Time, rate, reserve int) bool {
+	b.refill(now, rate)
+	return b.used+1 <= float64(rate*burstSeconds-reserve)
 }
 
 func (b *bucket) refill(now time.Time, rate int) {
@@ -66,7 +71,7 @@ func (t sources) get(now time.Time, p netip.Prefix) *source {
 func (t sources) sweep(now time.Time) {
 	quiet := now.Add(-burstSeconds * time.Second)
 	for p, s := range t {
-		if s.halfOpen == 0 && s.states.at.Before(quiet) && s.replies.at.Before(quiet) {
+		if s.halfOpen == 0 && s.states.at.Before(quiet) && s.errors.at.Before(quiet) {
 			delete(t, p)
 		}
 	}

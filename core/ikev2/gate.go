@@ -20,6 +20,10 @@ const (
 	// maxInit bounds the first message in octets, because a half-open SA keeps it for AUTH. RFC 7296 section 2 wants 3000;
 	// the largest key exchange value that peers send here, ML-KEM-1024, has 1568.
 	maxInit = 8192
+	// minInit is the least size of a first message in octets. Those of honest peers have 128 and more, with a proposal, a key
+	// exchange value and a nonce; a demand for a cookie has 69, so that nobody can use us to multiply what he sends to a third
+	// party.
+	minInit = 72
 	// maxInitPayloads bounds how far InspectInit walks: a first request has SA, KE, Ni, a cookie, and some dozens of
 	// notifies and vendor IDs at most.
 	maxInitPayloads = 64
@@ -39,7 +43,7 @@ type Init struct {
 // over, so that a packet that passes may still be malformed. It allocates nothing and its errors wrap ErrNotInit.
 func InspectInit(packet []byte) (Init, error) {
 	h, err := wire.ParseHeader(packet)
-	if err != nil || !beginsSA(h) || uint64(h.Length) != uint64(len(packet)) || len(packet) > maxInit {
+	if err != nil || !beginsSA(h) || uint64(h.Length) != uint64(len(packet)) || len(packet) < minInit || len(packet) > maxInit {
 		return Init{}, ErrNotInit
 	}
 	in := Init{InitiatorSPI: h.InitiatorSPI}

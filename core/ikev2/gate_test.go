@@ -215,3 +215,27 @@ func TestRepliesOutsideAnSACopyTheRequest(t *testing.T) {
 		}
 	}
 }
+
+// A demand for a cookie is shorter than any message that it answers: nobody can use us to multiply what he sends to a third
+// party.
+func TestADemandForACookieIsShorterThanItsRequest(t *testing.T) {
+	t.Parallel()
+	h := wire.Header{InitiatorSPI: 1, Major: 2, Exchange: wire2.IKESAInit, Flags: wire.FlagInitiator}
+	shortest := 0
+	for n := range 64 {
+		b := wire2.Message{Header: h, Payloads: []wire2.Payload{wire2.VendorID{Data: make([]byte, n)}, wire2.Nonce{Data: make([]byte, 16)}}}.Append(nil)
+		in, err := InspectInit(b)
+		if err != nil {
+			continue
+		}
+		if shortest == 0 {
+			shortest = len(b)
+		}
+		if reply := CookieReply(secret.Bytes("key"), 1, in, gatePeer); len(reply) >= len(b) {
+			t.Errorf("%d octets are answered with %d", len(b), len(reply))
+		}
+	}
+	if shortest != minInit {
+		t.Errorf("the shortest message that is taken has %d octets", shortest)
+	}
+}

@@ -1,0 +1,40 @@
+package config
+
+// Flood bounds what peers that are not authenticated can cost. A source is an IPv4 address, or an IPv6 prefix of 56 bits.
+type Flood struct {
+	// CookieThreshold is the number of half-open IKE SAs from which on every first message needs a cookie (RFC 7296 section
+	// 2.6), and the number of first messages per second that are worked on without one; 0: cookies are asked for always.
+	// SourceCookieThreshold is the former for one source.
+	CookieThreshold, SourceCookieThreshold int
+	MaxHalfOpen, SourceMaxHalfOpen         int // half-open IKE SAs from which on first messages are dropped
+	Rate, SourceRate                       int // new IKE SAs per second
+	Errors, SourceErrors                   int // unprotected error answers per second (RFC 7296 section 1.5)
+}
+
+// defaultFlood is what package engine has as defaults, where they are explained.
+func defaultFlood() Flood {
+	return Flood{CookieThreshold: 100, SourceCookieThreshold: 20, MaxHalfOpen: 10_000, SourceMaxHalfOpen: 500,
+		Rate: 2000, SourceRate: 100, Errors: 1000, SourceErrors: 50}
+}
+
+// maxFlood bounds the numbers: there is no machine for more.
+const maxFlood = 1 << 24
+
+func (f *Flood) read(s *section) {
+	*f = defaultFlood()
+	if s == nil {
+		return
+	}
+	integer(s, "cookie_threshold", &f.CookieThreshold, 0, maxFlood)
+	integer(s, "source_cookie_threshold", &f.SourceCookieThreshold, 1, maxFlood)
+	integer(s, "max_half_open", &f.MaxHalfOpen, 1, maxFlood)
+	integer(s, "source_max_half_open", &f.SourceMaxHalfOpen, 1, maxFlood)
+	integer(s, "rate", &f.Rate, 1, maxFlood)
+	integer(s, "source_rate", &f.SourceRate, 1, maxFlood)
+	integer(s, "errors", &f.Errors, 1, maxFlood)
+	integer(s, "source_errors", &f.SourceErrors, 1, maxFlood)
+	if f.SourceMaxHalfOpen > f.MaxHalfOpen && s.has("source_max_half_open") {
+		s.fail(s.valueAt("source_max_half_open"), "source_max_half_open is more than max_half_open (%d): one source is a part of all", f.MaxHalfOpen)
+	}
+	s.finish()
+}

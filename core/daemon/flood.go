@@ -1,0 +1,16 @@
+package daemon
+
+import (
+	"github.com/parley-ike/parley/core/config"
+	"github.com/parley-ike/parley/core/engine"
+)
+
+// limits are the bounds of floods in the engine's words.
+func limits(f config.Flood) engine.Limits {
+	l := engine.Limits{CookieThreshold: f.CookieThreshold, SourceCookieThreshold: f.SourceCookieThreshold, MaxHalfOpen: f.MaxHalfOpen,
+		SourceMaxHalfOpen: f.SourceMaxHalfOpen, Rate: f.Rate, SourceRate: f.SourceRate, Errors: f.Errors, SourceErrors: f.SourceErrors}
+	if l.CookieThreshold == 0 {
+		l.CookieThreshold = engine.AlwaysCookies
+	}
+	return l
+}
