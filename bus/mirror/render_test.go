@@ -29,6 +29,7 @@ var update = flag.Bool("update", false, "write the golden files")
 var every = []event.Event{
 	event.IKEInitiated{}, event.IKEHalfOpenTimedOut{}, event.IKEEstablished{}, event.IKEDeleted{}, event.IKEFailed{}, event.IKEStateChanged{},
 	event.IKEUniqueness{}, event.IKEReauthenticated{},
+	event.IKERekeyed{}, event.IKERekeyCollision{}, event.IKEExpired{}, event.ChildRekeyed{}, event.ChildExpired{},
 	event.ChildEstablished{}, event.ChildDeleted{}, event.ChildFailed{}, event.ChildTSMismatch{}, event.ChildTSNarrowed{}, event.ChildInstallFailed{},
 	event.AuthSucceeded{}, event.AuthFailed{},
 	event.ProposalMismatch{}, event.InvalidKE{}, event.UnsupportedCritical{}, event.SuiteChosen{}, event.NotifyReceived{},

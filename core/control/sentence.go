@@ -12,7 +12,9 @@ import (
 // Sentence tells an event in one line for people: what happened, without the time. Events that have no sentence of their
 // own are shown by name and fields. The text is printable.
 func Sentence(e event.Event) string {
-	for _, tell := range []func(event.Event) string{ikeSentence, childSentence, negotiationSentence, livenessSentence, sessionSentence, addressSentence, nodeSentence} {
+	tellers := []func(event.Event) string{ikeSentence, childSentence, negotiationSentence, livenessSentence, sessionSentence,
+		rekeySentence, addressSentence, nodeSentence}
+	for _, tell := range tellers {
 		if s := tell(e); s != "" {
 			return clean(s)
 		}
@@ -232,6 +234,8 @@ func actor(by string) string {
 		return "another IKE SA"
 	case "expired":
 		return "the end of its lifetime"
+	case "rekey":
+		return "rekeying"
 	case "error":
 		return "an error"
 	}

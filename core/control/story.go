@@ -69,6 +69,8 @@ func (a *attempt) describe(r event.Record) {
 		a.ike = e.IKE
 	case event.IKEEstablished:
 		a.ike, a.up = e.IKE, true
+	case event.IKERekeyed:
+		a.ike, a.up = e.IKE, true
 	case event.IKEHalfOpenTimedOut:
 		a.ike = e.IKE
 	case event.IKEFailed:

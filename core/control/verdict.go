@@ -13,11 +13,10 @@ func (t *tale) judge() {
 	failed, isFailed := last[event.IKEFailed](t.a)
 	deleted, isDeleted := last[event.IKEDeleted](t.a)
 	child, childFailed := last[event.ChildFailed](t.a)
-	_, hasChild := last[event.ChildEstablished](t.a)
 	switch {
 	case isFailed:
 		t.failed(failed)
-	case childFailed && !hasChild:
+	case childFailed && !t.a.hasChild():
 		t.childFailed(child, isDeleted, deleted)
 	case isDeleted:
 		t.deleted(deleted)
@@ -377,6 +376,8 @@ func (t *tale) deleted(e event.IKEDeleted) {
 		t.replaced(e)
 	case "expired":
 		t.expired(e)
+	case "rekey":
+		t.rekeyed(e)
 	case "liveness":
 		t.verdict("peer_dead", "it was up, and then %v stopped answering: %s", t.a.ike.Remote, e.Reason)
 		t.remedy("", "see that the peer runs and that the way to it is open; a NAT that forgot us shows the same")
@@ -395,7 +396,8 @@ func (t *tale) isUp(childFailed bool, child event.ChildFailed) {
 
 func (t *tale) since() string {
 	for _, r := range t.a.events() {
-		if _, ok := r.Event.(event.IKEEstablished); ok {
+		switch r.Event.(type) {
+		case event.IKEEstablished, event.IKERekeyed:
 			return r.Time.UTC().Format("2006-01-02 15:04:05 UTC")
 		}
 	}

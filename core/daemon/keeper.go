@@ -70,8 +70,8 @@ func concernsKeeper(r event.Record) bool {
 	switch r.Event.(type) {
 	case event.ConfigChanged:
 		return true
-	case event.IKEInitiated, event.IKEEstablished, event.IKEDeleted, event.IKEFailed,
-		event.ChildEstablished, event.ChildDeleted, event.ChildFailed:
+	case event.IKEInitiated, event.IKEEstablished, event.IKERekeyed, event.IKEDeleted, event.IKEFailed,
+		event.ChildEstablished, event.ChildRekeyed, event.ChildDeleted, event.ChildFailed:
 		return r.Subject.Conn != ""
 	}
 	return false

@@ -74,11 +74,15 @@ func (w *kept) hear(r event.Record) {
 	case event.IKEEstablished:
 		w.sas[uid] = true
 		w.look() // its child is told of next
+	case event.IKERekeyed:
+		w.sas[uid] = true
 	case event.IKEDeleted:
 		w.ended(uid, e.By == "operator")
 	case event.IKEFailed:
 		w.ended(uid, e.Cause == event.CauseOperator)
 	case event.ChildEstablished:
+		w.arrived(e.Child)
+	case event.ChildRekeyed:
 		w.arrived(e.Child)
 	case event.ChildDeleted:
 		w.left(e)

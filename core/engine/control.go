@@ -194,9 +194,27 @@ func (e *Engine) SAs(ctx context.Context) ([]machine.Info, error) {
 
 // Installed lists the child SAs that SAs hold or may hold in an SA backend, for reconciliation. It carries keys; the caller
 // wipes them.
+//
+// A child that moves to another IKE SA meanwhile could be missed on its way, and somebody would take it for nobody's. So the
+// list is made anew when an IKE SA was rekeyed while it was made.
 func (e *Engine) Installed(ctx context.Context) ([]machine.ChildSA, error) {
-	return collect(ctx, e, machine.Machine.Installed)
+	for range installedTries {
+		before := e.counters.adopted.Load()
+		all, err := collect(ctx, e, machine.Machine.Installed)
+		if err != nil || e.counters.spawned.Load() == before {
+			return all, err
+		}
+		machine.WipeChildren(all)
+	}
+	return nil, ErrMoving
 }
+
+// installedTries is how often the list of children is begun anew: at a thousand rekeyings a second, which is more than a machine
+// does in earnest, half of the attempts for ten thousand SAs would fail.
+const installedTries = 10
+
+// ErrMoving says that children moved between IKE SAs all the time while they were to be listed.
+var ErrMoving = errors.New("engine: IKE SAs are being rekeyed all the time; the list of their children was never complete; try again")
 
 // collect asks every machine of every shard, a chunk at a time.
 func collect[T any](ctx context.Context, e *Engine, f func(machine.Machine) []T) ([]T, error) {

@@ -19,4 +19,6 @@ type Counters struct {
 	DroppedReplies    atomic.Uint64 // replies to SAs that have ended
 
 	SAs, HalfOpen, Established atomic.Int64
+
+	spawned, adopted atomic.Uint64 // SAs that grew out of others, as they leave one shard and arrive at another
 }

@@ -252,12 +252,13 @@ const (
 	drainCount = time.Second
 )
 
+const stopReason = "the daemon is stopping"
+
 // drain terminates all SAs and returns how many are left.
 func (e *Engine) drain(ctx context.Context) int {
-	const reason = "the daemon is stopping"
 	left := e.each(ctx, func(s *Shard, now time.Time) int {
 		s.Refuse()
-		return s.Command(now, Selector{All: true}, machine.Terminate{Reason: reason})
+		return s.Command(now, Selector{All: true}, machine.Terminate{Reason: stopReason})
 	})
 	live := func(s *Shard, _ time.Time) int { return s.live() }
 	for left > 0 && ctx.Err() == nil {

@@ -89,7 +89,7 @@ func Replay(j *journal.Reader, build func(journal.Header) (machine.Machine, erro
 			yield(Replayed{}, err)
 			return
 		}
-		p := player{machines: map[machine.Owner]machine.Machine{machine.Owner(j.Header.SPI): m}}
+		p := player{machines: map[machine.Owner]machine.Machine{machine.Owner(j.Header.SPI): m}, digests: map[machine.Owner]uint64{}}
 		for entry, err := range j.All() {
 			var step Replayed
 			if err == nil {
@@ -109,12 +109,12 @@ func Replay(j *journal.Reader, build func(journal.Header) (machine.Machine, erro
 type player struct {
 	machines map[machine.Owner]machine.Machine
 	steps    int
-	digest   uint64 // of the last step
+	digests  map[machine.Owner]uint64 // of the last step of each
 }
 
 func (p *player) play(entry journal.Entry) (Replayed, error) {
 	if entry.Check {
-		if entry.Digest != p.digest {
+		if entry.Digest != p.digests[entry.Owner] { // SAs of two shards write side by side
 			return Replayed{Number: p.steps}, ErrDiverged
 		}
 		return Replayed{}, nil
@@ -128,7 +128,7 @@ func (p *player) play(entry journal.Entry) (Replayed, error) {
 	var fx machine.Effects
 	m.Step(entry.Time, entry.Input, &fx)
 	step.Effects, step.Info = fx.List(), m.Info()
-	p.digest = Digest(step.Effects)
+	p.digests[entry.Owner] = Digest(step.Effects)
 	for _, effect := range step.Effects {
 		if s, ok := effect.(machine.Spawn); ok {
 			p.machines[s.Owner] = s.Machine

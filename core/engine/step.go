@@ -113,6 +113,7 @@ func (s *Shard) settle(e *sa) {
 // whose seed it comes from.
 func (s *Shard) spawn(now time.Time, parent *sa, fx machine.Spawn) {
 	defer s.c.Roster.inherit(now, parent.owner, fx.Owner, fx.Machine.Info()) // when there is a shard to answer for it
+	s.c.Counters.spawned.Add(1)
 	children := fx.Machine.Installed()
 	s.hand(parent.owner, children)
 	machine.WipeChildren(children)
@@ -125,9 +126,14 @@ func (s *Shard) spawn(now time.Time, parent *sa, fx machine.Spawn) {
 	s.c.Elsewhere(fx.Owner, func(other *Shard, _ time.Time) { other.adopt(child) })
 }
 
+// adopt begins to drive a spawned SA. One that comes while the engine is stopping has missed the command to end.
 func (s *Shard) adopt(e *sa) {
 	s.add(e)
 	s.own(e)
 	s.enter(e, established)
 	s.timers.set(e, e.machine.Deadline())
+	s.c.Counters.adopted.Add(1)
+	if s.closed {
+		s.later = append(s.later, func(now time.Time) { s.give(now, summons{e.owner, machine.Terminate{Reason: stopReason}}) })
+	}
 }

@@ -123,14 +123,19 @@ func (s *SA) verdict(err *machine.CallError) failure {
 	return f
 }
 
+// wipeTransport forgets the keys that have served: SK_e and SK_a live on in the protections, SK_d for SAs to come.
+func (s *SA) wipeTransport() {
+	for _, k := range []secret.Bytes{s.keys.PI, s.keys.PR, s.keys.EI, s.keys.ER, s.keys.AI, s.keys.AR} {
+		k.Wipe()
+	}
+}
+
 // establish ends IKE_AUTH: what only it needed is forgotten (RFC 7296 section 2.12).
 func (s *SA) establish() {
 	s.enter(Established)
 	s.opened, s.lastHeard = s.now, s.now
 	s.ownInit, s.peerInit, s.auth, s.candidates, s.ni, s.nr = nil, nil, nil, nil, nil, nil
-	for _, k := range []secret.Bytes{s.keys.PI, s.keys.PR, s.keys.EI, s.keys.ER, s.keys.AI, s.keys.AR} {
-		k.Wipe() // SK_e and SK_a live on in the protections, SK_d for child SAs to come
-	}
+	s.wipeTransport()
 	s.openWindow()
 	s.emit(event.IKEEstablished{IKE: s.describe(), InitialContact: s.session.contact})
 	if s.stopping != "" {

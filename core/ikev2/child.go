@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/parley-ike/parley/bus/event"
 	"github.com/parley-ike/parley/core/machine"
@@ -23,6 +24,11 @@ type child struct {
 	removing   bool // the backend has been told to remove it
 	by, reason string
 	packetsIn  uint64 // when they were last counted
+
+	heir    *heir     // by which the peer replaces it, nil for none
+	useAt   time.Time // when it is no longer held back, though the old one was not deleted
+	endAt   time.Time // when we delete it, though that is for the peer to do
+	leaveAt time.Time // when it is removed: it has been deleted already
 }
 
 // key orders the calls about a child: RemoveChild cannot overtake InstallChild.
@@ -119,6 +125,7 @@ func (s *SA) remove(c *child) {
 		return
 	}
 	c.removing = true
+	s.disown(c)
 	s.askRemoval(c)
 }
 

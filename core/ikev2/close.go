@@ -129,7 +129,14 @@ func (s *SA) wipe() {
 	if s.create != nil {
 		s.create.wipe()
 	}
+	if s.rekeying != nil {
+		s.rekeying.share.wipe()
+	}
+	if s.rival != nil {
+		s.rival.sa.wipe()
+	}
 	s.in, s.out, s.init, s.auth, s.create, s.serving, s.todo = nil, nil, nil, nil, nil, nil, nil
+	s.rekeying, s.servingIKE, s.rival = nil, nil, nil
 	s.ownInit, s.peerInit = nil, nil
 }
 
@@ -161,6 +168,11 @@ func (s *SA) expireState() {
 		s.settle()
 	case s.state == Deleting:
 		s.farewell()
+	case s.state == Rekeyed: // the peer should have deleted it
+		s.deleteIKE(byRekey, s.reason)
+	case s.state == Established: // an operator has waited long enough
+		s.goodbyeFor(byOperator, s.stopping)
+		s.shutdown(s.stopping, 0)
 	case s.stopping != "":
 		s.fail(operatorFailure(s.stopping))
 	case s.init != nil && s.init.refusal != nil:

@@ -1,9 +1,8 @@
 package ikev2
 
 import (
-	"encoding/binary"
+	"bytes"
 	"fmt"
-	"slices"
 
 	"github.com/parley-ike/parley/bus/event"
 	"github.com/parley-ike/parley/core/machine"
@@ -13,25 +12,30 @@ import (
 	"github.com/parley-ike/parley/sdk/secret"
 )
 
-// createI is a CREATE_CHILD_SA exchange of ours that makes a child (RFC 7296 section 1.3.1). Fields are set by replies; step says
-// what is due.
+// createI is a CREATE_CHILD_SA exchange of ours that makes a child, perhaps in place of another (RFC 7296 sections 1.3.1 and
+// 1.3.3). Fields are set by replies; step says what is due.
 type createI struct {
 	task
-	s       *SA
-	child   proposed
-	spi     uint32 // our inbound ESP SPI, 0 until allocated
-	ni      []byte
-	share   keyShare
-	sent    bool     // the peer has been asked
-	stopped *failure // why the child is not wanted any more
+	s        *SA
+	child    proposed
+	spi      uint32 // our inbound ESP SPI, 0 until allocated
+	ni       []byte
+	share    keyShare
+	sent     bool     // the peer has been asked
+	answered bool     // and has answered
+	stopped  *failure // why the child is not wanted any more
 }
 
-// begin gets an SPI and, where a key exchange may be agreed on, a public value.
+// begin gets an SPI and, where a key exchange may be agreed on, a public value. A new child in place of another is proposed
+// with the selectors of that (RFC 7296 section 2.9.2).
 func (s *SA) begin(t task) {
 	if conf, ok := s.conn.Child(t.conf.Name); ok { // with the addresses that were assigned since
 		t.conf = conf
 	}
 	child, f := s.propose(t.conf)
+	if t.old != nil && !child.transport {
+		child.local, child.remote = t.old.selectors()
+	}
 	x := &createI{task: t, s: s, child: child}
 	if s.create = x; f != nil {
 		x.fail(*f)
@@ -71,7 +75,7 @@ func (x *createI) reserved(spi uint32, err *machine.CallError) {
 	x.step()
 }
 
-// step sends the request when all is there: SA, Ni, [KEi], TSi, TSr (RFC 7296 section 1.3.1).
+// step sends the request when all is there: [N(REKEY_SA)], SA, Ni, [KEi], TSi, TSr (RFC 7296 sections 1.3.1 and 1.3.3).
 func (x *createI) step() {
 	s := x.s
 	switch {
@@ -81,15 +85,24 @@ func (x *createI) step() {
 	case x.spi == 0 || !x.share.ready() || x.sent:
 		return
 	}
-	x.sent, x.ni = true, s.nonce()
+	x.sent, x.answered, x.ni = true, false, s.nonce()
 	x.child.sa = espOffer(x.conf.ESP, x.spi)
 	ps := x.child.payloads(append([]wire2.Payload{wire2.Nonce{Data: x.ni}}, x.share.payloads()...)...)
-	s.request(request{exch: wire2.CreateChildSA, payloads: ps, answered: x.answered})
+	if x.old != nil {
+		ps = append([]wire2.Payload{wire2.Notify{Kind: wire2.RekeySA, Protocol: wire2.ProtoESP, SPI: spiBytes(x.old.sa.SPIIn)}}, ps...)
+	}
+	s.request(request{exch: wire2.CreateChildSA, payloads: ps, answered: x.response})
 }
 
-// answered takes the response.
-func (x *createI) answered(p packet) {
+// response takes the response. While we are at work on a request of the peer to replace the very same child, it waits: only then
+// can the nonces be compared.
+func (x *createI) response(p packet) {
 	s := x.s
+	x.answered = true
+	if s.serving != nil && x.old != nil && s.serving.old == x.old {
+		s.serving.then = func() { x.response(p) }
+		return
+	}
 	_, made := wire2.Get[wire2.SA](p.Payloads)
 	n, _ := firstError(p.Payloads)
 	switch {
@@ -99,6 +112,10 @@ func (x *createI) answered(p packet) {
 		x.lose(p, *x.stopped)
 	case made:
 		x.accept(p)
+	case x.old != nil && x.old.leftToPeer(): // it has replaced, or deleted, the child itself (RFC 7296 section 2.8.1)
+		x.end()
+	case x.old != nil && n.Kind == wire2.ChildSANotFound:
+		x.startOver()
 	case n.Kind == wire2.TemporaryFailure:
 		x.end()
 		s.putOff(x.task)
@@ -110,12 +127,8 @@ func (x *createI) answered(p packet) {
 
 // repeatWithMethod asks again with the method that the peer wants, if we offered it (RFC 7296 section 1.3).
 func (x *createI) repeatWithMethod(data []byte) bool {
-	if len(data) != 2 {
-		return false
-	}
-	wanted := binary.BigEndian.Uint16(data)
-	x.s.emit(event.InvalidKE{Sent: suite.KEID(x.share.method).String(), Wanted: suite.KEID(wanted).String(), By: byPeer})
-	if slices.Contains(x.share.tried, wanted) || !offersMethod(x.conf.ESP, wanted) {
+	wanted, ok := x.share.wanted(x.s, data, x.conf.ESP)
+	if !ok {
 		return false
 	}
 	x.sent = false
@@ -128,6 +141,10 @@ func (x *createI) accept(p packet) {
 	s := x.s
 	s.busy = never
 	agreed, f := s.acceptChild(x.child, p)
+	if f == nil && x.old != nil && !agreed.keeps(x.old) {
+		f = &failure{cause: event.CauseNoSelectors, by: byUs,
+			reason: fmt.Sprintf("the peer's answer to the rekeying of child %q is narrower than the child", x.conf.Name)}
+	}
 	if f != nil {
 		x.lose(p, *f)
 		return
@@ -146,34 +163,75 @@ func (x *createI) accept(p packet) {
 
 func (x *createI) install(agreed agreement, p packet) {
 	s := x.s
+	if x.old != nil {
+		agreed.reqID = x.old.sa.ReqID
+	}
 	c, err := s.newChild(agreed)
 	if err != nil {
 		x.lose(p, *keysFailure(err))
 		return
 	}
 	s.tellNarrowed(c, x.child.local, x.child.remote)
+	redundant := x.redundant(agreed)
+	c.sa.Held = redundant
 	s.install(c, func(err *machine.CallError) {
 		if f := s.childInstalled(c, err); f != nil {
 			x.lose(p, *f)
 			return
 		}
 		x.end()
-		s.announce(c)
-		if x.stopped != nil {
-			s.deleteChild(c, byOperator, x.stopped.reason)
-		}
+		x.installed(c, redundant)
 	})
+}
+
+// redundant reports whether the peer has replaced the same child at the same time, and ours has the lowest of the four nonces
+// (RFC 7296 section 2.8.1).
+func (x *createI) redundant(agreed agreement) bool {
+	return x.old != nil && x.old.heir != nil && bytes.Compare(lower(agreed.ni, agreed.nr), x.old.heir.low) < 0
+}
+
+// installed ends what the new child makes unnecessary: itself, or the one that it replaces.
+func (x *createI) installed(c *child, redundant bool) {
+	s := x.s
+	switch {
+	case redundant:
+		s.replacedByUs(c)
+	case x.old != nil:
+		s.announceRekeyed(c, x.old, byUs)
+		s.replacedByUs(x.old)
+	default:
+		s.announce(c)
+	}
+	if x.stopped != nil {
+		s.deleteChild(c, byOperator, x.stopped.reason)
+	}
+}
+
+// leftToPeer reports whether the peer has replaced or deleted the child, so that nothing is left to us.
+func (c *child) leftToPeer() bool { return c.heir != nil || c.removing || !c.leaveAt.IsZero() }
+
+// startOver is for a peer that does not know the child: ours is dropped without a word and made anew (RFC 7296 section 2.25).
+func (x *createI) startOver() {
+	s := x.s
+	x.end()
+	x.old.by, x.old.reason = byError, "the peer does not know it"
+	s.remove(x.old)
+	s.want([]string{x.conf.Name})
 }
 
 // stop gives the exchange up: at once, or when the peer has answered.
 func (x *createI) stop(f failure) {
 	x.stopped = &f
-	if !x.sent {
+	switch {
+	case x.sent:
+	case x.old != nil:
+		x.end()
+	default:
 		x.fail(f)
 	}
 }
 
-// fail ends the exchange without a child.
+// fail ends the exchange without a child. One that was to be replaced stays.
 func (x *createI) fail(f failure) {
 	if x.s.create != x {
 		return

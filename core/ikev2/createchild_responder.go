@@ -6,15 +6,18 @@ import (
 
 	"github.com/parley-ike/parley/bus/event"
 	"github.com/parley-ike/parley/core/machine"
+	"github.com/parley-ike/parley/core/policy"
 	"github.com/parley-ike/parley/core/suite"
 	"github.com/parley-ike/parley/core/wire/wire2"
 	"github.com/parley-ike/parley/sdk/secret"
 )
 
-// createR is a CREATE_CHILD_SA exchange of the peer that makes a child (RFC 7296 section 1.3.1) while plugins are at work.
-// Fields are set by replies; step says what is due.
+// createR is a CREATE_CHILD_SA exchange of the peer that makes a child, perhaps in place of another (RFC 7296 sections 1.3.1 and
+// 1.3.3), while plugins are at work. Fields are set by replies; step says what is due.
 type createR struct {
 	s      *SA
+	old    *child // to be replaced, nil for none
+	then   func() // what waits for the end, nil for nothing
 	packet packet
 	offer  offer
 	agreed *agreement
@@ -22,14 +25,21 @@ type createR struct {
 	shared secret.Bytes
 }
 
-// answerCreateChild makes a child for the peer.
+// answerCreateChild makes a child for the peer, or replaces one.
 func (s *SA) answerCreateChild(p packet) {
 	x := &createR{s: s, packet: p, offer: s.childOffer(p)}
-	_, rekeys := wire2.GetNotify(p.Payloads, wire2.RekeySA)
+	n, rekeys := wire2.GetNotify(p.Payloads, wire2.RekeySA)
+	if rekeys {
+		x.old = s.toRekey(n)
+	}
 	switch {
-	case s.state != Established:
+	case s.state != Established || s.rekeying != nil || s.servingIKE != nil:
 		s.respond(wire2.Notify{Kind: wire2.TemporaryFailure}) // RFC 7296 section 2.25.2
-	case len(s.children) >= s.conn.MaxChildren || rekeys:
+	case rekeys && x.old == nil:
+		s.respond(wire2.Notify{Kind: wire2.ChildSANotFound, Protocol: n.Protocol, SPI: n.SPI}) // section 2.25
+	case x.old != nil && s.endsOrReplaces(x.old):
+		s.respond(wire2.Notify{Kind: wire2.TemporaryFailure}) // section 2.25.1
+	case len(s.children) >= s.maxChildren(rekeys):
 		x.refuse(failure{cause: event.CauseUnsupported, notify: wire2.NoAdditionalSAs, by: byUs,
 			reason: fmt.Sprintf("the IKE SA has %s already, as many as max_children of connection %q permits", plural(len(s.children), "child SA"), s.conn.Name)})
 	default:
@@ -37,15 +47,48 @@ func (s *SA) answerCreateChild(p packet) {
 	}
 }
 
+// endsOrReplaces reports whether a child is being closed: by our Delete, or because one of the sides has replaced it already. An
+// exchange of ours to replace it that the peer does not know of yet is given up, since the peer's will do.
+func (s *SA) endsOrReplaces(c *child) bool {
+	x := s.create
+	switch {
+	case c.deleting || c.heir != nil:
+		return true
+	case x == nil || x.old != c:
+		return false
+	case !x.sent:
+		x.end()
+	}
+	return x.answered
+}
+
+// maxChildren bounds what a peer can make us install; each child may be there twice while it is replaced.
+func (s *SA) maxChildren(rekeys bool) int {
+	if rekeys {
+		return 2 * s.conn.MaxChildren
+	}
+	return s.conn.MaxChildren
+}
+
 // choose settles what the child is to be, and asks for a better key exchange value if need be (RFC 7296 section 1.3).
 func (x *createR) choose() {
 	s := x.s
-	x.agreed = x.offer.pick(s.conn.Children)
-	if x.agreed == nil {
-		x.refuse(*s.unpicked(x.offer, s.conn.Children))
+	children := s.conn.Children
+	if x.old != nil {
+		children = []*policy.Child{x.old.conf}
+	}
+	agreed := x.offer.pick(children)
+	if agreed == nil {
+		x.refuse(*s.unpicked(x.offer, children))
 		return
 	}
-	if wanted := x.agreed.choice.Suite.KE; wanted != 0 && uint16(wanted) != x.offer.method {
+	if x.old != nil && !agreed.keeps(x.old) {
+		x.refuse(failure{cause: event.CauseNoSelectors, notify: wire2.TSUnacceptable, by: byUs,
+			reason: fmt.Sprintf("the peer's traffic selectors are narrower than child %q, which they are to replace", x.old.sa.Name)})
+		return
+	}
+	x.agreed = agreed
+	if wanted := agreed.choice.Suite.KE; wanted != 0 && uint16(wanted) != x.offer.method {
 		s.emit(event.InvalidKE{Sent: suite.KEID(x.offer.method).String(), Wanted: wanted.String(), By: byUs})
 		s.respond(wire2.Notify{Kind: wire2.InvalidKEPayload, Data: binary.BigEndian.AppendUint16(nil, uint16(wanted))})
 		return
@@ -100,12 +143,18 @@ func (x *createR) step() {
 	}
 	nonce, _ := wire2.Get[wire2.Nonce](x.packet.Payloads)
 	a.ni, a.nr, a.shared = nonce.Data, s.nonce(), x.shared
+	if x.old != nil {
+		a.reqID = x.old.sa.ReqID
+	}
 	c, err := s.newChild(*a)
 	if err != nil {
 		x.refuse(*keysFailure(err))
 		return
 	}
 	s.tellNarrowed(c, x.offer.local, x.offer.remote)
+	if x.old != nil {
+		s.hold(c)
+	}
 	s.install(c, func(err *machine.CallError) { x.installed(c, err) })
 }
 
@@ -122,8 +171,22 @@ func (x *createR) installed(c *child, err *machine.CallError) {
 		ours = append(ours, wire2.KE{Method: uint16(a.choice.Suite.KE), Data: x.public})
 	}
 	s.respond(a.answer(ours...)...)
-	if s.state < Closing { // else the response could not be sent
+	switch {
+	case s.state >= Closing: // the response could not be sent
+	case x.old != nil:
+		x.old.heir = &heir{c, lower(a.ni, a.nr)}
+		x.old.endAt = c.useAt
+		s.announceRekeyed(c, x.old, byPeer)
+	default:
 		s.announce(c)
+	}
+	x.end()
+}
+
+// end lets go on what has waited.
+func (x *createR) end() {
+	if x.then != nil {
+		x.then()
 	}
 }
 
@@ -140,6 +203,7 @@ func (x *createR) refuse(f failure) {
 	if f.reason != "" {
 		s.childFailed(x.childName(), f)
 	}
+	x.end()
 }
 
 // drop gives back what the exchange holds.
@@ -155,13 +219,4 @@ func (x *createR) childName() string {
 		return ""
 	}
 	return x.agreed.conf.Name
-}
-
-// answerRekeyIKE refuses to rekey the IKE SA.
-func (s *SA) answerRekeyIKE(packet) {
-	if s.state != Established {
-		s.respond(wire2.Notify{Kind: wire2.TemporaryFailure})
-		return
-	}
-	s.respond(wire2.Notify{Kind: wire2.NoAdditionalSAs})
 }

@@ -26,6 +26,13 @@ type Limits struct {
 	// RemovalWait is how long SA backends may take to remove the children of an ended SA, all attempts together.
 	// Default 15 s; what they still hold then is found by reconciliation.
 	RemovalWait time.Duration
+	// HoldWait is how long the answerer of a child's rekeying waits for the Delete of the old child before it uses the new one
+	// and deletes the old one itself. Default 60 s: the old one still works, and the initiator may have to ask again for the
+	// answer.
+	HoldWait time.Duration
+	// Grace is how long a child is kept after it was replaced and deleted, for packets on their way. Default 5 s: far above
+	// what a network delays packets.
+	Grace time.Duration
 	// BusyWait is how long a peer may go on answering TEMPORARY_FAILURE before it is held to have lost track of the SA, which
 	// is deleted then. Default 4 minutes: RFC 7296 section 2.25 says "several".
 	BusyWait time.Duration
@@ -42,6 +49,8 @@ func (l Limits) withDefaults() Limits {
 	fill(&l.DeleteWait, 10*time.Second)
 	fill(&l.Linger, 20*time.Second)
 	fill(&l.RemovalWait, 15*time.Second)
+	fill(&l.HoldWait, 60*time.Second)
+	fill(&l.Grace, 5*time.Second)
 	fill(&l.BusyWait, 4*time.Minute)
 	return l
 }

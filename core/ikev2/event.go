@@ -18,6 +18,7 @@ const (
 	byOperator = "operator"
 	byLiveness = "liveness"
 	byError    = "error"
+	byRekey    = "rekey"
 	byReplaced = "replaced"
 	byExpired  = "expired"
 

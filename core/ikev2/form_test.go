@@ -97,8 +97,8 @@ func saFaults(m wire2.Message, sa wire2.SA) (faults []string) {
 		if !answer && int(p.Number) != i+1 {
 			faults = append(faults, fmt.Sprintf("proposal %d has number %d", i+1, p.Number))
 		}
-		if p.Protocol == wire2.ProtoIKE && len(p.SPI) != 0 {
-			faults = append(faults, "an IKE proposal of IKE_SA_INIT has an SPI")
+		if size := map[bool]int{false: 8}[m.Header.Exchange == wire2.IKESAInit]; p.Protocol == wire2.ProtoIKE && len(p.SPI) != size { // RFC7296-3.3.1
+			faults = append(faults, fmt.Sprintf("the SPI of an IKE proposal has %d octets", len(p.SPI)))
 		}
 		seen := map[wire2.TransformType]bool{}
 		for _, t := range p.Transforms {

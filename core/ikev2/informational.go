@@ -32,7 +32,7 @@ func (s *SA) answerInformational(p packet) {
 // deniedByPeer returns the notify by which an initiator tells right after IKE_AUTH that our response did not convince it, 0
 // for none. Only there do these three end an SA without a Delete payload (RFC 7296 section 2.21.2).
 func (s *SA) deniedByPeer(p packet) wire2.NotifyType {
-	if s.initiator || p.Header.MessageID != firstAfterAuth {
+	if s.initiator || s.rekeyed || p.Header.MessageID != firstAfterAuth {
 		return 0
 	}
 	for _, kind := range []wire2.NotifyType{wire2.AuthenticationFailed, wire2.InvalidSyntax, wire2.UnsupportedCriticalPayload} {
@@ -58,21 +58,34 @@ func deletesIKE(ps []wire2.Payload) bool {
 // endedByPeer closes the SA on the peer's request; a close of our own that crosses it is forgotten (RFC 7296 section
 // 2.25.2). The empty response is kept for a while.
 func (s *SA) endedByPeer() {
+	if s.rival != nil { // and did not notice that we rekeyed it, too (RFC 7296 section 2.8.2)
+		s.yield()
+	}
 	s.goodbyeFor(byPeer, "the peer deleted the IKE SA")
 	s.shutdown("the peer deleted the IKE SA", s.limits.Linger)
 }
 
-// deleteForPeer removes the children whose outbound SPIs the peer names and returns the Delete payload for their inbound
+// deleteForPeer ends the children whose outbound SPIs the peer names and returns the Delete payload for their inbound
 // halves: none for unknown children and for those that we are deleting ourselves (RFC 7296 sections 1.4.1 and 2.25.1).
-// RemoveChild ends both halves at once, so on crossing deletes our inbound half ends with the peer's request already.
+// RemoveChild ends both halves at once, so on crossing deletes our inbound half ends with the peer's request already; but a
+// child that was replaced stays for a while.
 func (s *SA) deleteForPeer(ps []wire2.Payload) []wire2.Payload {
 	answer := wire2.Delete{Protocol: wire2.ProtoESP, SPISize: 4}
 	for _, c := range s.namedBy(ps) {
 		if !c.deleting {
 			answer.SPIs = append(answer.SPIs, spiBytes(c.sa.SPIIn))
-			c.by, c.reason = byPeer, "the peer deleted the child SA"
 		}
-		s.remove(c)
+		switch {
+		case c.heir != nil:
+			s.inherited(c)
+		case c.sa.Held || c.by == byRekey:
+			s.retire(c, byRekey, "the peer has another in its place")
+		default:
+			if !c.deleting {
+				c.by, c.reason = byPeer, "the peer deleted the child SA"
+			}
+			s.remove(c)
+		}
 	}
 	if len(answer.SPIs) == 0 {
 		return nil
@@ -91,7 +104,7 @@ func (s *SA) namedBy(ps []wire2.Payload) (list []*child) {
 		}
 	}
 	for _, c := range s.children {
-		if named[c.sa.SPIOut] && !c.removing {
+		if named[c.sa.SPIOut] && !c.removing && c.leaveAt.IsZero() {
 			list = append(list, c)
 		}
 	}
@@ -120,6 +133,7 @@ func (s *SA) terminate(c machine.Terminate) {
 	switch {
 	case c.Child != "" && !s.attempts(c.Child):
 		s.deleteChildren(c.Child, f)
+	case s.state == Established && s.waitsToStop(f.reason):
 	case s.state == Established:
 		s.deleteIKE(byOperator, f.reason)
 	case s.state > Established:
@@ -151,11 +165,11 @@ func (s *SA) deleteChildren(name string, f failure) {
 // deleteChild asks the peer to delete a child. Ours is removed with its response, so that what is still on its way arrives (RFC
 // 7296 section 1.4.1).
 func (s *SA) deleteChild(c *child, by, reason string) {
-	if c.deleting || c.removing {
+	if c.deleting || c.removing || !c.leaveAt.IsZero() {
 		return
 	}
 	c.deleting, c.by, c.reason = true, by, reason
-	s.requestDelete(c.sa.SPIIn, func() { s.remove(c) })
+	s.requestDelete(c.sa.SPIIn, func() { s.deleted(c) })
 }
 
 // requestDelete tells the peer that an inbound SPI of ours is no more, and goes on with then when it has answered.

@@ -18,6 +18,11 @@ func (s *SA) deriveKeys(shared secret.Bytes) error {
 	if s.keys, err = suite.DeriveIKE(s.suite, seed, s.ni, s.nr, s.spii, s.spir); err != nil {
 		return err
 	}
+	return s.protect()
+}
+
+// protect readies the protection of messages.
+func (s *SA) protect() error {
 	i, err := suite.NewProtection(s.suite, s.keys.EI, s.keys.AI)
 	if err != nil {
 		return err

@@ -44,6 +44,8 @@ func (s *SA) concerns(h wire.Header) bool {
 		return !s.initiator && first && h.ResponderSPI == 0
 	case h.InitiatorSPI != s.spii:
 		return false
+	case first && s.rekeyed: // born otherwise
+		return false
 	case first && s.initiator: // a response before we know the responder's SPI
 		return s.spir == 0
 	case first: // never a request that is due, which would be opened in clear: at most the first one once more
@@ -77,7 +79,7 @@ func (s *SA) receiveRequest(h wire.Header, d machine.Datagram) {
 // serves reports whether requests are answered in this state. Before an initiator has authenticated its peer and set up
 // its child, the peer's requests must wait: it repeats them.
 func (s *SA) serves() bool {
-	return !s.initiator && s.state < Closing || s.state == Established || s.state == Deleting
+	return !s.initiator && s.state < Closing || s.state >= Established && s.state <= Deleting
 }
 
 // serve hands a request in the window to its row, or refuses it before any handler runs.

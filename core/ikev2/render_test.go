@@ -110,8 +110,12 @@ func renderOp(op machine.Op) string {
 		return strings.TrimSpace(fmt.Sprintf("AllocateSPI %v %v %s", op.Local, op.Remote, strings.TrimPrefix(op.Backend, "fake")))
 	case machine.InstallChild:
 		c := op.Child
-		return fmt.Sprintf("InstallChild %s in %08x out %08x %v:%d %v:%d encap %v%s", c.Name, c.SPIIn, c.SPIOut, c.Local, c.LocalPort,
-			c.Remote, c.RemotePort, c.Encap, renderTraits(c)+renderAddresses(c.Addresses))
+		text := fmt.Sprintf("InstallChild %s in %08x out %08x %v:%d %v:%d encap %v", c.Name, c.SPIIn, c.SPIOut, c.Local, c.LocalPort,
+			c.Remote, c.RemotePort, c.Encap) + renderTraits(c) + renderAddresses(c.Addresses)
+		if c.Held {
+			text += " held"
+		}
+		return text
 	case machine.FreeSPI:
 		return fmt.Sprintf("FreeSPI %08x", op.SPI)
 	case machine.UpdateChild:

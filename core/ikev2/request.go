@@ -147,7 +147,7 @@ func (s *SA) giveUp(o *outstanding) {
 	s.emit(event.RetransmitTimedOut{Exchange: wire2.ExchangeName(o.exch), MessageID: o.id, Sent: o.sent, For: waited,
 		Remote: s.remote, Heard: s.heard})
 	switch {
-	case s.state == Deleting:
+	case s.state == Deleting || s.state == Rekeyed:
 		s.farewell()
 	case s.state == Established:
 		s.emit(event.LivenessTimedOut{Sent: o.sent, For: waited})

@@ -51,6 +51,11 @@ type SA struct {
 	todo              []task        // CREATE_CHILD_SA exchanges of ours that wait
 	create            *createI      // the one at work
 	serving           *createR      // that of the peer
+	rekeying          *rekeyI       // our exchange that replaces the IKE SA
+	servingIKE        *rekeyR       // that of the peer
+	rival             *rival        // what came of it while ours is out
+	rekeyed           bool          // it took the place of another
+	origin            *origin       // what it has to do first because of that
 	busy              time.Time     // since when the peer has been putting us off; zero: it has not
 	calls             []*call
 	tickets           machine.Ticket // the last one given
@@ -101,6 +106,9 @@ func (s *SA) Step(now time.Time, in machine.Input, fx *machine.Effects) {
 	if s.created.IsZero() {
 		s.created, s.uid = now, s.newUID()
 	}
+	if s.origin != nil {
+		s.originate()
+	}
 	switch in := in.(type) {
 	case machine.Datagram:
 		s.receive(in)
@@ -115,6 +123,8 @@ func (s *SA) Step(now time.Time, in machine.Input, fx *machine.Effects) {
 		s.terminate(in)
 	case machine.Probe:
 		s.probe()
+	case machine.Rekey:
+		s.rekey(in)
 	case machine.Replaced:
 		s.replaced(in)
 	case machine.Migrate:
@@ -133,6 +143,7 @@ func (s *SA) tick() {
 	s.retransmit()
 	s.expireAssemblies()
 	s.expireState()
+	s.tendChildren()
 	s.keepAlive()
 	s.checkLiveness()
 	s.tickSession()
@@ -143,7 +154,10 @@ func (s *SA) Deadline() time.Time {
 	if s.state == Closed {
 		return time.Time{}
 	}
-	at := earliest(earliest(s.deadline, s.own.due()), earliest(s.sessionDue(), earliest(s.workDue(), s.assemblyDue())))
+	at := earliest(s.deadline, s.own.due())
+	for _, due := range [...]time.Time{s.sessionDue(), s.assemblyDue(), s.workDue(), s.childrenDue()} {
+		at = earliest(at, due)
+	}
 	for _, c := range s.calls {
 		at = earliest(at, c.at)
 	}
@@ -175,7 +189,7 @@ func (s *SA) Info() machine.Info {
 	info := machine.Info{UID: s.uid, Conn: s.connName(), State: s.state.String(), IKE: s.describe(),
 		Created: s.created, Established: s.opened, Inner: s.inner.describe()}
 	for _, c := range s.children {
-		if c.up {
+		if c.up && c.leaveAt.IsZero() {
 			info.Children = append(info.Children, c.describe())
 		}
 	}

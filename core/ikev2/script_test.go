@@ -85,7 +85,7 @@ func (p *player) play(script string) string {
 		fmt.Fprintf(&out, "%s\n----\n", line)
 		p.trace = nil
 		p.command(strings.Fields(line))
-		for p.answerCalls() {
+		for p.answerCalls() || p.tickSpawned() {
 		}
 		for _, l := range p.trace {
 			fmt.Fprintln(&out, l)
@@ -119,6 +119,7 @@ func (p *player) command(w []string) {
 		"terminate": func() { p.step(p.sa(arg(1)), machine.Terminate{Child: arg(2), Reason: "the test says so"}) },
 		"migrate":   func() { p.migrate(p.sa(arg(1)), arg(2), w[3:]) },
 		"probe":     func() { p.step(p.sa(arg(1)), machine.Probe{}) },
+		"rekey":     func() { p.step(p.sa(arg(1)), machine.Rekey{Child: arg(2)}) },
 		"more":      func() { p.step(p.sa(arg(1)), machine.Initiate{Children: w[2:]}) },
 		"hold":      func() { p.node(arg(1)).hold[arg(2)] = true },
 		"release":   func() { delete(p.node(arg(1)).hold, arg(2)) },
@@ -408,6 +409,9 @@ func (p *player) payload(word string) wire2.Payload {
 	case "notify":
 		name, data, _ := strings.Cut(value, "=")
 		return wire2.Notify{Kind: p.notify(name), Data: p.hex(data)}
+	case "rekey", "not-found":
+		kind := map[string]wire2.NotifyType{"rekey": wire2.RekeySA, "not-found": wire2.ChildSANotFound}[kind]
+		return wire2.Notify{Kind: kind, Protocol: wire2.ProtoESP, SPI: p.hex(value)}
 	case "error": // one without a name
 		n, _ := strconv.Atoi(value)
 		return wire2.Notify{Kind: wire2.NotifyType(n)}
@@ -431,6 +435,12 @@ func (p *player) payload(word string) wire2.Payload {
 		return wire2.IDi(p.identity(value).Wire())
 	case "auth":
 		return wire2.Auth{Method: wire2.AuthSharedKeyMIC, Data: []byte("whatever")}
+	case "ike": // ike:SPI:PROPOSAL
+		spi, words, _ := strings.Cut(value, ":")
+		return wire2.SA{Proposals: []wire2.Proposal{p.proposals(policy.ScopeIKE, words)[0].Wire(1, wire2.ProtoIKE, p.hex(spi))}}
+	case "ke": // ke:METHOD
+		n, _ := strconv.Atoi(value)
+		return wire2.KE{Method: uint16(n), Data: make([]byte, 32)}
 	case "esp": // esp:SPI:PROPOSAL
 		spi, words, _ := strings.Cut(value, ":")
 		return wire2.SA{Proposals: []wire2.Proposal{p.proposals(policy.ScopeESP, words)[0].Wire(1, wire2.ProtoESP, p.hex(spi))}}

@@ -15,13 +15,14 @@ const (
 	Verifying                // an authenticator checks the peer's AUTH payload
 	Installing               // an SA backend installs the first child
 	Established              // both sides are authenticated
+	Rekeyed                  // another IKE SA took its place; the peer deletes this one
 	Deleting                 // we asked the peer to end the SA
 	Closing                  // children are being removed; the last response is kept for repetition
 	Closed                   // nothing will happen any more
 )
 
 var stateNames = [...]string{"idle", "preparing", "init sent", "agreeing", "half-open", "signing", "auth sent", "verifying",
-	"installing", "established", "deleting", "closing", "closed"}
+	"installing", "established", "rekeyed", "deleting", "closing", "closed"}
 
 // String returns the name for people.
 func (s State) String() string {

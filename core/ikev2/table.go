@@ -34,11 +34,11 @@ var requests = table{
 		may: pAuth | pIDr | pCert | pCertReq | pCP | pNotify | pVendorID, do: (*SA).answerAuth},
 	{in: in(HalfOpen), exch: wire2.IKEAuth, need: pIDi, // RFC 6023
 		may: pAuth | pIDr | pCert | pCertReq | pCP | pNotify | pVendorID, do: (*SA).answerChildlessAuth},
-	{in: in(Established, Deleting), exch: wire2.Informational,
+	{in: in(Established, Rekeyed, Deleting), exch: wire2.Informational,
 		may: pNotify | pDelete | pCP | pVendorID, do: (*SA).answerInformational},
-	{in: in(Established, Deleting), exch: wire2.CreateChildSA, need: pSA | pNonce | pTSi | pTSr,
+	{in: in(Established, Rekeyed, Deleting), exch: wire2.CreateChildSA, need: pSA | pNonce | pTSi | pTSr,
 		may: pKE | pNotify | pCP | pVendorID, do: (*SA).answerCreateChild},
-	{in: in(Established, Deleting), exch: wire2.CreateChildSA, need: pSA | pNonce | pKE,
+	{in: in(Established, Rekeyed, Deleting), exch: wire2.CreateChildSA, need: pSA | pNonce | pKE,
 		may: pNotify | pVendorID, do: (*SA).answerRekeyIKE},
 }
 
@@ -49,11 +49,11 @@ var responses = table{
 	{in: in(AuthSent), exch: wire2.IKEAuth, need: pIDr | pAuth,
 		may: pSA | pTSi | pTSr | pCert | pCertReq | pCP | pNotify | pVendorID, do: (*SA).authAccepted},
 	{in: in(AuthSent), exch: wire2.IKEAuth, need: pNotify, may: pVendorID, do: (*SA).authRefused},
-	{in: in(Established, Deleting), exch: wire2.Informational,
+	{in: in(Established, Rekeyed, Deleting), exch: wire2.Informational,
 		may: pNotify | pDelete | pCP | pVendorID, do: (*SA).informed},
-	{in: in(Established, Deleting), exch: wire2.CreateChildSA, need: pSA | pNonce,
+	{in: in(Established, Rekeyed, Deleting), exch: wire2.CreateChildSA, need: pSA | pNonce,
 		may: pKE | pTSi | pTSr | pNotify | pCP | pVendorID, do: (*SA).informed},
-	{in: in(Established, Deleting), exch: wire2.CreateChildSA, need: pNotify, may: pVendorID, do: (*SA).informed},
+	{in: in(Established, Rekeyed, Deleting), exch: wire2.CreateChildSA, need: pNotify, may: pVendorID, do: (*SA).informed},
 }
 
 // match returns the row for a message, nil when none admits it.

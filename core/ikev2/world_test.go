@@ -94,8 +94,9 @@ type host struct {
 	inner      []byte // of the fragments that it sent last
 	innerFirst wire.PayloadType
 
-	ends int               // events that tell of the SA's end
-	born map[event.UID]int // established and not yet deleted
+	owner machine.Owner     // of one that was spawned
+	ends  int               // events that tell of the SA's end
+	born  map[event.UID]int // established and not yet deleted
 }
 
 type pending struct {
@@ -154,7 +155,7 @@ func (w *world) step(h *host, in machine.Input) {
 	if h.out != nil && h.tap == nil {
 		h.tap = h.newTap()
 	}
-	w.journal[r].effects = fmt.Sprintf("%+v", fx.List())
+	w.journal[r].effects = renderEffects(fx.List())
 	for _, e := range fx.List() {
 		w.perform(h, e)
 	}
@@ -199,6 +200,8 @@ func (w *world) perform(h *host, e machine.Effect) {
 		h.count(e.Event)
 	case machine.Renew:
 		w.logf("%s asks for a new SA with children %v", h.label, e.Children)
+	case machine.Spawn:
+		w.spawn(h, e)
 	case machine.Done:
 		w.logf("%s done: %s", h.label, e.Reason)
 		w.checkDone(h, e.Reason)
@@ -214,12 +217,41 @@ func (w *world) send(h *host, e machine.Send) {
 	w.checkInstalled(h, e)
 }
 
+// spawn takes over an SA that replaces h. What it is told about it, and its replay, begin there.
+func (w *world) spawn(from *host, e machine.Spawn) {
+	n := from.node
+	h := &host{node: n, SA: e.Machine.(*SA), born: map[event.UID]int{}, label: fmt.Sprintf("%s%d", n.name, len(n.sas)+1), owner: e.Owner}
+	h.tap = h.newTap()
+	for _, c := range h.children {
+		if c.up { // born with another
+			h.born[c.sa.UID]++
+			from.born[c.sa.UID]--
+		}
+	}
+	n.sas = append(n.sas, h)
+	w.logf("%s spawns %s with children %v", from.label, h.label, len(h.children))
+}
+
+func renderEffects(list []machine.Effect) string {
+	var b strings.Builder
+	for _, e := range list {
+		if s, ok := e.(machine.Spawn); ok {
+			fmt.Fprintf(&b, "spawn %x", s.Owner)
+			continue
+		}
+		fmt.Fprintf(&b, "%+v", e)
+	}
+	return b.String()
+}
+
 // count keeps the books of what was told about an SA.
 func (h *host) count(e event.Event) {
 	switch e := e.(type) {
 	case event.IKEFailed, event.IKEDeleted:
 		h.ends++
 	case event.ChildEstablished:
+		h.born[e.Child.UID]++
+	case event.ChildRekeyed:
 		h.born[e.Child.UID]++
 	case event.ChildDeleted:
 		h.born[e.Child.UID]--
@@ -364,11 +396,22 @@ func (n *node) admit(in Init, d machine.Datagram, hash [sha256.Size]byte) {
 // run answers calls and delivers packets until nothing moves.
 func (w *world) run() {
 	for range 1000 {
-		if !w.answerCalls() && !w.deliverNext() {
+		if !w.answerCalls() && !w.tickSpawned() && !w.deliverNext() {
 			return
 		}
 	}
 	w.t.Fatal("the world does not come to rest")
+}
+
+// tickSpawned lets a new SA begin, as its driver does at once.
+func (w *world) tickSpawned() bool {
+	for _, h := range w.all() {
+		if h.origin != nil {
+			w.step(h, machine.Tick{})
+			return true
+		}
+	}
+	return false
 }
 
 func (w *world) deliverNext() bool {
@@ -615,10 +658,23 @@ func (w *world) replay() {
 		}
 		var fx machine.Effects
 		s.Step(r.now, r.in, &fx)
-		if got := fmt.Sprintf("%+v", fx.List()); got != r.effects {
+		for _, e := range fx.List() {
+			if e, ok := e.(machine.Spawn); ok {
+				again[w.spawned(r.sa.node, e.Owner)] = e.Machine.(*SA)
+			}
+		}
+		if got := renderEffects(fx.List()); got != r.effects {
 			w.t.Fatalf("step %d of %s differs when replayed:\nthen %s\nnow  %s", i, r.sa.label, r.effects, got)
 		}
 	}
+}
+
+func (w *world) spawned(n *node, o machine.Owner) *host {
+	i := slices.IndexFunc(n.sas, func(h *host) bool { return h.owner == o && o != 0 })
+	if i < 0 {
+		w.t.Fatalf("the replay of %s spawns %x, which the world has not seen", n.name, o)
+	}
+	return n.sas[i]
 }
 
 // cloneInput keeps an input as it was: Step wipes the secrets of replies.

@@ -1,0 +1,256 @@
+package ikev2
+
+import (
+	"bytes"
+	"encoding/binary"
+	"slices"
+	"time"
+
+	"github.com/parley-ike/parley/bus/event"
+	"github.com/parley-ike/parley/core/machine"
+	"github.com/parley-ike/parley/core/policy"
+	"github.com/parley-ike/parley/core/suite"
+	"github.com/parley-ike/parley/core/wire/wire2"
+	"github.com/parley-ike/parley/sdk/secret"
+)
+
+// This file is the exchange of ours that replaces the IKE SA (RFC 7296 sections 1.3.2 and 2.18); rekey_ike_responder.go is that
+// of the peer, and successor.go what both lead to.
+
+// rekeyI is our CREATE_CHILD_SA exchange that replaces the IKE SA. While it is at work we begin no other, and the peer may not
+// make or replace children (section 2.25.2).
+type rekeyI struct {
+	task
+	s        *SA
+	spi      uint64 // ours, of the new SA
+	offer    wire2.SA
+	ni       []byte
+	share    keyShare
+	sent     bool // the peer has been asked
+	answered bool // and has answered
+}
+
+// beginRekeyIKE makes an SPI and a public value.
+func (s *SA) beginRekeyIKE(t task) {
+	x := &rekeyI{task: t, s: s, spi: s.newSPI()}
+	s.rekeying = x
+	x.exchangeKeys(s.firstMethod(s.conn.IKE))
+}
+
+// newSPI draws the SPI of a new IKE SA, never zero (RFC 7296 section 3.1).
+func (s *SA) newSPI() uint64 {
+	return max(binary.BigEndian.Uint64(s.random(8)), 1)
+}
+
+func (x *rekeyI) exchangeKeys(method uint16) {
+	x.share.initiate(x.s, method, func(err *machine.CallError) {
+		if err != nil {
+			x.later()
+			return
+		}
+		x.step()
+	})
+}
+
+// step sends the request, SA, Ni, KEi, when nothing else of ours is out: the window of the old SA must be empty when it is left.
+func (x *rekeyI) step() {
+	s := x.s
+	if s.rekeying != x || x.sent || !x.share.ready() || !s.own.idle() || s.state != Established {
+		return
+	}
+	x.sent, x.answered, x.ni = true, false, s.nonce()
+	x.offer = wire2.SA{}
+	for i, p := range s.conn.IKE {
+		x.offer.Proposals = append(x.offer.Proposals, p.Wire(uint8(i+1), wire2.ProtoIKE, ikeSPI(x.spi)))
+	}
+	ps := append([]wire2.Payload{x.offer, wire2.Nonce{Data: x.ni}}, x.share.payloads()...)
+	s.request(request{exch: wire2.CreateChildSA, payloads: ps, answered: x.response, alone: true})
+}
+
+func ikeSPI(spi uint64) []byte { return binary.BigEndian.AppendUint64(nil, spi) }
+
+// response takes the response. While we are at work on the same request of the peer, it waits: only then can the nonces be
+// compared.
+func (x *rekeyI) response(p packet) {
+	s := x.s
+	x.answered = true
+	if s.servingIKE != nil {
+		s.servingIKE.then = func() { x.response(p) }
+		return
+	}
+	_, made := wire2.Get[wire2.SA](p.Payloads)
+	n, _ := firstError(p.Payloads)
+	switch {
+	case s.state != Established:
+		x.end()
+	case made:
+		x.accept(p)
+	case s.rival != nil: // the peer has replaced the SA itself, and did not notice us (RFC 7296 section 2.8.2)
+		s.yield()
+	case n.Kind == wire2.TemporaryFailure:
+		x.end()
+		s.putOff(x.task)
+	case n.Kind == wire2.InvalidKEPayload && x.repeatWithMethod(n.Data):
+	default:
+		if n.Kind == wire2.NoProposalChosen {
+			offered := proposalStrings(s.conn.IKE)
+			s.emit(event.ProposalMismatch{Scope: scopeIKE, By: byPeer, Offered: offered, Configured: offered})
+		}
+		x.later()
+	}
+	s.stopNow()
+}
+
+// repeatWithMethod asks again with the method that the peer wants, if we offered it (RFC 7296 section 1.3).
+func (x *rekeyI) repeatWithMethod(data []byte) bool {
+	wanted, ok := x.share.wanted(x.s, data, x.s.conn.IKE)
+	if !ok {
+		return false
+	}
+	x.sent = false
+	x.exchangeKeys(wanted)
+	return true
+}
+
+// accept takes a response that makes an SA. One that makes no sense ends the old SA as well: the peer believes in the new one.
+func (x *rekeyI) accept(p packet) {
+	s := x.s
+	s.busy = never
+	answer, _ := wire2.Get[wire2.SA](p.Payloads)
+	nonce, _ := wire2.Get[wire2.Nonce](p.Payloads)
+	choice, err := policy.Accept(policy.ScopeIKE, x.offer, answer)
+	switch {
+	case err != nil:
+		x.broken("the peer's answer to the rekeying of the IKE SA is not what we offered: " + err.Error())
+		return
+	case zeroSPI(choice.PeerSPI):
+		x.broken("the peer's answer to the rekeying of the IKE SA has no SPI")
+		return
+	}
+	x.share.finish(s, choice.Suite.KE, p, func(shared secret.Bytes, f *failure) {
+		if f != nil {
+			x.broken(f.reason)
+			return
+		}
+		b := birth{initiator: true, own: x.spi, peer: binary.BigEndian.Uint64(choice.PeerSPI), suite: choice.Suite, ni: x.ni, nr: nonce.Data}
+		x.finish(b, shared)
+	})
+}
+
+// zeroSPI reports whether an SPI cannot be that of an IKE SA (RFC 7296 sections 3.1 and 3.3.1).
+func zeroSPI(spi []byte) bool { return len(spi) != 8 || binary.BigEndian.Uint64(spi) == 0 }
+
+// finish makes the new SA and, when the peer has made one as well, compares the nonces: the SA with the lowest of the four is
+// redundant and deleted by whoever began its exchange; the other one inherits the children (RFC 7296 section 2.8.2).
+func (x *rekeyI) finish(b birth, shared secret.Bytes) {
+	s := x.s
+	n, err := s.successor(b, shared)
+	if err != nil {
+		x.broken("the keys of the new IKE SA could not be derived: " + err.Error())
+		return
+	}
+	x.end()
+	rival := s.rival
+	s.rival = nil
+	switch {
+	case rival == nil:
+		s.handOver(n, byUs)
+		s.leave()
+	case bytes.Compare(lower(b.ni, b.nr), rival.low) < 0:
+		s.emit(event.IKERekeyCollision{Kept: rival.sa.uid, By: byPeer})
+		s.spare(n, true)
+		s.handOver(rival.sa, byPeer)
+		s.awaitDelete(replacedReason)
+	default:
+		s.emit(event.IKERekeyCollision{Kept: n.uid, By: byUs})
+		s.spare(rival.sa, false)
+		s.handOver(n, byUs)
+		s.leave()
+	}
+}
+
+// later ends the exchange, and tries again after a while.
+func (x *rekeyI) later() {
+	if x.s.rekeying != x {
+		return
+	}
+	x.end()
+	t := x.task
+	t.tries++
+	t.after = x.s.now.Add(x.s.jittered(maxPause))
+	if t.tries < maxRekeyTries {
+		x.s.todo = append(x.s.todo, t)
+	}
+}
+
+// maxRekeyTries bounds how often a peer that refuses is asked again on one occasion.
+const maxRekeyTries = 5
+
+// broken ends the SA with its children: the peer may have moved these to a new SA that we do not have.
+func (x *rekeyI) broken(reason string) {
+	x.end()
+	x.s.deleteIKE(byError, reason)
+}
+
+func (x *rekeyI) end() {
+	x.share.wipe()
+	if x.s.rekeying == x {
+		x.s.rekeying = nil
+	}
+}
+
+// mayRekeyIKE reports whether we have nothing else at work, so that the IKE SA can be replaced.
+func (s *SA) mayRekeyIKE() bool { return s.own.idle() && !s.hasOpenWork() }
+
+// hasOpenWork reports whether children are being made, replaced or closed (RFC 7296 section 2.25.1).
+func (s *SA) hasOpenWork() bool {
+	return s.create != nil || s.serving != nil || len(s.reserved) > 0 || slices.ContainsFunc(s.children, func(c *child) bool {
+		return c.deleting && !c.removing && c.leaveAt.IsZero()
+	})
+}
+
+// rekeyIKE has the IKE SA replaced, unless that is on its way.
+func (s *SA) rekeyIKE() {
+	if s.rekeying == nil && !slices.ContainsFunc(s.todo, task.isIKE) {
+		s.todo = append(s.todo, task{})
+	}
+}
+
+// waitsToStop reports whether an operator's wish to end the SA waits for the end of our exchange: only then is it known which SA
+// has the children.
+func (s *SA) waitsToStop(reason string) bool {
+	if s.rekeying == nil || !s.rekeying.sent {
+		return false
+	}
+	s.stopping, s.deadline = reason, s.now.Add(s.limits.DeleteWait)
+	return true
+}
+
+// stopNow ends the SA for an operator who waited, unless a new one has taken that over.
+func (s *SA) stopNow() {
+	if s.stopping != "" && s.state == Established && s.rekeying == nil {
+		s.deadline = time.Time{}
+		s.deleteIKE(byOperator, s.stopping)
+	}
+}
+
+// wanted returns the method that a peer asks for in INVALID_KE_PAYLOAD, if we offer it and have not tried it.
+func (k *keyShare) wanted(s *SA, data []byte, offered []policy.Proposal) (uint16, bool) {
+	if len(data) != 2 {
+		return 0, false
+	}
+	method := binary.BigEndian.Uint16(data)
+	s.emit(event.InvalidKE{Sent: suite.KEID(k.method).String(), Wanted: suite.KEID(method).String(), By: byPeer})
+	return method, method != 0 && !slices.Contains(k.tried, method) && offersMethod(offered, method)
+}
+
+// rekey is the command to replace children or the IKE SA.
+func (s *SA) rekey(in machine.Rekey) {
+	switch {
+	case s.state != Established:
+	case in.Child != "":
+		s.rekeyChildren(in.Child)
+	default:
+		s.rekeyIKE()
+	}
+}

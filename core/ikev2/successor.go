@@ -1,0 +1,199 @@
+package ikev2
+
+import (
+	"slices"
+
+	"github.com/parley-ike/parley/bus/event"
+	"github.com/parley-ike/parley/core/machine"
+	"github.com/parley-ike/parley/core/suite"
+	"github.com/parley-ike/parley/sdk/secret"
+)
+
+// This file is how one IKE SA takes the place of another (RFC 7296 sections 2.8 and 2.18). The new SA is a machine of its own:
+// the old one makes it, gives it the children and all else that outlives an IKE SA, and hands it over to the driver. Calls
+// about children that plugins have not answered are given up by the old SA and made again by the new one, which orders them
+// behind the first by their key. What is being removed or freed stays with the old SA until it is done.
+
+// birth is what an exchange settles about a new IKE SA.
+type birth struct {
+	initiator bool // whether we began the exchange, and so are the original initiator of the new SA (RFC 7296 section 2.18)
+	own, peer uint64
+	suite     suite.Suite
+	ni, nr    []byte
+}
+
+// rival is the SA that the peer has made while our own exchange is out. It has no driver yet.
+type rival struct {
+	sa  *SA
+	low []byte // the lower nonce of its exchange
+}
+
+// origin is what a new SA has to do first, in its first step.
+type origin struct {
+	task   originTask
+	prev   event.UID
+	by     string
+	update []*child // whose updates the old SA did not see confirmed
+	moved  bool     // the peer is still to be told of our address (RFC 4555)
+	stop   string   // why an operator wants it ended, "" when he does not
+}
+
+type originTask uint8
+
+const (
+	takeOver     originTask = iota + 1 // the children are its own
+	deleteItself                       // it is redundant, and we began it
+	awaitEnd                           // it is redundant, and the peer deletes it
+)
+
+// successor makes the new SA, without children, and wipes the shared secret. SKEYSEED = prf(SK_d (old), g^ir (new) | Ni | Nr) with the
+// PRF of the old SA (RFC 7296 section 2.18); message IDs begin at 0.
+func (s *SA) successor(b birth, shared secret.Bytes) (*SA, error) {
+	defer shared.Wipe()
+	seed, err := suite.SKEYSEEDRekey(s.suite.PRF, s.keys.D, shared, b.ni, b.nr)
+	if err != nil {
+		return nil, err
+	}
+	defer seed.Wipe()
+	n := newSA(s.env, [32]byte(s.random(32)), s.local, s.remote)
+	n.limits, n.initiator, n.state, n.suite, n.ni, n.nr = s.limits, b.initiator, Established, b.suite, b.ni, b.nr
+	n.now, n.created, n.opened, n.lastHeard, n.lastSent, n.heard, n.rekeyed = s.now, s.now, s.now, s.now, s.now, true, true
+	n.spii, n.spir = b.own, b.peer
+	if !b.initiator {
+		n.spii, n.spir = b.peer, b.own
+	}
+	n.uid = n.newUID()
+	n.conn, n.named, n.nat, n.localID, n.remoteID = s.conn, s.named, s.nat, s.localID, s.remoteID
+	if n.keys, err = suite.DeriveIKE(b.suite, seed, b.ni, b.nr, n.spii, n.spir); err != nil {
+		return nil, err
+	}
+	return n, n.protect()
+}
+
+// ownSPI returns our SPI, by which the driver knows the SA.
+func (s *SA) ownSPI() uint64 {
+	if s.initiator {
+		return s.spii
+	}
+	return s.spir
+}
+
+// handOver gives a new SA all that outlives this one, and the new SA to the driver.
+func (s *SA) handOver(n *SA, by string) {
+	n.origin = &origin{task: takeOver, prev: s.uid, by: by, moved: s.mobike.asked, stop: s.stopping}
+	s.stopping, s.deadline = "", never
+	n.inner.inherit(&s.inner)
+	n.session, n.mobike, n.fragments = s.session, s.mobike, s.fragments
+	n.session.looking, n.mobike.asked, n.mobike.newest = 0, false, 0
+	s.session.looking = 0
+	n.todo = slices.DeleteFunc(s.todo, task.isIKE)
+	s.todo = nil
+	staying := func(c *child) bool { return c.removing }
+	for _, c := range s.children {
+		if !staying(c) {
+			n.children = append(n.children, c)
+		}
+	}
+	s.children = slices.DeleteFunc(s.children, func(c *child) bool { return !staying(c) })
+	s.giveUpCalls(n)
+	s.spawn(n)
+}
+
+// giveUpCalls leaves calls about children that have moved to the new SA.
+func (s *SA) giveUpCalls(n *SA) {
+	s.calls = slices.DeleteFunc(s.calls, func(c *call) bool {
+		switch op := c.op.(type) {
+		case machine.UpdateChild:
+			i := slices.IndexFunc(n.children, func(moved *child) bool { return moved.sa.UID == op.Child.UID })
+			if i < 0 {
+				return false
+			}
+			n.origin.update = append(n.origin.update, n.children[i])
+		case machine.QueryUsage:
+		default:
+			return false
+		}
+		if c.ticket != 0 {
+			s.fx.Add(machine.Cancel{Ticket: c.ticket})
+		}
+		return true
+	})
+}
+
+// spare hands over a new SA that is redundant.
+func (s *SA) spare(n *SA, ours bool) {
+	n.origin = &origin{task: awaitEnd, prev: s.uid}
+	if ours {
+		n.origin.task = deleteItself
+	}
+	s.spawn(n)
+}
+
+// spawn hands an SA over to the driver, who ticks it at once.
+func (s *SA) spawn(n *SA) {
+	n.deadline = s.now
+	s.fx.Add(machine.Spawn{Owner: machine.Owner(n.ownSPI()), Machine: n})
+}
+
+const redundant = "it is redundant: both sides rekeyed the IKE SA at once"
+
+// originate is the first step of a new SA.
+func (s *SA) originate() {
+	o := s.origin
+	s.origin, s.deadline, s.ni, s.nr = nil, never, nil, nil
+	s.wipeTransport()
+	switch o.task {
+	case takeOver:
+		s.emit(event.IKERekeyed{IKE: s.describe(), Prev: o.prev, By: o.by})
+		s.announceWindow()
+		s.resumeChildren(o.update)
+		if o.moved {
+			s.updateAddresses()
+		}
+		if o.stop != "" {
+			s.deleteIKE(byOperator, o.stop)
+		}
+	case deleteItself:
+		s.deleteIKE(byRekey, redundant)
+	case awaitEnd:
+		s.awaitDelete(redundant)
+	}
+}
+
+// resumeChildren goes on where the old SA stopped: Deletes that were not sent, and updates that were not confirmed.
+func (s *SA) resumeChildren(update []*child) {
+	for _, c := range update {
+		if !c.removing {
+			ask(s, machine.UpdateChild{Child: c.sa}, c.key(), func(_ machine.Installed, err *machine.CallError) { s.childMoved(c, err) })
+		}
+	}
+	for _, c := range s.children {
+		if c.deleting && c.leaveAt.IsZero() {
+			s.requestDelete(c.sa.SPIIn, func() { s.deleted(c) })
+		}
+	}
+}
+
+const replacedReason = "a new IKE SA took its place"
+
+// leave deletes this SA after we have replaced it. The Delete is the last request on it (RFC 7296 section 2.8).
+func (s *SA) leave() { s.deleteIKE(byRekey, replacedReason) }
+
+// awaitDelete waits a while for the peer's Delete, which is for the peer to send.
+func (s *SA) awaitDelete(reason string) {
+	s.goodbyeFor(byRekey, reason)
+	s.own.queue = nil
+	s.enter(Rekeyed)
+	s.reason, s.deadline = reason, s.now.Add(s.limits.HoldWait)
+}
+
+// yield leaves the children to the SA that the peer has made, and gives our own attempt up.
+func (s *SA) yield() {
+	n := s.rival.sa
+	s.rival = nil
+	if s.rekeying != nil {
+		s.rekeying.end()
+	}
+	s.handOver(n, byPeer)
+	s.awaitDelete(replacedReason)
+}
