@@ -30,6 +30,9 @@
 // also serves the daemon's IKE sockets, which bear no mark; the price is that a change of the old next hop is seen only at
 // the next Install.
 //
+// Inner addresses that a peer assigned (RFC 7296 section 2.19) are the device's as long as a child has them, and the source of the
+// routes to what that child reaches.
+//
 // Sizes: the device's MTU, and the mtu of each route, is the path's MTU minus the child's overhead, so that one inner packet
 // makes one outer packet. DF is copied from an inner IPv4 header to an outer one; an inner IPv6 packet counts as DF. When the
 // kernel refuses an outer packet as too big, the child's MTU shrinks for ten minutes and the sender of an inner DF packet is told by

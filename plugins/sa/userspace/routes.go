@@ -43,11 +43,13 @@ type router struct {
 	have map[netip.Prefix]netlink.Route
 	old  map[netip.Prefix]bool // those of an earlier life that nobody wanted yet
 	born time.Time
+
+	oldAddrs map[netip.Addr]bool // of the device, as old
 }
 
 // newRouter takes stock of what an earlier life left.
 func newRouter(nl *netlink.Handle, link netlink.Link) (*router, error) {
-	r := &router{nl: nl, link: link, have: map[netip.Prefix]netlink.Route{}, old: map[netip.Prefix]bool{}, born: time.Now()}
+	r := &router{nl: nl, link: link, have: map[netip.Prefix]netlink.Route{}, old: map[netip.Prefix]bool{}, oldAddrs: map[netip.Addr]bool{}, born: time.Now()}
 	routes, err := nl.RouteListFiltered(netlink.FAMILY_ALL, &netlink.Route{Protocol: routeProtocol}, netlink.RT_FILTER_PROTOCOL)
 	if err != nil {
 		return nil, fmt.Errorf("listing routes: %w", err)
@@ -56,6 +58,13 @@ func newRouter(nl *netlink.Handle, link netlink.Link) (*router, error) {
 		if p, ok := prefixOf(route.Dst); ok {
 			r.have[p], r.old[p] = route, true
 		}
+	}
+	addrs, err := r.given()
+	if err != nil {
+		return nil, fmt.Errorf("listing addresses: %w", err)
+	}
+	for _, a := range addrs {
+		r.oldAddrs[a] = true
 	}
 	return r, nil
 }
@@ -77,6 +86,9 @@ func ipNet(p netip.Prefix) *net.IPNet {
 // applies the old children again.
 func (r *router) apply(children []*child) error {
 	slices.SortFunc(children, func(a, b *child) int { return int(int64(a.born) - int64(b.born)) }) // the newest has the last word
+	if err := r.give(children); err != nil {                                                       // routes name them as their source
+		return err
+	}
 	peers, inner, err := r.wanted(children)
 	if err != nil {
 		return err
@@ -95,6 +107,7 @@ func (r *router) apply(children []*child) error {
 			r.remove(p, route)
 		}
 	}
+	r.take(children)
 	return nil
 }
 
