@@ -20,6 +20,10 @@
 //
 // Numbers are IANA's throughout; the kernel's names of algorithms do not leave this package.
 //
+// Inner addresses that a peer assigned (RFC 7296 section 2.19) are given to Config.Interface as long as a child has them. What the
+// child reaches gets a route in a table of its own (Config.RouteTable) that names the source, as do children whose selectors take
+// another address of this machine than the outer one.
+//
 // A packet that meets a trap makes the kernel tell of it, once in net.core.xfrm_acq_expires seconds (30) unless a child comes. It is
 // dropped, unless net.core.xfrm_larval_drop is 0: then it waits for the child.
 //

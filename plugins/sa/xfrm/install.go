@@ -141,6 +141,9 @@ func (p *Plugin) kin(c *sa.Child) uint32 {
 func (p *Plugin) bring(e *entry, c *sa.Child, numbers carried) error {
 	to := *c
 	to.ReqID = e.ReqID
+	if err := p.arrange(e); err != nil {
+		return err
+	}
 	if err := p.kernel.putSA(&to, inbound(&to), numbers.in); err != nil {
 		return fmt.Errorf("inbound SA: %w", meaning(err))
 	}
@@ -228,6 +231,9 @@ func (p *Plugin) take(e *entry) error {
 	err := p.lead(e.traffic, dirOut, dirFwd, dirIn)
 	if err == nil {
 		err = p.dropSAs(e)
+	}
+	if err == nil {
+		err = p.clear(e)
 	}
 	if err != nil {
 		p.journal.add(e) // for another try

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -90,11 +91,18 @@ func (e *entry) kernel() *sa.Child {
 	return &c
 }
 
-// line is one change of the journal: a child as it is to be, the UID of one that is gone, or all traps of an owner.
+// line is one change of the journal: a child as it is to be, the UID of one that is gone, all traps of an owner, or
+// an address that is given to the machine or taken back.
 type line struct {
 	Put  *entry   `json:"put,omitempty"`
 	Gone *sa.UID  `json:"gone,omitempty"`
 	Set  *trapSet `json:"traps,omitempty"`
+	Give *given   `json:"address,omitempty"`
+}
+
+type given struct {
+	Addr netip.Addr `json:"addr"`
+	Here bool       `json:"here"`
 }
 
 // compactAfter is how many lines beyond those that are needed the file may have before it is written anew.
@@ -111,12 +119,15 @@ type journal struct {
 	sas     map[place]*entry     // whose an SA is
 	sets    map[string][]sa.Trap // by owner
 	traps   map[traffic]*trap
+	via     map[netip.Prefix][]*entry // who reaches a prefix
+	given   map[netip.Addr]bool       // addresses that the machine has from us
 	born    uint64
 }
 
 func openJournal(dir string) (*journal, error) {
 	j := &journal{path: filepath.Join(dir, journalName), entries: map[sa.UID]*entry{}, users: map[traffic][]*entry{}, sas: map[place]*entry{},
-		sets: map[string][]sa.Trap{}, traps: map[traffic]*trap{}}
+		sets: map[string][]sa.Trap{}, traps: map[traffic]*trap{},
+		via: map[netip.Prefix][]*entry{}, given: map[netip.Addr]bool{}}
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("state_dir: %w; name a folder that this user may write", err)
 	}
@@ -149,6 +160,8 @@ func (j *journal) read(text []byte) error {
 			j.drop(*l.Gone)
 		case l.Set != nil:
 			j.trap(*l.Set)
+		case l.Give != nil:
+			j.note(*l.Give)
 		}
 	}
 }
@@ -161,6 +174,9 @@ func (j *journal) add(e *entry) {
 	for _, t := range e.traffic {
 		j.users[t] = append(j.users[t], e)
 	}
+	for _, dst := range e.remotes() {
+		j.via[dst] = append(j.via[dst], e)
+	}
 	j.sas[inbound(&e.Child).at()], j.sas[outbound(&e.Child).at()] = e, e
 	j.born = max(j.born, e.Born)
 }
@@ -171,6 +187,11 @@ func (j *journal) drop(uid sa.UID) {
 		return
 	}
 	delete(j.entries, uid)
+	for _, dst := range e.remotes() {
+		if j.via[dst] = slices.DeleteFunc(j.via[dst], func(o *entry) bool { return o == e }); len(j.via[dst]) == 0 {
+			delete(j.via, dst)
+		}
+	}
 	for _, h := range []half{inbound(&e.Child), outbound(&e.Child)} {
 		if j.sas[h.at()] == e {
 			delete(j.sas, h.at())
@@ -181,6 +202,38 @@ func (j *journal) drop(uid sa.UID) {
 			delete(j.users, t)
 		}
 	}
+}
+
+// reaches is the youngest child that reaches a prefix, nil for none.
+func (j *journal) reaches(dst netip.Prefix) (best *entry) {
+	for _, e := range j.via[dst] {
+		if best == nil || e.Born > best.Born {
+			best = e
+		}
+	}
+	return best
+}
+
+// needs tells whether a child has an inner address.
+func (j *journal) needs(a netip.Addr) bool {
+	for _, e := range j.entries {
+		if slices.Contains(e.Child.Addresses, a) {
+			return true
+		}
+	}
+	return false
+}
+
+func (j *journal) note(g given) {
+	if delete(j.given, g.Addr); g.Here {
+		j.given[g.Addr] = true
+	}
+}
+
+// give notes that the machine has an address from us, or has it no more.
+func (j *journal) give(a netip.Addr, here bool) error {
+	j.note(given{a, here})
+	return j.write(line{Give: &given{a, here}})
 }
 
 // trap replaces the traps of an owner. Of two with the same policy the first is told of.
@@ -277,6 +330,13 @@ func (j *journal) compact() error {
 	var text []byte
 	for _, e := range j.entries {
 		one, err := json.Marshal(line{Put: e})
+		if err != nil {
+			return fmt.Errorf("journal: %w", err)
+		}
+		text = append(append(text, one...), '\n')
+	}
+	for a := range j.given {
+		one, err := json.Marshal(line{Give: &given{a, true}})
 		if err != nil {
 			return fmt.Errorf("journal: %w", err)
 		}

@@ -50,6 +50,9 @@ func (p *Plugin) move(old, e *entry, c *sa.Child) error {
 	if err := p.lead(e.traffic, dirOut); err != nil {
 		return err
 	}
+	if err := p.arrange(e); err != nil { // another way, perhaps other addresses
+		return err
+	}
 	return p.leave(e)
 }
 

@@ -12,6 +12,7 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"github.com/vishvananda/netlink"
 	"github.com/vishvananda/netlink/nl"
 	"golang.org/x/sys/unix"
 
@@ -34,7 +35,11 @@ const (
 // Config is the plugin's configuration.
 type Config struct {
 	StateDir string `json:"state_dir"` // folder of the journal; it is made 0700
-	Owner    string `json:"owner"`     // the daemon whose children these are; Install refuses others when it is set
+	// Interface is the one that is given inner addresses which a peer assigned; "": DefaultInterface.
+	Interface string `json:"interface"`
+	// RouteTable is the routing table for routes that name a source address; 0: DefaultRouteTable, -1: no routes are made.
+	RouteTable int    `json:"route_table"`
+	Owner      string `json:"owner"` // the daemon whose children these are; Install refuses others when it is set
 }
 
 //go:embed schema.json
@@ -61,6 +66,8 @@ type Plugin struct {
 	resyncing atomic.Bool
 	mu        sync.Mutex // guards what follows
 	closed    bool
+	links     *netlink.Handle
+	noLinks   error
 	kernel    *kernel
 	opening   error
 	journal   *journal
@@ -77,6 +84,12 @@ func New(cfg Config, sockets Sockets) (*Plugin, error) {
 	if cfg.StateDir == "" {
 		cfg.StateDir = defaultStateDir
 	}
+	if cfg.Interface == "" {
+		cfg.Interface = DefaultInterface
+	}
+	if cfg.RouteTable == 0 {
+		cfg.RouteTable = DefaultRouteTable
+	}
 	p := &Plugin{cfg: cfg}
 	for _, f := range sockets.Encap {
 		if err := p.AddEncap(f); err != nil {
@@ -88,6 +101,7 @@ func New(cfg Config, sockets Sockets) (*Plugin, error) {
 	if p.opening == nil {
 		p.listeners, p.opening = listen()
 	}
+	p.links, p.noLinks = netlink.NewHandle(unix.NETLINK_ROUTE)
 	return p, nil
 }
 
@@ -131,6 +145,9 @@ func (p *Plugin) Close() {
 	}
 	if p.journal != nil {
 		p.journal.close()
+	}
+	if p.links != nil {
+		p.links.Close()
 	}
 	if p.kernel != nil {
 		p.kernel.close()

@@ -177,7 +177,7 @@ func TestTheSchemaMatchesTheConfiguration(t *testing.T) {
 	for i := range kind.NumField() {
 		delete(s.Properties, kind.Field(i).Tag.Get("json"))
 	}
-	if len(s.Properties) != 0 || kind.NumField() != 2 {
+	if len(s.Properties) != 0 || kind.NumField() != 4 {
 		t.Errorf("%v", s.Properties)
 	}
 }
