@@ -117,4 +117,6 @@ const (
 	DaemonID = "daemon.example.net"
 	DaemonTS = "10.1.0.0/16"
 	SecondTS = "10.2.0.0/16" // of the second child, when there is one
+	PoolNet  = "10.3.0.0/16" // addresses that are leased
+	PoolDNS  = "10.3.0.1"    // what is told with them
 )

@@ -1,10 +1,6 @@
 package protocol
 
-import (
-	"slices"
-
-	"github.com/parley-ike/parley/conformance/protocol/peer"
-)
+import "github.com/parley-ike/parley/conformance/protocol/peer"
 
 // INFORMATIONAL, deletes and errors (RFC 7296 sections 1.4, 1.5, 2.4, 2.21, 3.10, 3.11).
 var informCases = []Case{
@@ -32,7 +28,6 @@ var informCases = []Case{
 		Title: "INVALID_IKE_SPI and INVALID_SPI in clear get no answer and change nothing.", Run: clearNotifies},
 	{IDs: ids("RFC7296-2.4-3"), Title: "ICMP port unreachable does not end an SA on which the daemon has asked something.", Run: icmpUnreachable,
 		Settings: Settings{Retransmit: hundred, Tries: 8}},
-	{IDs: ids("RFC7296-2.20-1"), Title: "APPLICATION_VERSION is answered by no CP, or by an empty or short string.", Run: applicationVersion},
 }
 
 func emptyInformational(t *T) {
@@ -292,21 +287,4 @@ func icmpUnreachable(t *T) {
 	t.counts(1, 0)
 	t.forget()
 	sa.alive()
-}
-
-func applicationVersion(t *T) {
-	sa := t.up()
-	m := sa.inform(peer.CPPayload(peer.CFGRequest, peer.Attribute{Type: peer.ApplicationVersion}))
-	if len(m.Errors()) != 0 {
-		t.Errorf("the answer is %v", m)
-	}
-	body := m.Body(peer.TypeCP)
-	if body == nil {
-		return
-	}
-	kind, attrs, err := peer.ParseCP(body)
-	t.must(err)
-	if kind != peer.CFGReply || slices.ContainsFunc(attrs, func(a peer.Attribute) bool { return a.Type != peer.ApplicationVersion }) {
-		t.Errorf("the answer is of kind %d with %+v", kind, attrs)
-	}
 }

@@ -1,6 +1,7 @@
 package protocol
 
 import (
+	"encoding/binary"
 	"slices"
 	"time"
 
@@ -37,6 +38,12 @@ var windowCases = []Case{
 	{IDs: ids("RFC7296-2.21.4-5", "RFC7296-2.4-5"), Title: "A flood of INVALID_IKE_SPI in clear makes the daemon ask no more than a few times whether we live.", Run: spiFlood,
 		Settings: hasty},
 	{IDs: ids("RFC7296-2.1-7", "RFC7296-2.21.4-1"), Title: "Responses with another message ID, another exchange, or a wrong checksum do not answer the daemon's request.", Run: wrongResponses, Settings: hasty},
+	{IDs: ids("RFC7296-2.3-1", "RFC7296-2.3-7", "RFC7296-2.3-3"), Title: "A daemon that announces a window serves so many requests, in whatever order they come, and repeats each response.", Run: wideWindow,
+		Settings: Settings{Window: 4}},
+	{IDs: ids("RFC7296-2.1-4", "RFC7296-2.1-5", "RFC7296-2.3-7", "RFC7296-2.3-8"), Title: "It remembers as many responses as its window has, and takes no request beyond it.", Run: edgeOfWindow,
+		Settings: Settings{Window: 4}},
+	{IDs: ids("RFC7296-2.3-4", "RFC7296-2.3-5"), Title: "To a peer that announced a window of two, the daemon has two requests out at most.", Run: windowOfPeer,
+		Settings: Settings{Window: 4, TwoChildren: true}},
 	{IDs: ids("RFC7296-2.3-1"), Title: "SET_WINDOW_SIZE from the daemon, if any, holds four octets, and one that is malformed does not make it send more at a time.", Run: windowNotify},
 }
 
@@ -267,4 +274,78 @@ func windowNotify(t *T) {
 			return
 		}
 	}
+}
+
+// upWindow makes an SA and returns the window that the daemon announces.
+func (t *T) upWindow(more ...peer.Payload) (*SA, uint32) {
+	sa := t.begin()
+	m := sa.claim()
+	m.Payloads = append(m.Payloads, more...)
+	answer := sa.ask(m)
+	sa.admitted(answer)
+	n, ok := answer.Notify(peer.SetWindowSize)
+	if !ok || len(n.Data) != 4 || n.Protocol != 0 {
+		t.Fatalf("want SET_WINDOW_SIZE of four octets: %v %+v", answer, n)
+	}
+	return sa, binary.BigEndian.Uint32(n.Data)
+}
+
+func wideWindow(t *T) {
+	sa, size := t.upWindow()
+	var all []peer.Message
+	for range size {
+		all = append(all, sa.Request(peer.Informational))
+	}
+	slices.Reverse(all)
+	octets := map[uint32][]byte{}
+	for _, m := range all {
+		sa.push(m)
+		d, _ := sa.wait(func(h peer.Message) bool { return h.Response() && h.ID == m.ID })
+		octets[m.ID] = d.Bytes
+	}
+	for _, m := range all {
+		sa.again(m)
+		sa.same(m, octets[m.ID])
+	}
+	sa.inform()
+}
+
+func edgeOfWindow(t *T) {
+	sa, size := t.upWindow()
+	base := sa.Own
+	sa.Own = base + size // one beyond
+	sa.push(sa.Request(peer.Informational))
+	sa.Own = base
+	t.quiet()
+	var all []peer.Message
+	for range size + 1 {
+		m, _ := sa.asked()
+		all = append(all, m)
+	}
+	sa.again(all[0]) // forgotten, because a request a whole window further on came
+	t.quiet()
+	sa.again(all[1])
+	sa.response(all[1])
+	sa.alive()
+}
+
+func windowOfPeer(t *T) {
+	sa, _ := t.upWindow(peer.NotifyPayload(peer.SetWindowSize, 0, 0, 0, 2))
+	t.order(UpSecond)
+	first := sa.request(peer.CreateChildSA)
+	t.order(DownChild)
+	pause(silence)
+	sa.Theirs = 0
+	out := map[uint32]bool{first.ID: true}
+	for {
+		d, ok := t.receive(silence, sa.ours)
+		if !ok {
+			break
+		}
+		h, _ := peer.Header(d.Bytes)
+		if out[h.ID] = true; h.Response() || len(out) > 2 {
+			t.Fatalf("%v comes beside others: %v", h, out)
+		}
+	}
+	sa.inform()
 }

@@ -78,7 +78,7 @@ func (Charon) Start(ctx context.Context, place Place, s Settings, all []Connecti
 		connections.WriteString("  " + charonFill(charonConnection, place, s, c, "SECOND", second))
 		fmt.Fprintf(&secrets, "  ike-%s {\n    id = %s\n    secret = 0x%s\n  }\n", c.Name, charonID(c.PeerID), hex.EncodeToString([]byte(c.Key)))
 	}
-	conf := "connections {\n" + connections.String() + "}\nsecrets {\n" + secrets.String() + "}\npools {\n  p {\n    addrs = 10.3.0.0/16\n    dns = 10.3.0.1\n  }\n}\n"
+	conf := "connections {\n" + connections.String() + "}\nsecrets {\n" + secrets.String() + "}\npools {\n  p {\n    addrs = " + PoolNet + "\n    dns = " + PoolDNS + "\n  }\n}\n"
 	if err := os.MkdirAll(place.Dir, 0o700); err != nil {
 		return nil, err
 	}
@@ -102,15 +102,18 @@ func charonFill(template string, place Place, s Settings, c Connection, more ...
 		mobike = "yes"
 	}
 	var extra string
+	peerTS := c.PeerTS
 	if s.Pool {
+		peerTS = "dynamic"
 		extra += "    pools = p\n"
 	}
 	if s.AskAddress {
+		ts = "dynamic"
 		extra += "    vips = 0.0.0.0\n"
 	}
 	return lab.Fill(template, append(more, "NAME", c.Name, "ADDR", place.Addr.String(), "PEER", c.Peer.String(), "PROPOSALS", proposals, "ESP", esp,
 		"MOBIKE", mobike, "DPD", s.Liveness.String(), "LIFEIKE", s.LifeIKE.String(), "LIFECHILD", s.LifeChild.String(), "ID", DaemonID,
-		"PEERID", charonID(c.PeerID), "TS", ts, "PEERTS", c.PeerTS, "MORE", extra)...)
+		"PEERID", charonID(c.PeerID), "TS", ts, "PEERTS", peerTS, "MORE", extra)...)
 }
 
 func charonID(i Identity) string {

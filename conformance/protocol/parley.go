@@ -34,11 +34,11 @@ plugin "memory" {
 }
 credentials {
 %PSKS%}
-`
+%POOL%`
 
 const parleyConnection = `connection "%NAME%" {
-  local  { identity = "%ID%"  auth = "psk" }
-  remote { address = "%PEER%"  identity = "%PEERID%"  auth = "psk" }
+  local  { identity = "%ID%"  auth = "psk" %LOCAL% }
+  remote { address = "%PEER%"  identity = "%PEERID%"  auth = "psk" %REMOTE% }
 %MORE%
   child "lan" {
     local_ts  = ["%TS%"]
@@ -63,10 +63,10 @@ func (p Parley) Start(ctx context.Context, place Place, s Settings, all []Connec
 		if err := g.Write(c.Name+".psk", parleyKey(c)+"\n"); err != nil {
 			return nil, err
 		}
-		connections.WriteString(lab.Fill(parleyConnection, "NAME", c.Name, "ID", DaemonID, "PEER", c.Peer.String(), "PEERID", parleyID(c.PeerID),
-			"TS", parleyTS(c), "PEERTS", c.PeerTS, "MORE", parleyMore(s, c), "CHILD", parleyChild(s), "SECOND", parleySecond(s, c)))
+		connections.WriteString(lab.Fill(parleyConnection, append(parleyInner(place, s, c), "NAME", c.Name, "ID", DaemonID, "PEER", c.Peer.String(), "PEERID", parleyID(c.PeerID),
+			"MORE", parleyMore(s, c), "SECOND", parleySecond(s, c))...))
 	}
-	config := lab.Fill(parleyDaemon, "PLUGIN", plugin, "SHA256", hex.EncodeToString(sum[:]), "PSKS", psks.String(), "DAEMON", parleyGlobal(s))
+	config := lab.Fill(parleyDaemon, "PLUGIN", plugin, "SHA256", hex.EncodeToString(sum[:]), "PSKS", psks.String(), "DAEMON", parleyGlobal(s), "POOL", parleyPool(s))
 	if err := g.Write("parley.hcl", config+connections.String()); err != nil {
 		return nil, err
 	}
@@ -95,11 +95,29 @@ func parleyKey(c Connection) string {
 	return c.Key
 }
 
-func parleyTS(c Connection) string {
-	if c.Narrow {
-		return DaemonTS + "[tcp/80]"
+// parleyInner is the selectors of the child, and what the two ends say of inner addresses.
+func parleyInner(place Place, s Settings, c Connection) []string {
+	local, remote, ts, peerTS, child := "", "", DaemonTS, c.PeerTS, ""
+	switch {
+	case s.Transport:
+		ts, peerTS, child = place.Addr.String(), c.Peer.String(), "    mode = \"transport\"\n"
+	case c.Narrow:
+		ts += "[tcp/80]"
+	case s.AskAddress:
+		local, ts = `virtual = ["ipv4"]`, "assigned"
+	case s.PoolMust:
+		remote, peerTS = `pool = ["p"] require_request = true`, "assigned"
+	case s.Pool:
+		remote, peerTS = `pool = ["p"]`, "assigned"
 	}
-	return DaemonTS
+	return []string{"TS", ts, "PEERTS", peerTS, "LOCAL", local, "REMOTE", remote, "CHILD", child}
+}
+
+func parleyPool(s Settings) string {
+	if !s.Pool && !s.PoolMust {
+		return ""
+	}
+	return "pool \"p\" {\n  addresses = [\"" + PoolNet + "\"]\n  dns = [\"" + PoolDNS + "\"]\n}\n"
 }
 
 // parleyGlobal is what settings change in the daemon block.
@@ -127,6 +145,9 @@ func parleyMore(s Settings, c Connection) string {
 	fmt.Fprintf(&b, "  retransmit {\n    initial = %q\n    max = \"60s\"\n    factor = 2\n    tries = %d\n  }\n", retransmit, tries)
 	fmt.Fprintf(&b, "  liveness = %q\n", s.Liveness)
 	fmt.Fprintf(&b, "  mobike = %v\n", s.MOBIKE)
+	if s.Window != 0 {
+		fmt.Fprintf(&b, "  window = %d\n", s.Window)
+	}
 	if s.Fragments != 0 {
 		fmt.Fprintf(&b, "  fragmentation {\n    size = %d\n  }\n", s.Fragments)
 	}
@@ -138,8 +159,6 @@ func parleyMore(s Settings, c Connection) string {
 	}
 	return b.String()
 }
-
-func parleyChild(Settings) string { return "" }
 
 func parleySecond(s Settings, c Connection) string {
 	if !s.TwoChildren {

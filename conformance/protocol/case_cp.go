@@ -1,0 +1,202 @@
+package protocol
+
+import (
+	"net/netip"
+	"slices"
+
+	"github.com/parley-ike/parley/conformance/protocol/peer"
+)
+
+var (
+	leasing  = Settings{Pool: true}
+	strictly = Settings{PoolMust: true}
+	asking   = Settings{AskAddress: true}
+)
+
+// The Configuration payload (RFC 7296 sections 2.19, 2.20, 3.15).
+var cpCases = []Case{
+	{IDs: ids("RFC7296-4-7", "RFC7296-4-8", "RFC7296-2.19-2", "RFC7296-3.15-1", "RFC7296-3.15.1-1", "RFC7296-3.15.1-2"),
+		Title: "Who asks for an IPv4 address gets one of the pool in a CFG_REPLY before SA, and selectors of that address.", Run: leases, Settings: leasing},
+	{IDs: ids("RFC7296-3.15-1", "RFC7296-3.15.1-1", "RFC7296-3.15.1-5", "RFC7296-1.7-1"),
+		Title: "Unknown attributes, the old type 5, and reserved bits in a CFG_REQUEST are ignored.", Run: leaseNoise, Settings: leasing},
+	{IDs: ids("RFC7296-3.15.1-5", "RFC7296-4-8"), Title: "A CFG_REQUEST with wishes, for that address or for one that is not to be had, gets an address of the pool.", Run: leaseWishes, Settings: leasing},
+	{IDs: ids("RFC7296-2.19-5"), Title: "Who sends no CFG_REQUEST gets no CFG_REPLY, whatever else becomes of the child.", Run: leaseUnasked, Settings: leasing},
+	{IDs: ids("RFC7296-2.19-6"), Title: "Where an address must be asked for, an IKE_AUTH without a CFG_REQUEST gets FAILED_CP_REQUIRED, and the IKE SA lives.", Run: leaseRequired, Settings: strictly},
+	{IDs: ids("RFC7296-3.15.1-6", "RFC7296-3.15.1-7", "RFC7296-3.15.1-8"), Title: "A CFG_SET gets an empty CFG_ACK, or none: nothing of it is accepted.", Run: configSet},
+	{IDs: ids("RFC7296-2.20-1", "RFC7296-3.15.1-5"), Title: "APPLICATION_VERSION is answered by no CP, or by an empty or short string.", Run: applicationVersion},
+	{IDs: ids("RFC7296-3.10.1-3", "RFC7296-2.21.3-1"), Title: "A CP payload whose attributes do not fit is refused with INVALID_SYNTAX.", Run: malformedCP},
+	{IDs: ids("RFC7296-2.19-1", "RFC7296-2.19-2", "RFC7296-2.19-3", "RFC7296-2.19-4", "RFC7296-4-6", "RFC7296-3.15.1-2", "RFC7296-3.15.1-3", "RFC7296-3.15.1-4"),
+		Title: "A daemon that wants an address asks for it in IKE_AUTH, before SA, with nothing in attributes that take no value.", Run: asks, Settings: asking},
+	{IDs: ids("RFC7296-3.15.1-5", "RFC7296-3.15-1", "RFC7296-3.15.1-1"), Title: "Unknown attributes and reserved bits in a CFG_REPLY are ignored.", Run: replyNoise, Settings: asking},
+	{IDs: ids("RFC7296-2.21.2-3"), Title: "INTERNAL_ADDRESS_FAILURE costs the child, and not the IKE SA.", Run: addressFailure, Settings: asking},
+}
+
+// cpRequest asks for an IPv4 address and DNS.
+func cpRequest(more ...peer.Attribute) peer.Payload {
+	return peer.CPPayload(peer.CFGRequest, append([]peer.Attribute{{Type: peer.InternalIP4Address}, {Type: peer.InternalIP4DNS}}, more...)...)
+}
+
+// leased asks for a child with a CP payload and returns the address that we get.
+func (t *T) leased(cp peer.Payload) (*SA, netip.Addr) {
+	sa := t.begin()
+	child := sa.child()
+	child[1] = peer.TSPayload(peer.TypeTSi, peer.Net("0.0.0.0/0"))
+	m := sa.ask(sa.Request(peer.IKEAuth, slices.Concat(sa.proofs(), []peer.Payload{cp}, child)...))
+	sa.proven(m)
+	t.kinds(m, peer.TypeIDr, peer.TypeAuth, peer.TypeCP, peer.TypeSA, peer.TypeTSi, peer.TypeTSr)
+	sa.takeChild(m)
+	kind, attrs, err := peer.ParseCP(m.Body(peer.TypeCP))
+	t.must(err)
+	var got []netip.Addr
+	masks := 0
+	for _, a := range attrs {
+		addr, _ := netip.AddrFromSlice(a.Value)
+		switch a.Type {
+		case peer.InternalIP4Address:
+			got = append(got, addr)
+		case peer.InternalIP4Netmask:
+			masks++
+		case peer.InternalIP4DNS:
+			if addr.String() != PoolDNS {
+				t.Errorf("the DNS server is %v", addr)
+			}
+		}
+	}
+	if kind != peer.CFGReply || len(got) != 1 || !netip.MustParsePrefix(PoolNet).Contains(got[0]) || masks > 1 {
+		t.Fatalf("CP of kind %d with %+v", kind, attrs)
+	}
+	want := []peer.Selector{peer.Net(got[0].String() + "/32")}
+	if tsi := must(peer.ParseTS(m.Body(peer.TypeTSi))); !slices.Equal(tsi, want) {
+		t.Errorf("TSi is %v, want %v", tsi, want)
+	}
+	return sa, got[0]
+}
+
+func leases(t *T) {
+	t.leased(cpRequest())
+	t.counts(1, 1)
+}
+
+func leaseNoise(t *T) {
+	cp := cpRequest(peer.Attribute{Type: 5, Value: []byte{0, 0, 1, 0}}, peer.Attribute{Type: 0x7ffe, Value: []byte("?")}, peer.Attribute{Type: 30000},
+		peer.Attribute{Type: peer.SupportedAttributes}, peer.Attribute{Type: 0x8000 | peer.InternalIP4Subnet})
+	cp.Body[1], cp.Body[2], cp.Body[3] = 0xff, 0xff, 0xff
+	t.leased(cp)
+}
+
+func leaseWishes(t *T) {
+	for _, wish := range []string{"10.3.77.77", "192.0.2.200"} {
+		a := netip.MustParseAddr(wish).As4()
+		sa, _ := t.leased(peer.CPPayload(peer.CFGRequest, peer.Attribute{Type: peer.InternalIP4Address, Value: a[:]}))
+		sa.inform(peer.DeletePayload(peer.ProtoIKE))
+		t.counts(0, 0)
+	}
+}
+
+func leaseUnasked(t *T) {
+	sa := t.begin()
+	m := sa.ask(sa.claim())
+	sa.proven(m)
+	if cp := m.Body(peer.TypeCP); cp != nil {
+		t.Errorf("CP comes unasked: %v", m)
+	}
+	sa.inform()
+}
+
+func leaseRequired(t *T) {
+	sa := t.begin()
+	sa.childless(sa.child(), peer.FailedCPRequired)
+	t.leased(cpRequest())
+}
+
+func configSet(t *T) {
+	sa := t.up()
+	m := sa.inform(peer.CPPayload(peer.CFGSet, peer.Attribute{Type: peer.ApplicationVersion, Value: []byte("x")}, peer.Attribute{Type: peer.InternalIP4DNS, Value: []byte{1, 2, 3, 4}}))
+	if len(m.Errors()) > 0 {
+		t.Errorf("the answer is %v", m)
+	}
+	if cp := m.Body(peer.TypeCP); cp != nil {
+		if kind, attrs, err := peer.ParseCP(cp); err != nil || kind != peer.CFGAck || len(attrs) > 0 {
+			t.Errorf("the answer is of kind %d with %+v: %v", kind, attrs, err)
+		}
+	}
+}
+
+func applicationVersion(t *T) {
+	sa := t.up()
+	m := sa.inform(peer.CPPayload(peer.CFGRequest, peer.Attribute{Type: peer.ApplicationVersion}, peer.Attribute{Type: 30001}))
+	if len(m.Errors()) != 0 {
+		t.Errorf("the answer is %v", m)
+	}
+	body := m.Body(peer.TypeCP)
+	if body == nil {
+		return
+	}
+	kind, attrs, err := peer.ParseCP(body)
+	t.must(err)
+	if kind != peer.CFGReply || slices.ContainsFunc(attrs, func(a peer.Attribute) bool { return a.Type != peer.ApplicationVersion }) {
+		t.Errorf("the answer is of kind %d with %+v", kind, attrs)
+	}
+}
+
+func malformedCP(t *T) {
+	for _, body := range [][]byte{{peer.CFGRequest, 0, 0}, {peer.CFGRequest, 0, 0, 0, 0, 1, 0}, {peer.CFGRequest, 0, 0, 0, 0, 7, 0, 9, 1}} {
+		sa := t.up()
+		t.only(sa.inform(peer.Payload{Type: peer.TypeCP, Body: body}), peer.InvalidSyntax)
+		t.daemonForgets(sa)
+	}
+}
+
+// wantsAddress returns the daemon's IKE_AUTH request, in which it asks for an address.
+func (t *T) wantsAddress() (*SA, peer.Message) {
+	sa, auth := t.greeted()
+	t.kinds(auth, peer.TypeIDi, peer.TypeIDr, peer.TypeAuth, peer.TypeCP, peer.TypeSA, peer.TypeTSi, peer.TypeTSr)
+	return sa, auth
+}
+
+func asks(t *T) {
+	sa, auth := t.wantsAddress()
+	kind, attrs, err := peer.ParseCP(auth.Body(peer.TypeCP))
+	t.must(err)
+	addresses, masks := 0, 0
+	for _, a := range attrs {
+		switch a.Type {
+		case peer.InternalIP4Address, peer.InternalIP6Address:
+			addresses++
+		case peer.InternalIP4Netmask:
+			masks++
+		default:
+			if len(a.Value) > 0 && (a.Type == peer.InternalIP4Subnet || a.Type == peer.SupportedAttributes || a.Type == 15) {
+				t.Errorf("attribute %d has the value %x", a.Type, a.Value)
+			}
+		}
+	}
+	if kind != peer.CFGRequest || addresses == 0 || masks > 1 {
+		t.Errorf("CP of kind %d with %+v", kind, attrs)
+	}
+	sa.gives(auth, peer.CPPayload(peer.CFGReply, peer.Attribute{Type: peer.InternalIP4Address, Value: []byte{10, 77, 0, 9}}))
+	t.counts(1, 1)
+}
+
+// gives answers IKE_AUTH with a CP payload and selectors of the address 10.77.0.9.
+func (sa *SA) gives(auth peer.Message, cp peer.Payload) {
+	child := sa.grantChild(auth)
+	child[1] = peer.TSPayload(peer.TypeTSi, peer.Net("10.77.0.9/32"))
+	sa.answer(auth, slices.Concat(sa.grant(), []peer.Payload{cp}, child)...)
+}
+
+func replyNoise(t *T) {
+	sa, auth := t.wantsAddress()
+	cp := peer.CPPayload(peer.CFGReply, peer.Attribute{Type: 5, Value: []byte{0, 0, 1, 0}}, peer.Attribute{Type: 0x8000 | peer.InternalIP4Address, Value: []byte{10, 77, 0, 9}},
+		peer.Attribute{Type: 30002, Value: []byte("?")}, peer.Attribute{Type: peer.InternalIP4DNS, Value: []byte{10, 77, 0, 1}})
+	cp.Body[1], cp.Body[3] = 0xff, 0xff
+	sa.gives(auth, cp)
+	t.counts(1, 1)
+}
+
+func addressFailure(t *T) {
+	sa, auth := t.wantsAddress()
+	sa.answer(auth, append(sa.grant(), peer.NotifyPayload(peer.InternalAddressFailure))...)
+	t.counts(1, 0)
+	sa.inform()
+}
