@@ -22,6 +22,7 @@ type faults struct {
 	wrongSelectors        bool
 	cookies               bool
 	otherGroup            bool // the responder wants another key exchange method first
+	addresses             addresses
 }
 
 // draw makes up the faults of a world. A share of the worlds has none of a kind, so that every combination occurs.

@@ -11,6 +11,7 @@ import (
 	"github.com/parley-ike/parley/core/ikev2"
 	"github.com/parley-ike/parley/core/machine"
 	"github.com/parley-ike/parley/core/policy"
+	"github.com/parley-ike/parley/core/pool"
 	"github.com/parley-ike/parley/plugins/auth/psk"
 	"github.com/parley-ike/parley/sdk/auth"
 	"github.com/parley-ike/parley/sdk/ke"
@@ -25,6 +26,8 @@ type node struct {
 	shard   *engine.Shard
 	plugins *linked.Plugins
 	backend *backend
+	pools   *pool.Allocator
+	lost    map[event.UID]bool // leases that SAs of the storm left behind
 	made    []*recorder
 	records []event.Record
 	flying  []*flight // calls that plugins are at work on
@@ -43,6 +46,7 @@ func newNode(w *world, name string, addr netip.Addr, key string, p *policy.Snaps
 	n := &node{w: w, name: name, addr: addr, queued: map[uint64]time.Time{}}
 	n.backend = &backend{rand: w.rand, children: map[sa.UID]sa.Child{}}
 	n.plugins = linked.New([]ke.Plugin{hashKE{w.chacha}}, []auth.Plugin{psk.New()}, store{[]byte(key)}, n.backend)
+	n.pools = pool.NewAllocator(w.faults.addresses.pools())
 	limits := engine.Limits{}
 	if w.faults.cookies {
 		limits.CookieThreshold = 1
@@ -150,7 +154,7 @@ func (n *node) perform(f *flight) {
 		n.land(f, nil, nil)
 		return
 	}
-	result, err := n.plugins.Perform(context.Background(), f.request.Call.Op)
+	result, err := n.ask(f.request.Call.Op)
 	n.land(f, result, err)
 }
 

@@ -30,6 +30,7 @@ type world struct {
 	chacha   *rand.ChaCha8
 	clock    *clock
 	faults   faults
+	faulty   bool // plugins fail, or do not answer, in the storm
 	nat      *nat
 	nodes    [2]*node // east, west
 	check    *check
@@ -42,9 +43,14 @@ func newWorld(seed uint64) *world {
 	binary.BigEndian.PutUint64(key[:], seed)
 	w := &world{seed: seed, rand: rand.New(rand.NewPCG(seed, 0x9e3779b97f4a7c15)), chacha: rand.NewChaCha8(key), clock: newClock()}
 	w.faults = draw(w.rand)
+	w.faults.addresses = drawAddresses(seed)
+	w.faulty = w.faults.silent+w.faults.failing > 0
 	w.check = newCheck(w)
 	if w.faults.nat {
 		w.nat, w.faults.both = &nat{}, false // nobody can call through the NAT
+	}
+	if w.faults.addresses.asked() {
+		w.faults.both = false // who gives addresses waits for those who want some
 	}
 	eastKey, westKey := "key", "key"
 	if w.faults.wrongKey {
@@ -70,6 +76,7 @@ func (w *world) policy(name string) *policy.Snapshot {
 			RemoteTS: []policy.Selector{w.selector(rts)}}},
 	}
 	w.vary(name, c)
+	w.faults.addresses.connect(name, c)
 	c.ApplyDefaults()
 	return &policy.Snapshot{Connections: []*policy.Connection{c}}
 }
@@ -125,11 +132,14 @@ func (w *world) run() {
 	w.clock.runUntil(w.clock.now.Add(healing))
 	w.heal()
 	w.check.agreement()
+	w.check.addressesAgree()
+	w.check.strayLeases()
 	for _, n := range w.nodes {
 		n.command(machine.Terminate{Reason: "the world ends"})
 	}
 	w.clock.runUntil(w.clock.now.Add(ending))
 	w.check.nothingLeft()
+	w.check.noLeaseLeft()
 	w.check.replays()
 }
 

@@ -183,6 +183,8 @@ func checkAssigned(s *section, c *policy.Connection, child *policy.Child) {
 		s.fail(s.valueAt("local_ts"), "local_ts has %q, and we ask for no address: add virtual = [\"ipv4\"] to local { ... }", assignedWord)
 	case child.RemoteAssigned && len(c.Pools) == 0:
 		s.fail(s.valueAt("remote_ts"), "remote_ts has %q, and the peer gets no address: add pool = [\"NAME\"] to remote { ... }", assignedWord)
+	case child.Start != policy.StartNone && child.RemoteAssigned && len(child.RemoteTS) == 0:
+		s.fail(s.valueAt("start"), "start = \"%v\" needs to know where the peer's traffic is, which it does when the peer has come and got an address: leave start out", child.Start)
 	case child.Start == policy.StartTrap && (child.LocalAssigned || child.RemoteAssigned):
 		s.fail(s.valueAt("start"), "start = \"trap\" needs selectors that are known before: write them, or start = \"up\"")
 	}
