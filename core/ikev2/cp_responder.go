@@ -36,7 +36,7 @@ func (x *authR) address() {
 		s.inner = inner{holder: s.uid, conf: s.conn, leased: true}
 		ask(s, machine.Lease{Pools: s.conn.Pools, Holder: s.uid, Identity: opIdentity(s.remoteID), From: s.remote.Addr(), Want: want,
 			Succeeds: s.conn.Unique != policy.UniqueNever}, s.inner.key(), x.leased)
-	case s.conn.NeedsRequest():
+	case x.wanted && s.conn.NeedsRequest():
 		x.refuseChild(failure{cause: event.CauseNoAddress, notify: wire2.FailedCPRequired, by: byUs,
 			reason: fmt.Sprintf("the peer asks for no inner address, which connection %q gives it from pool %s: let it request one (a virtual address)",
 				s.conn.Name, strings.Join(s.conn.Pools, ", "))})

@@ -2,6 +2,7 @@ package ikev2
 
 import (
 	"encoding/binary"
+	"fmt"
 	"net/netip"
 
 	"github.com/parley-ike/parley/bus/event"
@@ -49,4 +50,19 @@ func (s *SA) released(machine.Released, *machine.CallError) {
 	}
 	s.inner.leased, s.inner.given = false, nil
 	s.settle()
+}
+
+// unaddressed says why a child cannot be proposed whose selectors are to be assigned: we have no address yet, or the peer has
+// none. nil: it can.
+func (s *SA) unaddressed(conf *policy.Child) *failure {
+	f := failure{cause: event.CauseNoAddress, by: byUs}
+	switch {
+	case conf.LocalAssigned && s.state >= Established && len(s.inner.assigned) == 0:
+		f.reason = fmt.Sprintf("child %q is for the address that the peer gives us, and it gave none", conf.Name)
+	case conf.RemoteAssigned && len(conf.RemoteTS) == 0:
+		f.reason = fmt.Sprintf("child %q is for the address that we give the peer, which has not asked for one: it must begin", conf.Name)
+	default:
+		return nil
+	}
+	return &f
 }

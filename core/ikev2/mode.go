@@ -42,6 +42,9 @@ func (t traits) notifies() []wire2.Payload {
 // 2.23.1).
 func (s *SA) propose(conf *policy.Child) (proposed, *failure) {
 	o := proposed{conf: conf, local: conf.LocalTS, remote: conf.RemoteTS}
+	if f := s.unaddressed(conf); f != nil {
+		return o, f
+	}
 	if conf.Barred != "" {
 		return o, &failure{cause: event.CauseUnsupported, by: byUs, reason: fmt.Sprintf("child %q cannot be made here: %s", conf.Name, conf.Barred)}
 	}
