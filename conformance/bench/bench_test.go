@@ -45,8 +45,6 @@ func run(t testing.TB, p *Pair, n, inFlight int) Round {
 	return r
 }
 
-const x25519 = "aes128gcm16-prfsha256-x25519"
-
 // handshakes in a round, by how many are in flight: a second or so of work.
 var suites = []struct {
 	name, proposal string

@@ -10,6 +10,9 @@
 // On a shared machine it is the trustworthy figure, though neighbours that compete for caches raise it; handshakes per
 // second are a lower bound. Figures are medians of rounds in which the two placements of plugins take turns.
 //
+// A flood (flood.go) is first messages from forged addresses, as fast as asked; its cost is the CPU time of the responder, user and
+// system, for each demand for a cookie that it sent, with all that it spent on messages that it dropped.
+//
 // Limits: one connection and one pair of addresses serve all SAs, so that lookups in large configurations are not in the
 // figures; both gateways share the machine, so that rates are those of both together. Package bench works on Linux.
 package bench

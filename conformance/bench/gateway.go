@@ -54,6 +54,7 @@ type report struct {
 	Took   time.Duration
 	Usage  Usage // after the order was carried out
 	SAs    int64
+	Flood  Drops
 	Resent uint64 // requests, since the start
 	Error  string
 }
@@ -66,9 +67,6 @@ type gateway struct {
 	engine    *engine.Engine
 	host      *pluginhost.Host // nil with linked plugins
 }
-
-// unlimited lifts a limit of the engine and still leaves room to calculate.
-const unlimited = 1 << 30
 
 func runGateway(text string) error {
 	g := &gateway{tap: &tap{Bus: bus.New()}}
@@ -108,8 +106,7 @@ func (g *gateway) start(ctx context.Context) (err error) {
 		Protocol:  engine.NewIKEv2(&ikev2.Env{Policy: snapshot}),
 		NewSender: func() engine.Sender { return g.transport.NewSender() },
 		Caller:    caller, Publisher: g.tap, Port: g.port(), RemotePort: g.setup.PeerPort, StopTimeout: time.Millisecond,
-		Limits: engine.Limits{CookieThreshold: unlimited, SourceCookieThreshold: unlimited, MaxHalfOpen: unlimited,
-			SourceMaxHalfOpen: unlimited, SourceRate: unlimited, Rate: unlimited},
+		Limits: g.setup.limits(),
 	})
 	if err != nil {
 		return err
@@ -195,6 +192,7 @@ func (g *gateway) carryOut(ctx context.Context, o order) report {
 	if err != nil {
 		r.Error = err.Error()
 	}
+	r.Flood = drops(g.engine.Counters(), g.transport.Stats())
 	r.SAs, r.Resent = g.engine.Counters().Established.Load(), g.tap.resent.Load()
 	return r
 }

@@ -19,12 +19,16 @@ type Options struct {
 	OutOfProcess bool
 	Dir          string // for both gateways; short, because it holds sockets
 	Profile      string // a folder for CPU profiles; "" for none
+	Flooded      bool   // the responder is to stand a flood
 
 	responder string // proposal of the responder, "": the same
 }
 
 // Pair is a running initiator and responder.
-type Pair struct{ initiator, responder *process }
+type Pair struct {
+	initiator, responder *process
+	target               netip.AddrPort // the responder
+}
 
 // process is a gateway, seen from outside.
 type process struct {
@@ -36,11 +40,11 @@ type process struct {
 // Start starts a pair.
 func Start(o Options) (*Pair, error) {
 	a, b := netip.MustParseAddr("127.0.0.1"), netip.MustParseAddr("127.0.0.2")
-	responder, ready, err := o.start("responder", Setup{Local: b, Peer: a, Proposal: cmp.Or(o.responder, o.Proposal)})
+	responder, ready, err := o.start("responder", Setup{Local: b, Peer: a, Proposal: cmp.Or(o.responder, o.Proposal), Flooded: o.Flooded})
 	if err != nil {
 		return nil, err
 	}
-	p := &Pair{responder: responder}
+	p := &Pair{responder: responder, target: netip.AddrPortFrom(b, ready.Port)}
 	p.initiator, _, err = o.start("initiator", Setup{Initiator: true, Local: a, Peer: b, PeerPort: ready.Port, Proposal: o.Proposal})
 	if err != nil {
 		p.Stop()

@@ -19,6 +19,7 @@ type Setup struct {
 	OutOfProcess bool
 	Dir          string // the gateway's own
 	Profile      string // a folder for CPU profiles; "" for none
+	Flooded      bool   // floods are bounded as by default, and peers may come from anywhere
 }
 
 const (
@@ -46,9 +47,13 @@ func (s Setup) policy() (*policy.Snapshot, error) {
 	if err != nil {
 		return nil, err
 	}
+	remote := policy.Endpoint{Addr: s.Peer}
+	if s.Flooded {
+		remote = policy.Endpoint{Prefixes: []netip.Prefix{floodSources}, Identity: policy.AddressIdentity(s.Peer)}
+	}
 	c := &policy.Connection{
-		Name: connName, Local: policy.Endpoint{Addr: s.Local}, Remote: policy.Endpoint{Addr: s.Peer},
-		IKE: []policy.Proposal{ike}, Children: []*policy.Child{{Name: childName, ESP: []policy.Proposal{esp}}},
+		Name: connName, Local: policy.Endpoint{Addr: s.Local}, Remote: remote,
+		IKE: []policy.Proposal{ike}, Children: []*policy.Child{{Name: childName, ESP: []policy.Proposal{esp}, RemoteTS: []policy.Selector{policy.SelectorOf(netip.PrefixFrom(s.Peer, s.Peer.BitLen()))}}},
 	}
 	c.ApplyDefaults()
 	c.Liveness = 0 // idle SAs shall be idle
