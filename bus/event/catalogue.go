@@ -12,6 +12,7 @@ func (IKEFailed) Kind() Kind      { return Kind{1007, "ike_sa.failed", Warning, 
 func (IKEReauthenticated) Kind() Kind {
 	return Kind{1005, "ike_sa.reauthenticated", Info, Success}
 }
+func (IKERedirected) Kind() Kind   { return Kind{1010, "ike_sa.redirected", Notice, Success} }
 func (IKEUniqueness) Kind() Kind   { return Kind{1009, "ike_sa.uniqueness", Notice, Success} }
 func (IKEStateChanged) Kind() Kind { return Kind{1013, "ike_sa.state_changed", Debug, Success} }
 

@@ -68,7 +68,7 @@ type IKEEstablished struct {
 // IKEDeleted says: an established IKE SA ended in order.
 type IKEDeleted struct {
 	IKE    IKESA  `json:"ike"`
-	By     string `json:"by"`     // "peer", "operator", "liveness", "error", "replaced", "expired"
+	By     string `json:"by"`     // "peer", "operator", "liveness", "error", "replaced", "expired", "redirect"
 	Reason string `json:"reason"` // a sentence
 }
 
@@ -104,6 +104,8 @@ const (
 	CauseOperator        Cause = "operator"         // asked to stop
 	CauseReplaced        Cause = "replaced"         // another SA took its place
 	CauseMode            Cause = "mode"             // tunnel and transport mode
+	CauseRedirected      Cause = "redirected"       // the peer sent us to another gateway
+	CauseRedirectLoop    Cause = "redirect_loop"    // and did so too often
 	CauseDuplicate       Cause = "duplicate"        // another SA of the peer keeps its place
 )
 

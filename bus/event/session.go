@@ -12,3 +12,12 @@ type IKEReauthenticated struct {
 	IKE IKESA `json:"ike"`
 	Old UID   `json:"old"`
 }
+
+// IKERedirected says: a gateway asked a client to go to another one (RFC 5685).
+type IKERedirected struct {
+	IKE      IKESA  `json:"ike"`
+	To       string `json:"to"`       // address or DNS name
+	Exchange string `json:"exchange"` // in which it was asked
+	By       string `json:"by"`       // "us": we are the gateway; "peer": we are the client
+	Result   string `json:"result"`   // "asked"; "followed"; "refused": the client cannot, or was sent around too often
+}

@@ -28,7 +28,7 @@ var update = flag.Bool("update", false, "write the golden files")
 // every has one value of each type of the catalogue; a test below compares it with the source.
 var every = []event.Event{
 	event.IKEInitiated{}, event.IKEHalfOpenTimedOut{}, event.IKEEstablished{}, event.IKEDeleted{}, event.IKEFailed{}, event.IKEStateChanged{},
-	event.IKEUniqueness{}, event.IKEReauthenticated{},
+	event.IKEUniqueness{}, event.IKEReauthenticated{}, event.IKERedirected{},
 	event.IKERekeyed{}, event.IKERekeyCollision{}, event.IKEExpired{}, event.ChildRekeyed{}, event.ChildExpired{},
 	event.ChildEstablished{}, event.ChildDeleted{}, event.ChildFailed{}, event.ChildTSMismatch{}, event.ChildTSNarrowed{}, event.ChildInstallFailed{},
 	event.AuthSucceeded{}, event.AuthFailed{},

@@ -112,6 +112,10 @@ func (e *fakeEngine) Terminate(_ context.Context, sel engine.Selector, child, re
 
 func (e *fakeEngine) Reauthenticate(context.Context, engine.Selector) (int, error) { return 1, nil }
 
+func (e *fakeEngine) Redirect(context.Context, engine.Selector, machine.Gateway) (int, error) {
+	return 1, nil
+}
+
 // tell publishes events of an IKE SA, 120 ms apart.
 func tell(b *bus.Bus, uid event.UID, conn string, events ...event.Event) {
 	for i, e := range events {
@@ -278,6 +282,7 @@ func TestEveryCommandShowsTablesAndJSON(t *testing.T) {
 		{name: "down-child", line: "down west --child lan", sas: up},
 		{name: "down-not-up", line: "down north", sas: up},
 		{name: "reauth", line: "reauth west", sas: up},
+		{name: "redirect", line: "redirect west 192.0.2.9", sas: up},
 		{name: "status", line: "status", sas: up, past: isRefused()},
 		{name: "sa-list", line: "sa list", sas: up},
 		{name: "sa-show", line: "sa show west", sas: up},
@@ -320,6 +325,8 @@ func TestErrorsSayWhatToDo(t *testing.T) {
 		{"up", exitUsage, "parley: parley up needs the name of a connection\nsee parley --help"},
 		{"up a b", exitUsage, "parley: parley up: \"b\" is one argument too many\nsee parley --help"},
 		{"down", exitUsage, "parley: parley down needs a connection, --child or --sa\nsee parley --help"},
+		{"redirect west", exitUsage, "parley: parley redirect needs a connection, or --all, and a gateway\nsee parley --help"},
+		{"redirect west 0.0.0.0", exitUsage, "parley: control: \"0.0.0.0\" is no gateway: name an address or a DNS name\nsee parley --help"},
 		{"reauth", exitUsage, "parley: parley reauth needs a connection or --sa\nsee parley --help"},
 		{"reauth north", exitFailed, "parley: control: connection \"north\" is not up: `parley up north` brings it up"},
 		{"down --sa 0193", exitUsage, `parley: control: "0193" begins the UIDs of 2 SAs, ` + uid1.String() + " and " + uid2.String() + " among them: write more of the UID\nsee parley --help"},
@@ -327,7 +334,7 @@ func TestErrorsSayWhatToDo(t *testing.T) {
 		{"sa show ffff", exitNotFound, "parley: control: there is no SA and no connection \"ffff\": see `parley sa list`"},
 		{"sa", exitUsage, "parley: parley sa needs a command: list, show\nsee parley --help"},
 		{"sa lst", exitUsage, "parley: unknown command \"lst\" for \"parley sa\": did you mean \"list\"?\nsee parley --help"},
-		{"frobnicate", exitUsage, "parley: unknown command \"frobnicate\" for \"parley\": there are completion, down, events, explain, plugin, pool, reauth, reload, replay, sa, status, up, version\nsee parley --help"},
+		{"frobnicate", exitUsage, "parley: unknown command \"frobnicate\" for \"parley\": there are completion, down, events, explain, plugin, pool, reauth, redirect, reload, replay, sa, status, up, version\nsee parley --help"},
 		{"status --colour", exitUsage, "parley: unknown flag: --colour\nsee parley --help"},
 		{"status -o yaml", exitUsage, "parley: unknown output \"yaml\": use table, wide or json\nsee parley --help"},
 		{"events tail --severity loud", exitUsage, "parley: control: unknown severity \"loud\": use debug, info, notice, warning, error or critical\nsee parley --help"},
@@ -421,7 +428,7 @@ func TestCompletionKnowsWhatTheDaemonKnows(t *testing.T) {
 func TestHelpTellsTheExitStatuses(t *testing.T) {
 	t.Parallel()
 	var none *world
-	for _, line := range []string{"", "up", "down", "reauth", "status", "sa list", "sa show", "events tail", "plugin list", "pool list", "explain", "replay", "version"} {
+	for _, line := range []string{"", "up", "down", "reauth", "redirect", "status", "sa list", "sa show", "events tail", "plugin list", "pool list", "explain", "replay", "version"} {
 		got := none.run(context.Background(), &app{}, append(strings.Fields(line), "--help")...)
 		if got.status != exitOK || !strings.Contains(got.out, exitHelp) {
 			t.Errorf("%s --help: %d\n%s", line, got.status, got.out)

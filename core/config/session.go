@@ -1,6 +1,7 @@
 package config
 
 import (
+	"net/netip"
 	"slices"
 	"time"
 
@@ -14,8 +15,29 @@ func (s *section) session(c *policy.Connection) {
 	if s.duration("reauth", &c.Reauth, 0); c.Reauth != 0 && c.Reauth < leastReauth {
 		s.fail(s.valueAt("reauth"), "reauth is too short: write %v or more, or \"0s\" for never", leastReauth)
 	}
+	s.boolean("follow_redirects", &c.FollowRedirects)
+	s.redirect(c)
 	c.Retry = policy.DefaultRetry()
 	s.retry(&c.Retry)
+}
+
+// redirect reads where clients are sent.
+func (s *section) redirect(c *policy.Connection) {
+	b := s.only("redirect")
+	if b == nil {
+		return
+	}
+	t, ok := b.text("to")
+	_, err := netip.ParseAddr(t.value)
+	switch {
+	case !b.has("to"):
+		b.fail(b.at, "it does not say where to: add to = \"192.0.2.9\", or a DNS name")
+	case ok && err != nil && !isHost(t.value):
+		b.fail(t.at, "%q is no gateway: write an address such as \"192.0.2.9\", or a DNS name", t.value)
+	}
+	c.RedirectTo = t.value
+	chosen(b, "at", &c.RedirectAt, policy.RedirectWords())
+	b.finish()
 }
 
 // leastReauth is the shortest lifetime of an authentication: the next attempt must have the time to be repeated.

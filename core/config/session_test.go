@@ -91,3 +91,14 @@ func TestModePaddingAndSequenceNumbersAreSaid(t *testing.T) {
 		}
 	}
 }
+
+func TestRedirectsAreSaid(t *testing.T) {
+	t.Parallel()
+	c := session(t, "follow_redirects = true\n redirect {\n to = \"gw2.example.net\"\n at = \"init\"\n }", "")
+	if !c.FollowRedirects || c.RedirectTo != "gw2.example.net" || c.RedirectAt != policy.RedirectInit {
+		t.Errorf("got %+v", c.Session)
+	}
+	if c := session(t, "", ""); c.FollowRedirects || c.RedirectTo != "" {
+		t.Errorf("without a word: %+v", c.Session)
+	}
+}

@@ -87,6 +87,8 @@ func target(req any) string {
 		return join(r.Connection, strings.Join(r.Children, ","))
 	case *controlv1.DownRequest:
 		return join(r.Connection, r.Child, r.Sa)
+	case *controlv1.RedirectRequest:
+		return join(r.Connection, r.To)
 	case *controlv1.ReauthenticateRequest:
 		return join(r.Connection, r.Sa)
 	case *controlv1.ListSAsRequest:

@@ -232,6 +232,8 @@ func actor(by string) string {
 		return "the liveness check"
 	case "replaced":
 		return "another IKE SA"
+	case "redirect":
+		return "a redirect"
 	case "expired":
 		return "the end of its lifetime"
 	case "rekey":

@@ -37,6 +37,8 @@ func sessionSentence(e event.Event) string {
 	switch e := e.(type) {
 	case event.IKEUniqueness:
 		return uniquenessSentence(e)
+	case event.IKERedirected:
+		return redirectSentence(e)
 	case event.IKEReauthenticated:
 		return fmt.Sprintf("%s is authenticated anew; this IKE SA takes the place of %v", orDash(e.IKE.RemoteID), e.Old)
 	}
@@ -86,4 +88,9 @@ func (t *tale) expired(e event.IKEDeleted) {
 func (t *tale) modes(e event.ChildFailed) {
 	t.verdict("mode", "the two sides want different IPsec modes: %s", e.Reason)
 	t.remedy(t.setting("child."+e.Name+".mode"), "write the same mode on both sides: transport protects what the two hosts say to each other, tunnel also what networks behind them do")
+}
+
+// moved says that the peer was sent to another gateway, or we were.
+func (t *tale) moved(e event.IKEDeleted) {
+	t.verdict("redirected", "it was up and ended because one gateway stands in for another: %s", e.Reason)
 }

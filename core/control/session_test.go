@@ -37,6 +37,16 @@ func init() {
 		event.ChildEstablished{Child: lan()},
 		event.IKEReauthenticated{IKE: known(initiated(), west), Old: uid2},
 	}}}
+	stories["redirected initiator"] = []story{{uid1, "west", []event.Event{
+		event.IKEInitiated{IKE: initiated()},
+		event.IKERedirected{IKE: initiated(), To: "192.0.2.9", Exchange: "IKE_SA_INIT", By: "peer", Result: "followed"},
+		failedBy("peer", initiated(), failSite.ike, event.CauseRedirected, "", "the peer sends us to 192.0.2.9"),
+	}}}
+	stories["redirect_loop initiator"] = []story{{uid1, "west", []event.Event{
+		event.IKEInitiated{IKE: initiated()},
+		event.IKERedirected{IKE: initiated(), To: "192.0.2.9", Exchange: "IKE_SA_INIT", By: "peer", Result: "refused"},
+		failedBy("peer", initiated(), failSite.ike, event.CauseRedirectLoop, "", "the peer sends us to 192.0.2.9, and we were sent around 5 times in 5m0s already"),
+	}}}
 	stories["mode initiator"] = []story{{uid1, "west", []event.Event{
 		event.IKEInitiated{IKE: initiated()},
 		event.IKEEstablished{IKE: known(initiated(), west)},
@@ -56,6 +66,37 @@ func (e *fakeEngine) Reauthenticate(_ context.Context, sel engine.Selector) (int
 	defer e.mu.Unlock()
 	e.told = append(e.told, fmt.Sprintf("reauthenticate %v", sel.UID))
 	return 1, nil
+}
+
+func (e *fakeEngine) Redirect(_ context.Context, sel engine.Selector, to machine.Gateway) (int, error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.told = append(e.told, fmt.Sprintf("redirect %v %v %v", sel.All, sel.Conn, to))
+	return len(e.sas), nil
+}
+
+func TestRedirectTellsTheEngine(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, nil)
+	w.engine.sas = []machine.Info{established()}
+	for req, code := range map[*controlv1.RedirectRequest]codes.Code{
+		{Connection: "west", To: "192.0.2.9"}:      codes.OK,
+		{All: true, To: "gw2.example.net"}:         codes.OK,
+		{To: "192.0.2.9"}:                          codes.InvalidArgument,
+		{Connection: "west", All: true, To: "gw2"}: codes.InvalidArgument,
+		{Connection: "wst", To: "192.0.2.9"}:       codes.NotFound,
+		{Connection: "west", To: "0.0.0.0"}:        codes.InvalidArgument,
+		{Connection: "west", To: ""}:               codes.InvalidArgument,
+		{Connection: "west", To: "ff02::1"}:        codes.InvalidArgument,
+	} {
+		if _, err := w.Redirect(context.Background(), req); status.Code(err) != code {
+			t.Errorf("%v: got %v, want %v", req, err, code)
+		}
+	}
+	slices.Sort(w.engine.told)
+	if want := []string{"redirect false west 192.0.2.9", "redirect true  gw2.example.net"}; !slices.Equal(w.engine.told, want) {
+		t.Errorf("told %q, want %q", w.engine.told, want)
+	}
 }
 
 func TestReauthenticateBeginsOrAsks(t *testing.T) {

@@ -53,6 +53,8 @@ func (t *tale) failed(e event.IKEFailed) {
 		t.plugin(e.Reason)
 	case event.CauseInstall:
 		t.install("", e.Reason)
+	case event.CauseRedirected, event.CauseRedirectLoop:
+		t.redirected(e)
 	case event.CauseDuplicate:
 		t.duplicate(e)
 	default:
@@ -378,6 +380,8 @@ func (t *tale) deleted(e event.IKEDeleted) {
 		t.expired(e)
 	case "rekey":
 		t.rekeyed(e)
+	case "redirect":
+		t.moved(e)
 	case "liveness":
 		t.verdict("peer_dead", "it was up, and then %v stopped answering: %s", t.a.ike.Remote, e.Reason)
 		t.remedy("", "see that the peer runs and that the way to it is open; a NAT that forgot us shows the same")

@@ -114,6 +114,11 @@ func (e *Engine) addresses(ctx context.Context, conn string) (local, remote neti
 	if err != nil {
 		return local, remote, err
 	}
+	return e.between(ctx, ends)
+}
+
+// between returns where messages come from and go to between two ends.
+func (e *Engine) between(ctx context.Context, ends Endpoints) (local, remote netip.AddrPort, err error) {
 	to, err := e.resolve(ctx, ends)
 	if err != nil {
 		return local, remote, err
@@ -140,6 +145,31 @@ func (e *Engine) resolve(ctx context.Context, ends Endpoints) (netip.Addr, error
 		return netip.Addr{}, fmt.Errorf("nobody resolves the name %q", ends.Host)
 	}
 	return e.c.Resolve(ctx, ends.Host)
+}
+
+// reachBudget is how long finding a gateway may take.
+const reachBudget = 10 * time.Second
+
+// reach looks for the way to a gateway beside the shards, because a name may have to be looked up.
+func (e *Engine) reach(o machine.Owner, conn string, to machine.Gateway, then func(*Shard, time.Time, netip.AddrPort, netip.AddrPort)) {
+	go func() {
+		ctx, cancel := context.WithTimeout(context.Background(), reachBudget)
+		defer cancel()
+		ends, err := (*e.protocol.Load()).Endpoints(conn)
+		if err != nil {
+			return
+		}
+		ends.Remote, ends.Host = to.Addr, to.Host
+		if local, remote, err := e.between(ctx, ends); err == nil {
+			e.of(uint64(o)).inbox.putCommand(func(s *Shard, now time.Time) { then(s, now, local, remote) }, true)
+		}
+	}()
+}
+
+// Redirect asks the clients that sel matches to go to another gateway (RFC 5685), and returns how many SAs there are. Events
+// tell which of them can be asked.
+func (e *Engine) Redirect(ctx context.Context, sel Selector, to machine.Gateway) (int, error) {
+	return e.command(ctx, sel, machine.Redirect{To: to})
 }
 
 // Reauthenticate repeats the authentication of the IKE SAs that sel matches, and returns how many there are. Where the peer

@@ -85,7 +85,7 @@ func New(c Config) (*Engine, error) {
 	for i := range c.Shards {
 		shard := NewShard(ShardConfig{Index: i, Count: c.Shards, Rand: rand.Reader, Protocol: c.Protocol, Sender: c.NewSender(),
 			Caller: c.Caller, Publisher: wallClock{c.Publisher}, Gate: gate, Counters: &e.counters, Journal: c.Journal,
-			Elsewhere: e.elsewhere, Roster: roster})
+			Elsewhere: e.elsewhere, Roster: roster, Reach: e.reach})
 		e.runners = append(e.runners, &runner{shard: shard, inbox: newInbox(), now: e.now, quit: e.quit})
 	}
 	return e, nil

@@ -96,6 +96,8 @@ func (m *fake) datagram(now time.Time, in machine.Datagram, fx *machine.Effects,
 		call(machine.InstallChild{Child: machine.ChildSA{Backend: "xfrm", SPIIn: uint32(body[7])}})
 	case bytes.HasPrefix(body, []byte("remove")):
 		call(machine.RemoveChild{Child: machine.ChildSA{Backend: "xfrm", SPIIn: uint32(body[6])}})
+	case bytes.HasPrefix(body, []byte("redirect ")):
+		fx.Add(machine.Renew{To: machine.GatewayOf(string(body[9:]))})
 	case bytes.HasPrefix(body, []byte("fail")):
 		m.state, m.deadline = "closing", now.Add(time.Minute)
 		emit(event.IKEFailed{})

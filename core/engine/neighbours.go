@@ -58,6 +58,10 @@ func (s *Shard) give(now time.Time, c summons) {
 
 // renew makes the SA that is to take the place of e, unless one is on its way. When it cannot be made e asks again.
 func (s *Shard) renew(e *sa, fx machine.Renew) {
+	if fx.To != (machine.Gateway{}) {
+		s.redirect(e, fx)
+		return
+	}
 	s.later = append(s.later, func(now time.Time) {
 		if s.closed || e.phase != established || s.has(e.successor) {
 			return
@@ -78,4 +82,32 @@ func (s *Shard) renew(e *sa, fx machine.Renew) {
 func (s *Shard) has(o machine.Owner) bool {
 	e := s.sas[o]
 	return e != nil && e.phase < ended
+}
+
+// redirect makes an SA with the gateway that the peer of e sent us to (RFC 5685).
+func (s *Shard) redirect(e *sa, fx machine.Renew) {
+	s.later = append(s.later, func(now time.Time) {
+		in := machine.Initiate{Children: fx.Children, Redirected: fx.Redirected}
+		if e.phase == established {
+			in.Replaces = e.uid
+		}
+		if s.c.Reach != nil {
+			s.c.Reach(e.owner, e.conn, fx.To, func(s *Shard, now time.Time, local, remote netip.AddrPort) { s.goTo(now, e, local, remote, in) })
+			return
+		}
+		if fx.To.Addr.IsValid() {
+			s.goTo(now, e, e.dial[0], netip.AddrPortFrom(fx.To.Addr, e.dial[1].Port()), in)
+		}
+	})
+}
+
+// goTo begins an SA in the place of e.
+func (s *Shard) goTo(now time.Time, e *sa, local, remote netip.AddrPort, in machine.Initiate) {
+	if s.closed {
+		return
+	}
+	if next, err := s.initiator(now, e.conn, local, remote); err == nil { // else its connection is gone
+		e.successor = next.owner
+		s.step(now, next, in)
+	}
 }

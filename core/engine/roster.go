@@ -66,8 +66,8 @@ func (r *Roster) admit(owner machine.Owner, op machine.Admit) (machine.Admitted,
 	var answer machine.Admitted
 	for _, other := range r.others(m) {
 		answer.Others++ // also the one that it replaces, so that INITIAL_CONTACT does not end that too early
-		forgotten := op.Contact && !other.up.IsZero() && other.up.Before(m.begun)
-		if op.Keep && other.conn == m.conn && other.uid != op.Replaces && !forgotten {
+		forgotten := op.Contact && other.up.Before(m.begun)
+		if op.Keep && !other.up.IsZero() && other.conn == m.conn && other.uid != op.Replaces && !forgotten {
 			answer.Instead = other.uid
 			return answer, []summons{{other.owner, machine.Probe{}}}
 		}
@@ -108,6 +108,8 @@ func (m *member) meets(other *member, contact bool) []summons {
 	case other.conn != m.conn:
 		return nil
 	case m.crosses(other) && other.ike.SPIi < m.ike.SPIi:
+		return []summons{{m.owner, machine.Replaced{By: other.uid}}}
+	case m.keep && !m.crosses(other): // it came up meanwhile
 		return []summons{{m.owner, machine.Replaced{By: other.uid}}}
 	case m.ike.Role == other.ike.Role && m.ike.Role == responder && m.ike.Remote == other.ike.Remote:
 		return []summons{{other.owner, machine.Replaced{By: m.uid, Grace: replaceGrace}}}

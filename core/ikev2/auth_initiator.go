@@ -128,6 +128,9 @@ func (x *authI) verified(r machine.Verified, err *machine.CallError) {
 	s.learnWindow(x.packet)
 	s.noteContact(x.packet)
 	s.agreeMOBIKE(x.packet)
+	if x.redirectedInAuth() {
+		return
+	}
 	if x.child.conf == nil {
 		_ = x.takeAddresses() // it objects only to a child without any
 		s.establish()

@@ -46,6 +46,7 @@ func (s *SA) answerAuth(p packet) {
 		Sign:   s.sign(s.signedByResponder(idr), peerHashes(s.peerInit)),
 	}, 0, x.authenticated)
 	_, x.wanted = wire2.Get[wire2.SA](p.Payloads)
+	x.wanted = x.wanted && !s.redirects(policy.RedirectAuth) // no child then (RFC 5685 section 6)
 	x.offer = s.childOffer(p)
 	if len(s.conn.Pools) == 0 { // else the peer's addresses come first
 		x.noLease()
@@ -181,12 +182,16 @@ func (x *authR) finish(c *child) {
 	if s.mobike.on {
 		ps = append(ps, s.announceMOBIKE()...)
 	}
-	s.respond(append(append(ps, s.lifetime()...), s.windowNotify()...)...)
+	s.respond(append(append(ps, append(s.redirectAuth(), s.lifetime()...)...), s.windowNotify()...)...)
 	if s.state != Installing { // the response could not be sent
 		return
 	}
 	s.establish()
 	s.beginLife(x.packet)
+	if s.redirects(policy.RedirectAuth) {
+		s.tellRedirected(s.gateway(), "IKE_AUTH", "asked")
+		s.leaveAfterRedirect()
+	}
 	switch {
 	case x.childErr != nil:
 		s.childFailed(x.childName(), *x.childErr)

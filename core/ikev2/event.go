@@ -21,6 +21,7 @@ const (
 	byRekey    = "rekey"
 	byReplaced = "replaced"
 	byExpired  = "expired"
+	byRedirect = "redirect"
 
 	scopeIKE   = "ike"
 	scopeChild = "child"

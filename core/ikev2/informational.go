@@ -12,6 +12,7 @@ import (
 func (s *SA) answerInformational(p packet) {
 	s.noticeAll(p)
 	s.noteLifetime(p)
+	s.redirectedLater(p)
 	s.learnWindow(p)
 	denial := s.deniedByPeer(p)
 	switch {

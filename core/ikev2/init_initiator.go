@@ -79,6 +79,7 @@ func (x *initX) send() {
 	}
 	ps = append(ps, x.offer, wire2.KE{Method: x.method, Data: x.public}, wire2.Nonce{Data: s.ni})
 	ps = append(append(ps, x.nat...), s.fragmentationNotify()...)
+	ps = append(ps, s.redirectSupport()...)
 	s.ownInit = wire2.Message{Header: s.header(wire2.IKESAInit, 0, 0), Payloads: ps}.Append(nil)
 	s.own.out = nil
 	s.transmit(request{exch: wire2.IKESAInit}, 0, s.ownInit)
@@ -146,6 +147,9 @@ func (s *SA) initRefused(p packet) {
 	}
 	if n, ok := wire2.GetNotify(p.Payloads, wire2.InvalidKEPayload); ok {
 		x.repeatWithMethod(n.Data)
+		return
+	}
+	if x.redirectedInInit(p) {
 		return
 	}
 	if n, ok := firstError(p.Payloads); ok {

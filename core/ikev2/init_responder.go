@@ -37,6 +37,10 @@ func (s *SA) answerInit(p packet) {
 	if !ok {
 		return
 	}
+	if s.noteRedirectable(p); s.redirects(policy.RedirectInit) {
+		s.redirectInit(p)
+		return
+	}
 	ke, _ := wire2.Get[wire2.KE](p.Payloads)
 	if uint16(choice.Suite.KE) != ke.Method {
 		s.rejectMethod(ke.Method, choice.Suite.KE)

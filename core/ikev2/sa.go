@@ -117,7 +117,7 @@ func (s *SA) Step(now time.Time, in machine.Input, fx *machine.Effects) {
 	case machine.Tick:
 		s.tick()
 	case machine.Initiate:
-		s.session.replaces = in.Replaces
+		s.noteInitiate(in)
 		s.initiate(in.Children)
 	case machine.Terminate:
 		s.terminate(in)
@@ -131,6 +131,8 @@ func (s *SA) Step(now time.Time, in machine.Input, fx *machine.Effects) {
 		s.migrate(in)
 	case machine.Reauthenticate:
 		s.reauthenticate()
+	case machine.Redirect:
+		s.redirectClient(in.To)
 	}
 	s.serveNext()
 	s.work()

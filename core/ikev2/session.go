@@ -9,9 +9,12 @@ import (
 
 // session is what an SA knows of its place among the SAs of its peer, and of its life.
 type session struct {
-	contact  bool      // the peer knows of no other SA (INITIAL_CONTACT)
-	replaces event.UID // the SA that this one reauthenticates; zero when that is done
-	looking  int       // SA backends that were asked what has come in
+	contact      bool     // the peer knows of no other SA (INITIAL_CONTACT)
+	names        []string // children that were asked for
+	redirected   machine.Redirected
+	redirectable bool      // the peer permits to be redirected
+	replaces     event.UID // the SA that this one reauthenticates; zero when that is done
+	looking      int       // SA backends that were asked what has come in
 
 	leave   machine.Replaced // why to give way
 	leaveAt time.Time        // when, if the peer has not deleted the SA by itself; zero: not at all
@@ -21,10 +24,18 @@ type session struct {
 	endAt    time.Time // original responder: when the authentication is too old; zero: never
 }
 
+// noteInitiate notes what an SA that has not begun is to be.
+func (s *SA) noteInitiate(in machine.Initiate) {
+	if s.state == Idle {
+		s.session.replaces, s.session.names, s.session.redirected = in.Replaces, in.Children, in.Redirected
+	}
+}
+
 // inherit returns what an SA passes on to the one that rekeying puts in its place (RFC 4478 section 2: the limit of time goes with
 // it).
 func (x session) inherit() session {
-	return session{contact: x.contact, began: x.began, reauthAt: x.reauthAt, endAt: x.endAt}
+	return session{contact: x.contact, began: x.began, reauthAt: x.reauthAt, endAt: x.endAt, redirectable: x.redirectable,
+		redirected: x.redirected}
 }
 
 // sessionDue is when tickSession has something to do.

@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/parley-ike/parley/bus/event"
 	"github.com/parley-ike/parley/core/machine"
@@ -24,6 +25,10 @@ func (p *player) makeSession(conn *policy.Connection, get func(key, or string) s
 		p.t.Fatalf("no policy %q", get("childless", ""))
 	}
 	conn.Childless = policy.Childless(i)
+	conn.FollowRedirects = get("follow", "") != ""
+	if at, to, ok := strings.Cut(get("redirect", ""), ":"); ok { // redirect=init:192.0.2.9
+		conn.RedirectTo, conn.RedirectAt = to, policy.RedirectAt(slices.Index(policy.RedirectWords(), at))
+	}
 	for _, c := range conn.Children {
 		c.Mode = policy.Mode(slices.Index(policy.ModeWords(), get("mode", "tunnel")))
 		c.TFC = uint16(len(get("tfc", ""))) // as many octets as letters
@@ -48,6 +53,15 @@ func (p *player) sessionCommands(commands map[string]func(), arg func(int) strin
 			in.Grace = p.duration(how)
 		}
 		p.step(p.sa(arg(1)), in)
+	}
+	commands["redirect"] = func() { p.step(p.sa(arg(1)), machine.Redirect{To: machine.GatewayOf(arg(2))}) }
+	commands["redirected"] = func() { // redirected SA XXX: what the driver does when an SA was redirected, as often as there are letters
+		h := p.sa(arg(1))
+		in := machine.Initiate{Redirected: machine.Redirected{From: h.remote.Addr(), At: make([]time.Time, len(arg(2)))}}
+		for i := range in.Redirected.At {
+			in.Redirected.At[i] = p.now
+		}
+		p.step(h.node.newSA(true, h.local, h.remote), in)
 	}
 	commands["reauth"] = func() { p.step(p.sa(arg(1)), machine.Reauthenticate{}) }
 	commands["renew"] = func() { // renew SA CHILD: what the driver does when an SA asks for a new one
@@ -102,4 +116,11 @@ func renderTraits(c machine.ChildSA) (s string) {
 		s += " esn"
 	}
 	return s
+}
+
+func renderGateway(r machine.Renew) string {
+	if r.To == (machine.Gateway{}) {
+		return ""
+	}
+	return fmt.Sprintf(" at %v, sent there by %v, %s", r.To, r.Redirected.From, plural(len(r.Redirected.At), "redirect"))
 }

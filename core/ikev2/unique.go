@@ -99,6 +99,10 @@ func (s *SA) giveWay(r machine.Replaced) {
 		s.shutdown(reason, 0)
 		return
 	}
+	if r.Cause == machine.ReplaceRedirect {
+		s.deleteIKE(byRedirect, "the peer was sent to another gateway")
+		return
+	}
 	if r.Cause == machine.ReplaceReauth {
 		s.deleteIKE(byReplaced, fmt.Sprintf("it was reauthenticated by IKE SA %v", r.By))
 		return

@@ -56,6 +56,7 @@ func samples() []machine.Input {
 		machine.ChildMoved{SPIIn: 256, Remote: west},
 		machine.ChildLost{SPIIn: 256},
 		machine.Reauthenticate{},
+		machine.Redirect{To: machine.Gateway{Addr: west.Addr(), Host: "gw"}},
 		machine.Replaced{By: event.UID{7}, Cause: machine.ReplaceContact, Grace: time.Second},
 		machine.Reply{Ticket: 9, Err: &machine.CallError{Kind: machine.Refused, Text: "no"}},
 	}

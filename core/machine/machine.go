@@ -74,6 +74,8 @@ type Tick struct{}
 type Initiate struct {
 	Children []string
 	Replaces event.UID // an SA that the new one is to take the place of; zero for none
+	// Redirected says that another gateway sent us to the peer.
+	Redirected Redirected
 }
 
 // Terminate is the command to delete the IKE SA, or with Child set one child SA by name.

@@ -1,6 +1,7 @@
 package machine
 
 import (
+	"net/netip"
 	"time"
 
 	"github.com/parley-ike/parley/bus/event"
@@ -42,9 +43,10 @@ type ReplaceCause uint8
 
 // Causes of replacement.
 const (
-	ReplaceUnique  ReplaceCause = iota // the connection permits one SA only
-	ReplaceReauth                      // the other SA took over its children
-	ReplaceContact                     // the peer said INITIAL_CONTACT: it does not know this SA, and need not be told
+	ReplaceUnique   ReplaceCause = iota // the connection permits one SA only
+	ReplaceReauth                       // the other SA took over its children
+	ReplaceRedirect                     // the peer was sent elsewhere
+	ReplaceContact                      // the peer said INITIAL_CONTACT: it does not know this SA, and need not be told
 )
 
 // Reauthenticate is the command to authenticate the peer anew, by an SA from its beginning (RFC 7296 section 2.8.3). Of the two
@@ -54,11 +56,50 @@ type Reauthenticate struct{}
 // Renew asks the driver for a new SA to the same peer, which is to take over children by name. It is a machine of its own, that
 // is given Initiate with Replaces; when it has the children and emits IKEReauthenticated, the driver gives the old one
 // Replaced. While one is on its way a driver makes no other.
-type Renew struct{ Children []string }
+//
+// With To set the peer sent us to another gateway (RFC 5685), to which the new SA goes; it takes the place of the old one only
+// if that was established.
+type Renew struct {
+	Children   []string
+	To         Gateway
+	Redirected Redirected
+}
+
+// Gateway is where a peer sends us, by address or by DNS name.
+type Gateway struct {
+	Addr netip.Addr
+	Host string
+}
+
+// GatewayOf reads an address or a name; "" is no gateway.
+func GatewayOf(text string) Gateway {
+	if a, err := netip.ParseAddr(text); err == nil {
+		return Gateway{Addr: a.Unmap()}
+	}
+	return Gateway{Host: text}
+}
+
+// String returns the address or the name.
+func (g Gateway) String() string {
+	if g.Addr.IsValid() {
+		return g.Addr.String()
+	}
+	return g.Host
+}
+
+// Redirected tells who sent us to a gateway, and when we were sent around on the way there.
+type Redirected struct {
+	From netip.Addr // zero: nobody
+	At   []time.Time
+}
+
+// Redirect is the command to send a client elsewhere.
+type Redirect struct{ To Gateway }
 
 func (Admit) op()        {}
 func (Admitted) result() {}
 func (Replaced) input()  {}
 
 func (Reauthenticate) input() {}
+func (Redirect) input()       {}
 func (Renew) effect()         {}

@@ -13,7 +13,28 @@ type Session struct {
 	Retry     Retry
 	Reauth    time.Duration // how long an authentication is trusted (RFC 4478); 0: as long as the IKE SA lives
 	Childless Childless
+
+	FollowRedirects bool       // as a client: go where the gateway sends us (RFC 5685)
+	RedirectTo      string     // as a gateway: send clients there, an address or a DNS name; "": serve them
+	RedirectAt      RedirectAt // and when
 }
+
+// RedirectAt says in which exchange clients are sent elsewhere.
+type RedirectAt uint8
+
+// Exchanges for redirects.
+const (
+	RedirectAuth RedirectAt = iota // when they are authenticated
+	RedirectInit                   // at once
+)
+
+var redirectWords = []string{"auth", "init"}
+
+// RedirectWords lists the words of the configuration, in the order of the exchanges.
+func RedirectWords() []string { return redirectWords }
+
+// String returns the word in the configuration.
+func (r RedirectAt) String() string { return nth(redirectWords, r) }
 
 func (s *Session) applyDefaults() {
 	if s.Retry == (Retry{}) {

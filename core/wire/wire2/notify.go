@@ -87,6 +87,9 @@ const (
 	Cookie2                   NotifyType = 16401
 	NoNATsAllowed             NotifyType = 16402
 	AuthLifetime              NotifyType = 16403 // RFC 4478
+	RedirectSupported         NotifyType = 16406 // RFC 5685, as the two below
+	Redirect                  NotifyType = 16407
+	RedirectedFrom            NotifyType = 16408
 	EAPOnlyAuthentication     NotifyType = 16417
 	ChildlessIKEv2Supported   NotifyType = 16418
 	IKEv2FragmentationSupport NotifyType = 16430
@@ -146,6 +149,9 @@ var notifyNames = map[NotifyType]string{
 	UnacceptableAddresses:      "UNACCEPTABLE_ADDRESSES",
 	UnexpectedNATDetected:      "UNEXPECTED_NAT_DETECTED",
 	AuthLifetime:               "AUTH_LIFETIME",
+	RedirectSupported:          "REDIRECT_SUPPORTED",
+	Redirect:                   "REDIRECT",
+	RedirectedFrom:             "REDIRECTED_FROM",
 	EAPOnlyAuthentication:      "EAP_ONLY_AUTHENTICATION",
 	ChildlessIKEv2Supported:    "CHILDLESS_IKEV2_SUPPORTED",
 	IKEv2FragmentationSupport:  "IKEV2_FRAGMENTATION_SUPPORTED",
@@ -157,9 +163,6 @@ var notifyNames = map[NotifyType]string{
 	48:    "TS_MAX_QUEUE",                        // RFC 9611
 	16404: "MULTIPLE_AUTH_SUPPORTED",             // RFC 4739
 	16405: "ANOTHER_AUTH_FOLLOWS",                // RFC 4739
-	16406: "REDIRECT_SUPPORTED",                  // RFC 5685
-	16407: "REDIRECT",                            // RFC 5685
-	16408: "REDIRECTED_FROM",                     // RFC 5685
 	16409: "TICKET_LT_OPAQUE",                    // RFC 5723
 	16410: "TICKET_REQUEST",                      // RFC 5723
 	16411: "TICKET_ACK",                          // RFC 5723

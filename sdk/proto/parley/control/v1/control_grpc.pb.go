@@ -24,6 +24,7 @@ const (
 	Control_Up_FullMethodName             = "/parley.control.v1.Control/Up"
 	Control_Down_FullMethodName           = "/parley.control.v1.Control/Down"
 	Control_Reauthenticate_FullMethodName = "/parley.control.v1.Control/Reauthenticate"
+	Control_Redirect_FullMethodName       = "/parley.control.v1.Control/Redirect"
 	Control_ListSAs_FullMethodName        = "/parley.control.v1.Control/ListSAs"
 	Control_ShowSA_FullMethodName         = "/parley.control.v1.Control/ShowSA"
 	Control_Events_FullMethodName         = "/parley.control.v1.Control/Events"
@@ -51,6 +52,8 @@ type ControlClient interface {
 	Down(ctx context.Context, in *DownRequest, opts ...grpc.CallOption) (*DownResponse, error)
 	// Reauthenticate repeats the authentication of IKE SAs; what becomes of it is told by events.
 	Reauthenticate(ctx context.Context, in *ReauthenticateRequest, opts ...grpc.CallOption) (*ReauthenticateResponse, error)
+	// Redirect asks clients to go to another gateway; events tell which of them can be asked.
+	Redirect(ctx context.Context, in *RedirectRequest, opts ...grpc.CallOption) (*RedirectResponse, error)
 	ListSAs(ctx context.Context, in *ListSAsRequest, opts ...grpc.CallOption) (*ListSAsResponse, error)
 	// ShowSA returns the IKE SAs that a UID (or its unambiguous beginning) or a connection's name stands for.
 	ShowSA(ctx context.Context, in *ShowSARequest, opts ...grpc.CallOption) (*ListSAsResponse, error)
@@ -127,6 +130,16 @@ func (c *controlClient) Reauthenticate(ctx context.Context, in *ReauthenticateRe
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(ReauthenticateResponse)
 	err := c.cc.Invoke(ctx, Control_Reauthenticate_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *controlClient) Redirect(ctx context.Context, in *RedirectRequest, opts ...grpc.CallOption) (*RedirectResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(RedirectResponse)
+	err := c.cc.Invoke(ctx, Control_Redirect_FullMethodName, in, out, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -230,6 +243,8 @@ type ControlServer interface {
 	Down(context.Context, *DownRequest) (*DownResponse, error)
 	// Reauthenticate repeats the authentication of IKE SAs; what becomes of it is told by events.
 	Reauthenticate(context.Context, *ReauthenticateRequest) (*ReauthenticateResponse, error)
+	// Redirect asks clients to go to another gateway; events tell which of them can be asked.
+	Redirect(context.Context, *RedirectRequest) (*RedirectResponse, error)
 	ListSAs(context.Context, *ListSAsRequest) (*ListSAsResponse, error)
 	// ShowSA returns the IKE SAs that a UID (or its unambiguous beginning) or a connection's name stands for.
 	ShowSA(context.Context, *ShowSARequest) (*ListSAsResponse, error)
@@ -267,6 +282,9 @@ func (UnimplementedControlServer) Down(context.Context, *DownRequest) (*DownResp
 }
 func (UnimplementedControlServer) Reauthenticate(context.Context, *ReauthenticateRequest) (*ReauthenticateResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method Reauthenticate not implemented")
+}
+func (UnimplementedControlServer) Redirect(context.Context, *RedirectRequest) (*RedirectResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method Redirect not implemented")
 }
 func (UnimplementedControlServer) ListSAs(context.Context, *ListSAsRequest) (*ListSAsResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ListSAs not implemented")
@@ -389,6 +407,24 @@ func _Control_Reauthenticate_Handler(srv interface{}, ctx context.Context, dec f
 	}
 	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
 		return srv.(ControlServer).Reauthenticate(ctx, req.(*ReauthenticateRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _Control_Redirect_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(RedirectRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(ControlServer).Redirect(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Control_Redirect_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(ControlServer).Redirect(ctx, req.(*RedirectRequest))
 	}
 	return interceptor(ctx, in, info, handler)
 }
@@ -534,6 +570,10 @@ var Control_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "Reauthenticate",
 			Handler:    _Control_Reauthenticate_Handler,
+		},
+		{
+			MethodName: "Redirect",
+			Handler:    _Control_Redirect_Handler,
 		},
 		{
 			MethodName: "ListSAs",
