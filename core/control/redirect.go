@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/netip"
+	"strings"
 
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
@@ -11,7 +12,6 @@ import (
 	"github.com/parley-ike/parley/bus/event"
 	"github.com/parley-ike/parley/core/engine"
 	"github.com/parley-ike/parley/core/machine"
-	"github.com/parley-ike/parley/core/policy"
 	controlv1 "github.com/parley-ike/parley/sdk/proto/parley/control/v1"
 )
 
@@ -44,9 +44,14 @@ func isGateway(text string) bool {
 	if a, err := netip.ParseAddr(text); err == nil {
 		return a.Zone() == "" && !a.IsUnspecified() && !a.IsMulticast()
 	}
-	_, err := policy.ParseIdentity("fqdn:" + text)
-	return text != "" && err == nil
+	odd := func(r rune) bool {
+		return !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || r == '-' || r == '.' || r == '_')
+	}
+	return text != "" && len(text) <= maxHost && !strings.ContainsFunc(text, odd)
 }
+
+// maxHost is the length of the longest DNS name, in octets (RFC 1035 section 2.3.4).
+const maxHost = 255
 
 func redirectSentence(e event.IKERedirected) string {
 	switch {

@@ -31,13 +31,6 @@ func (s *SA) noteInitiate(in machine.Initiate) {
 	}
 }
 
-// inherit returns what an SA passes on to the one that rekeying puts in its place (RFC 4478 section 2: the limit of time goes with
-// it).
-func (x session) inherit() session {
-	return session{contact: x.contact, began: x.began, reauthAt: x.reauthAt, endAt: x.endAt, redirectable: x.redirectable,
-		redirected: x.redirected}
-}
-
 // sessionDue is when tickSession has something to do.
 func (s *SA) sessionDue() time.Time {
 	if s.state != Established {

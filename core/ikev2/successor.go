@@ -85,7 +85,7 @@ func (s *SA) handOver(n *SA, by string) {
 	n.inner.inherit(&s.inner)
 	n.session, n.mobike, n.fragments = s.session, s.mobike, s.fragments
 	n.session.looking, n.mobike.asked, n.mobike.newest = 0, false, 0
-	s.session.looking = 0
+	s.session = session{} // what is to be done about the authentication is the new one's affair
 	n.todo = slices.DeleteFunc(s.todo, task.isIKE)
 	s.todo = nil
 	staying := func(c *child) bool { return c.removing }
