@@ -21,6 +21,7 @@ func (ChildDeleted) Kind() Kind       { return Kind{1103, "child_sa.deleted", In
 func (ChildFailed) Kind() Kind        { return Kind{1104, "child_sa.failed", Warning, Failure} }
 func (ChildTSMismatch) Kind() Kind    { return Kind{1106, "child_sa.ts_mismatch", Warning, Failure} }
 func (ChildTSNarrowed) Kind() Kind    { return Kind{1107, "child_sa.ts_narrowed", Notice, Success} }
+func (ChildLost) Kind() Kind          { return Kind{1111, "child_sa.lost", Warning, Failure} }
 func (ChildInstallFailed) Kind() Kind { return Kind{1108, "child_sa.install_failed", Error, Failure} }
 
 func (AuthSucceeded) Kind() Kind { return Kind{1201, "auth.succeeded", Info, Success} }

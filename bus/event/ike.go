@@ -306,3 +306,8 @@ type RoutabilityFailed struct {
 	Remote netip.AddrPort `json:"remote"`
 	Reason string         `json:"reason"`
 }
+
+// ChildLost says: an SA backend has a child no more, though nobody asked for its removal.
+type ChildLost struct {
+	Child ChildSA `json:"child"`
+}

@@ -101,6 +101,8 @@ func negotiationSentence(e event.Event) string {
 		return natSentence(e)
 	case event.NATMappingChanged:
 		return fmt.Sprintf("the peer's address changed from %v to %v", e.Old, e.New)
+	case event.ChildLost:
+		return fmt.Sprintf("the SA backend has lost child %s; it is replaced", e.Child.Name)
 	case event.AddressChanged:
 		return fmt.Sprintf("the tunnel moved: %v is now %v, and the peer %v is %v", e.OldLocal, e.NewLocal, e.OldRemote, e.NewRemote)
 	case event.RoutabilityFailed:

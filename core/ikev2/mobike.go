@@ -250,12 +250,17 @@ func (s *SA) moveChildren() {
 		if s.encapsulates() {
 			sa.Encap, sa.LocalPort, sa.RemotePort = true, s.local.Port(), s.remote.Port()
 		}
-		if c.removing || samePath(sa, c.sa) {
-			continue
-		}
-		c.sa = sa
-		ask(s, machine.UpdateChild{Child: sa}, c.key(), func(_ machine.Installed, err *machine.CallError) { s.childMoved(c, err) })
+		s.updateChild(c, sa)
 	}
+}
+
+// updateChild has a backend bring a child to another path, if it is another one.
+func (s *SA) updateChild(c *child, sa machine.ChildSA) {
+	if c.removing || samePath(sa, c.sa) {
+		return
+	}
+	c.sa = sa
+	ask(s, machine.UpdateChild{Child: sa}, c.key(), func(_ machine.Installed, err *machine.CallError) { s.childMoved(c, err) })
 }
 
 func samePath(a, b machine.ChildSA) bool {

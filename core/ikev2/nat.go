@@ -105,6 +105,7 @@ func (s *SA) follow(d machine.Datagram) {
 	case s.state >= Installing && s.nat.remote && !s.nat.local && d.Remote != old:
 		s.local, s.remote = d.Local, d.Remote
 		s.emit(event.NATMappingChanged{Old: old, New: s.remote})
+		s.moveChildren()
 	}
 }
 

@@ -127,6 +127,10 @@ func (s *SA) Step(now time.Time, in machine.Input, fx *machine.Effects) {
 		s.rekey(in)
 	case machine.Replaced:
 		s.replaced(in)
+	case machine.ChildLost:
+		s.childLost(in)
+	case machine.ChildMoved:
+		s.childSeen(in)
 	case machine.Migrate:
 		s.migrate(in)
 	case machine.Reauthenticate:

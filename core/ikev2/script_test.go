@@ -117,24 +117,28 @@ func (p *player) command(w []string) {
 		"advance":   func() { p.advance(p.duration(arg(1))) },
 		"wait":      func() { p.pass(p.duration(arg(1)), func() {}) },
 		"terminate": func() { p.step(p.sa(arg(1)), machine.Terminate{Child: arg(2), Reason: "the test says so"}) },
-		"migrate":   func() { p.migrate(p.sa(arg(1)), arg(2), w[3:]) },
-		"probe":     func() { p.step(p.sa(arg(1)), machine.Probe{}) },
-		"rekey":     func() { p.step(p.sa(arg(1)), machine.Rekey{Child: arg(2)}) },
-		"more":      func() { p.step(p.sa(arg(1)), machine.Initiate{Children: w[2:]}) },
-		"hold":      func() { p.node(arg(1)).hold[arg(2)] = true },
-		"release":   func() { delete(p.node(arg(1)).hold, arg(2)) },
-		"lose":      func() { p.lose(p.node(arg(1)), arg(2)) },
-		"fail":      func() { p.fail(p.node(arg(1)), arg(2), arg(3), arg(4)) },
-		"forge":     func() { p.forge(p.sa(arg(1)), w[2:]) },
-		"seal":      func() { p.seal(p.sa(arg(1)), w[2:]) },
-		"tamper":    func() { p.tamper(p.index(arg(1))) },
-		"moveto":    func() { p.node(arg(1)).nat = netip.MustParseAddr(arg(2)) },
-		"cookies":   func() { p.node(arg(1)).cookies = arg(2) == "on" },
-		"dead":      func() { p.node(arg(1)).addr = netip.MustParseAddr("203.0.113.99") },
-		"trust":     func() { p.node(arg(1)).trusts = true },
-		"mtu":       func() { p.node(arg(1)).mtu, _ = strconv.Atoi(arg(2)) },
-		"state":     p.state,
-		"exhaust":   func() { p.sa(arg(1)).own.next = maxMessageID; p.meddled = true },
+		"lost":      func() { p.step(p.sa(arg(1)), machine.ChildLost{SPIIn: p.spi(arg(2))}) },
+		"seen": func() {
+			p.step(p.sa(arg(1)), machine.ChildMoved{SPIIn: p.spi(arg(2)), Remote: netip.MustParseAddrPort(arg(3))})
+		},
+		"migrate": func() { p.migrate(p.sa(arg(1)), arg(2), w[3:]) },
+		"probe":   func() { p.step(p.sa(arg(1)), machine.Probe{}) },
+		"rekey":   func() { p.step(p.sa(arg(1)), machine.Rekey{Child: arg(2)}) },
+		"more":    func() { p.step(p.sa(arg(1)), machine.Initiate{Children: w[2:]}) },
+		"hold":    func() { p.node(arg(1)).hold[arg(2)] = true },
+		"release": func() { delete(p.node(arg(1)).hold, arg(2)) },
+		"lose":    func() { p.lose(p.node(arg(1)), arg(2)) },
+		"fail":    func() { p.fail(p.node(arg(1)), arg(2), arg(3), arg(4)) },
+		"forge":   func() { p.forge(p.sa(arg(1)), w[2:]) },
+		"seal":    func() { p.seal(p.sa(arg(1)), w[2:]) },
+		"tamper":  func() { p.tamper(p.index(arg(1))) },
+		"moveto":  func() { p.node(arg(1)).nat = netip.MustParseAddr(arg(2)) },
+		"cookies": func() { p.node(arg(1)).cookies = arg(2) == "on" },
+		"dead":    func() { p.node(arg(1)).addr = netip.MustParseAddr("203.0.113.99") },
+		"trust":   func() { p.node(arg(1)).trusts = true },
+		"mtu":     func() { p.node(arg(1)).mtu, _ = strconv.Atoi(arg(2)) },
+		"state":   p.state,
+		"exhaust": func() { p.sa(arg(1)).own.next = maxMessageID; p.meddled = true },
 	}
 	p.sessionCommands(commands, arg)
 	run, ok := commands[w[0]]
@@ -329,6 +333,15 @@ func (p *player) fail(n *node, op, kind, times string) {
 		count = 1
 	}
 	n.faults = append(n.faults, fault{op, machine.CallError{Kind: kinds[kind], Text: "fake: as the test wants"}, count})
+}
+
+func (p *player) spi(hex string) uint32 {
+	p.t.Helper()
+	spi, err := strconv.ParseUint(hex, 16, 32)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	return uint32(spi)
 }
 
 // migrate moves a node to another address and tells its SA, with what else it can be reached at.
