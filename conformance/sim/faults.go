@@ -23,6 +23,7 @@ type faults struct {
 	cookies               bool
 	otherGroup            bool // the responder wants another key exchange method first
 	addresses             addresses
+	messages              messages
 }
 
 // draw makes up the faults of a world. A share of the worlds has none of a kind, so that every combination occurs.
@@ -52,7 +53,7 @@ func (f faults) hopeless() bool { return f.wrongKey || f.wrongProposal }
 // transmissions fit into the half-open time of a responder; that all of a request or its response are lost has a chance of
 // 1 in 100 000 then.
 func (f faults) harmless() bool {
-	return f.loss <= 0.1 && f.corrupt == 0 && f.rebind == 0 && f.silent+f.late+f.failing == 0 &&
+	return f.loss <= 0.1 && (f.loss == 0 || !f.messages.uncertain()) && f.corrupt == 0 && f.rebind == 0 && f.silent+f.late+f.failing == 0 &&
 		f.crashes == 0 && f.pauses == 0 && !f.terminate && !f.hopeless()
 }
 

@@ -25,6 +25,7 @@ type messageKey struct {
 	spii, spir uint64
 	id         uint32
 	flags      wire.Flags
+	fragment   [2]uint16 // number and total, which a set of smaller ones changes (RFC 7383 section 2.6.1)
 }
 
 type eventKey struct {
@@ -41,10 +42,14 @@ func newCheck(w *world) *check {
 // (sections 1.2 and 2.6), and answers to unknown SPIs belong to no SA (section 1.5).
 func (c *check) sent(n *node, b []byte) {
 	h, err := wire.ParseHeader(b)
-	if err != nil || h.NextPayload != wire2.TypeSK {
+	if err != nil || h.NextPayload != wire2.TypeSK && h.NextPayload != wire2.TypeSKF {
 		return
 	}
-	key := messageKey{n, h.InitiatorSPI, h.ResponderSPI, h.MessageID, h.Flags}
+	key := messageKey{node: n, spii: h.InitiatorSPI, spir: h.ResponderSPI, id: h.MessageID, flags: h.Flags}
+	if m, err := wire2.Parse(b); err == nil && h.NextPayload == wire2.TypeSKF {
+		f, _ := wire2.Get[wire2.SKF](m.Payloads)
+		key.fragment = [2]uint16{f.Number, f.Total}
+	}
 	sum := sha256.Sum256(b)
 	if before, known := c.messages[key]; known && before != sum {
 		c.w.fail("%s sent another message as %s %d of SPIs %x %x", n.name, wire2.ExchangeName(h.Exchange), h.MessageID, h.InitiatorSPI, h.ResponderSPI)

@@ -19,6 +19,9 @@ var (
 // send puts a datagram on the wire.
 func (w *world) send(from, to netip.AddrPort, b []byte) {
 	f := w.faults
+	if f.messages.swallows(b) {
+		return
+	}
 	copies := 1
 	if w.rand.Float64() < f.duplicate {
 		copies++

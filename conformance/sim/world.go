@@ -44,6 +44,7 @@ func newWorld(seed uint64) *world {
 	w := &world{seed: seed, rand: rand.New(rand.NewPCG(seed, 0x9e3779b97f4a7c15)), chacha: rand.NewChaCha8(key), clock: newClock()}
 	w.faults = draw(w.rand)
 	w.faults.addresses = drawAddresses(seed)
+	w.faults.messages = drawMessages(seed)
 	w.faulty = w.faults.silent+w.faults.failing > 0
 	w.check = newCheck(w)
 	if w.faults.nat {
@@ -76,8 +77,10 @@ func (w *world) policy(name string) *policy.Snapshot {
 			RemoteTS: []policy.Selector{w.selector(rts)}}},
 	}
 	w.vary(name, c)
+	w.faults.messages.connect(w, name, c)
 	w.faults.addresses.connect(name, c)
 	c.ApplyDefaults()
+	w.faults.messages.off(name, c)
 	return &policy.Snapshot{Connections: []*policy.Connection{c}}
 }
 
@@ -159,6 +162,7 @@ func (w *world) plan() {
 		}
 		w.sometime(func() { n.command(machine.Probe{}) }, storm)
 	}
+	w.faults.messages.plan(w)
 	if w.faults.terminate {
 		n := w.nodes[w.rand.IntN(2)]
 		child := ""

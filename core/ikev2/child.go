@@ -102,6 +102,7 @@ func (s *SA) childInstalled(c *child, err *machine.CallError) *failure {
 func (s *SA) announce(c *child) {
 	c.up = true
 	s.emit(event.ChildEstablished{Child: c.describe()})
+	s.endEarly(c)
 }
 
 // loseChild ends the attempt to make a child for which we have reserved an SPI; the IKE SA stays (RFC 7296 section 2.21.2). A

@@ -37,6 +37,7 @@ func (s *SA) begin(t task) {
 		child.local, child.remote = t.old.selectors()
 	}
 	x := &createI{task: t, s: s, child: child}
+	s.early = nil
 	if s.create = x; f != nil {
 		x.fail(*f)
 		return

@@ -72,6 +72,7 @@ func (s *SA) endedByPeer() {
 // child that was replaced stays for a while.
 func (s *SA) deleteForPeer(ps []wire2.Payload) []wire2.Payload {
 	answer := wire2.Delete{Protocol: wire2.ProtoESP, SPISize: 4}
+	s.noteEarly(ps)
 	for _, c := range s.namedBy(ps) {
 		if !c.deleting {
 			answer.SPIs = append(answer.SPIs, spiBytes(c.sa.SPIIn))

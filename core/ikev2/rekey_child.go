@@ -147,6 +147,7 @@ func (s *SA) deleted(c *child) {
 func (s *SA) announceRekeyed(c, old *child, by string) {
 	c.up = true
 	s.emit(event.ChildRekeyed{Child: c.describe(), Prev: old.sa.UID, By: by})
+	s.endEarly(c)
 }
 
 // childDue is when a child next needs attention.

@@ -60,6 +60,7 @@ type SA struct {
 	calls             []*call
 	tickets           machine.Ticket // the last one given
 	stale             uint64         // replies that nobody waited for
+	early             []uint32       // SPIs that the peer deleted before we knew of their children
 	own               ownWindow
 	peer              peerWindow
 	fragments         fragmentation
