@@ -13,7 +13,7 @@ type PoolLeased struct {
 	Addresses []netip.Addr `json:"addresses"`
 }
 
-// PoolReleased says: a peer's addresses were given back.
+// PoolReleased says: a holder gave back what it had. Another one may hold the same addresses, after a reauthentication.
 type PoolReleased struct {
 	Holder    UID          `json:"holder"`
 	Addresses []netip.Addr `json:"addresses"`

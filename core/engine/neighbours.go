@@ -74,7 +74,7 @@ func (s *Shard) renew(e *sa, fx machine.Renew) {
 			return
 		}
 		e.successor = next.owner
-		s.step(now, next, machine.Initiate{Children: fx.Children, Replaces: e.uid})
+		s.step(now, next, machine.Initiate{Children: fx.Children, Replaces: e.uid, Wants: info.Inner.Assigned})
 	})
 }
 

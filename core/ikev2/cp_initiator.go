@@ -2,6 +2,8 @@ package ikev2
 
 import (
 	"fmt"
+	"net/netip"
+	"slices"
 
 	"github.com/parley-ike/parley/bus/event"
 	"github.com/parley-ike/parley/core/policy"
@@ -16,6 +18,23 @@ func (s *SA) requesting(conn *policy.Connection) *policy.Connection {
 	}
 	s.inner = inner{conf: conn}
 	return conn.Requesting()
+}
+
+// askAgain has an SA ask for addresses that the SA has whose place it takes, where any would do: make before break is of little
+// use with another address.
+func (s *SA) askAgain(had []netip.Addr) {
+	if s.state != Idle || s.inner.conf == nil {
+		return
+	}
+	had = slices.Clone(had)
+	s.conn.Virtual = slices.Clone(s.conn.Virtual)
+	for i, want := range s.conn.Virtual {
+		j := slices.IndexFunc(had, func(a netip.Addr) bool { return a.Is4() == want.Is4() })
+		if want.IsUnspecified() && j >= 0 {
+			s.conn.Virtual[i] = had[j]
+			had = slices.Delete(had, j, j+1)
+		}
+	}
 }
 
 // takeAddresses takes the inner addresses that the peer assigned, and returns why there will be no child without them. A

@@ -55,20 +55,36 @@ func (f *fakePool) do(op machine.Op) (machine.Result, *machine.CallError, bool) 
 		r, err := f.lease(op)
 		return r, err, true
 	case machine.Release:
-		f.free = append(f.free, f.held[op.Holder]...)
-		delete(f.held, op.Holder)
+		for _, a := range f.held[op.Holder] {
+			if delete(f.held, op.Holder); !f.has(a) {
+				f.free = append(f.free, a)
+			}
+		}
 		return machine.Released{}, nil, true
 	}
 	return nil, nil, false
+}
+
+// has reports whether somebody holds an address.
+func (f *fakePool) has(a netip.Addr) bool {
+	for _, held := range f.held { // order does not matter
+		if slices.Contains(held, a) {
+			return true
+		}
+	}
+	return false
 }
 
 func (f *fakePool) lease(op machine.Lease) (machine.Result, *machine.CallError) {
 	if f.held[op.Holder] == nil {
 		for _, want := range op.Want {
 			i := slices.IndexFunc(f.free, func(a netip.Addr) bool { return a == want || want.IsUnspecified() && a.Is4() == want.Is4() })
-			if i >= 0 {
+			switch {
+			case i >= 0:
 				f.held[op.Holder] = append(f.held[op.Holder], f.free[i])
 				f.free = slices.Delete(f.free, i, i+1)
+			case f.has(want): // by an SA that this one succeeds: there is one identity
+				f.held[op.Holder] = append(f.held[op.Holder], want)
 			}
 		}
 	}

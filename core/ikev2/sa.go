@@ -119,6 +119,7 @@ func (s *SA) Step(now time.Time, in machine.Input, fx *machine.Effects) {
 		s.tick()
 	case machine.Initiate:
 		s.noteInitiate(in)
+		s.askAgain(in.Wants)
 		s.initiate(in.Children)
 	case machine.Terminate:
 		s.terminate(in)

@@ -67,7 +67,7 @@ func (p *player) sessionCommands(commands map[string]func(), arg func(int) strin
 	commands["renew"] = func() { // renew SA CHILD: what the driver does when an SA asks for a new one
 		h := p.sa(arg(1))
 		next := h.node.newSA(true, netip.AddrPortFrom(h.local.Addr(), portIKE), netip.AddrPortFrom(h.remote.Addr(), portIKE))
-		p.step(next, machine.Initiate{Children: []string{arg(2)}, Replaces: h.uid})
+		p.step(next, machine.Initiate{Children: []string{arg(2)}, Replaces: h.uid, Wants: h.Info().Inner.Assigned})
 	}
 	commands["esp"] = func() { // esp NODE: one packet comes in by every child of the node
 		n := p.node(arg(1))

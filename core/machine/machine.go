@@ -73,7 +73,8 @@ type Tick struct{}
 // does not have.
 type Initiate struct {
 	Children []string
-	Replaces event.UID // an SA that the new one is to take the place of; zero for none
+	Replaces event.UID    // an SA that the new one is to take the place of; zero for none
+	Wants    []netip.Addr // inner addresses that the peer assigned to that SA, to be asked for again
 	// Redirected says that another gateway sent us to the peer.
 	Redirected Redirected
 }
