@@ -93,6 +93,15 @@ func (e *fakeEngine) SAs(context.Context) ([]machine.Info, error) {
 	return append([]machine.Info(nil), e.sas...), nil
 }
 
+func (e *fakeEngine) Rekey(_ context.Context, sel engine.Selector, child string) (int, error) {
+	if child != "" {
+		go tell(e.bus, sel.UID, "west", event.ChildRekeyed{Child: event.ChildSA{UID: event.UID{7}, Name: child}, Prev: lan().UID, By: "us"})
+		return 1, nil
+	}
+	go tell(e.bus, event.UID{8}, "west", event.IKERekeyed{IKE: ikeSA(), Prev: sel.UID, By: "us"})
+	return 1, nil
+}
+
 func (e *fakeEngine) Up(_ context.Context, conn string, _ []string) (event.UID, bool, error) {
 	go tell(e.bus, uid1, conn, e.script...)
 	return uid1, false, nil
@@ -283,6 +292,8 @@ func TestEveryCommandShowsTablesAndJSON(t *testing.T) {
 		{name: "down-not-up", line: "down north", sas: up},
 		{name: "reauth", line: "reauth west", sas: up},
 		{name: "redirect", line: "redirect west 192.0.2.9", sas: up},
+		{name: "rekey", line: "rekey west", sas: up},
+		{name: "rekey-child", line: "rekey west/lan", sas: up},
 		{name: "status", line: "status", sas: up, past: isRefused()},
 		{name: "sa-list", line: "sa list", sas: up},
 		{name: "sa-show", line: "sa show west", sas: up},
@@ -327,6 +338,9 @@ func TestErrorsSayWhatToDo(t *testing.T) {
 		{"down", exitUsage, "parley: parley down needs a connection, --child or --sa\nsee parley --help"},
 		{"redirect west", exitUsage, "parley: parley redirect needs a connection, or --all, and a gateway\nsee parley --help"},
 		{"redirect west 0.0.0.0", exitUsage, "parley: control: \"0.0.0.0\" is no gateway: name an address or a DNS name\nsee parley --help"},
+		{"rekey", exitUsage, "parley: parley rekey needs a connection or --sa\nsee parley --help"},
+		{"rekey west/nosuch", exitNotFound, "parley: control: connection \"west\" has no child \"nosuch\""},
+		{"rekey north", exitFailed, "parley: control: there is nothing to rekey: `parley up north` brings it up"},
 		{"reauth", exitUsage, "parley: parley reauth needs a connection or --sa\nsee parley --help"},
 		{"reauth north", exitFailed, "parley: control: connection \"north\" is not up: `parley up north` brings it up"},
 		{"down --sa 0193", exitUsage, `parley: control: "0193" begins the UIDs of 2 SAs, ` + uid1.String() + " and " + uid2.String() + " among them: write more of the UID\nsee parley --help"},
@@ -334,7 +348,7 @@ func TestErrorsSayWhatToDo(t *testing.T) {
 		{"sa show ffff", exitNotFound, "parley: control: there is no SA and no connection \"ffff\": see `parley sa list`"},
 		{"sa", exitUsage, "parley: parley sa needs a command: list, show\nsee parley --help"},
 		{"sa lst", exitUsage, "parley: unknown command \"lst\" for \"parley sa\": did you mean \"list\"?\nsee parley --help"},
-		{"frobnicate", exitUsage, "parley: unknown command \"frobnicate\" for \"parley\": there are completion, down, events, explain, plugin, pool, reauth, redirect, reload, replay, sa, status, up, version\nsee parley --help"},
+		{"frobnicate", exitUsage, "parley: unknown command \"frobnicate\" for \"parley\": there are completion, down, events, explain, plugin, pool, reauth, redirect, rekey, reload, replay, sa, status, up, version\nsee parley --help"},
 		{"status --colour", exitUsage, "parley: unknown flag: --colour\nsee parley --help"},
 		{"status -o yaml", exitUsage, "parley: unknown output \"yaml\": use table, wide or json\nsee parley --help"},
 		{"events tail --severity loud", exitUsage, "parley: control: unknown severity \"loud\": use debug, info, notice, warning, error or critical\nsee parley --help"},
@@ -428,7 +442,7 @@ func TestCompletionKnowsWhatTheDaemonKnows(t *testing.T) {
 func TestHelpTellsTheExitStatuses(t *testing.T) {
 	t.Parallel()
 	var none *world
-	for _, line := range []string{"", "up", "down", "reauth", "redirect", "status", "sa list", "sa show", "events tail", "plugin list", "pool list", "explain", "replay", "version"} {
+	for _, line := range []string{"", "up", "down", "rekey", "reauth", "redirect", "status", "sa list", "sa show", "events tail", "plugin list", "pool list", "explain", "replay", "version"} {
 		got := none.run(context.Background(), &app{}, append(strings.Fields(line), "--help")...)
 		if got.status != exitOK || !strings.Contains(got.out, exitHelp) {
 			t.Errorf("%s --help: %d\n%s", line, got.status, got.out)

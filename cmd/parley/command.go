@@ -28,7 +28,7 @@ func (a *app) command() *cobra.Command {
 		}
 		return nil
 	}
-	root.AddCommand(a.upCommand(), a.downCommand(), a.reauthCommand(), a.redirectCommand(), a.statusCommand(), a.saCommand(), a.eventsCommand(), a.pluginCommand(), a.poolCommand(),
+	root.AddCommand(a.upCommand(), a.downCommand(), a.rekeyCommand(), a.reauthCommand(), a.redirectCommand(), a.statusCommand(), a.saCommand(), a.eventsCommand(), a.pluginCommand(), a.poolCommand(),
 		a.explainCommand(), a.reloadCommand(), a.replayCommand(), a.versionCommand(), a.manCommand())
 	return root
 }

@@ -73,8 +73,8 @@ func TestTheMinimalConfigurationIsComplete(t *testing.T) {
 		Local:  policy.Endpoint{Identity: id("east.example.net"), Auth: "psk"},
 		Remote: policy.Endpoint{Addr: netip.MustParseAddr("192.0.2.2"), Identity: id("west.example.net"), Auth: "psk"},
 		IKE:    policy.DefaultIKE(), Retransmit: policy.DefaultRetransmit(),
-		Liveness: 30 * time.Second, HalfOpen: 30 * time.Second, NATKeepalive: 20 * time.Second, CallBudget: 5 * time.Second, MaxChildren: 64, MOBIKE: true,
-		Children: []*policy.Child{{Name: "lan", LocalTS: sel("10.1.0.0/16"), RemoteTS: sel("10.2.0.0/16"), ESP: policy.DefaultESP(), Start: policy.StartUp, OnDead: policy.DeadRestart, ReplayWindow: 64}},
+		Liveness: 30 * time.Second, HalfOpen: 30 * time.Second, NATKeepalive: 20 * time.Second, CallBudget: 5 * time.Second, MaxChildren: 64, Lifetime: policy.Lifetime{Time: 4 * time.Hour}, MOBIKE: true,
+		Children: []*policy.Child{{Name: "lan", LocalTS: sel("10.1.0.0/16"), RemoteTS: sel("10.2.0.0/16"), ESP: policy.DefaultESP(), Start: policy.StartUp, OnDead: policy.DeadRestart, ReplayWindow: 64, Lifetime: policy.Lifetime{Time: time.Hour}}},
 		Session:  policy.Session{Retry: policy.DefaultRetry()},
 		Messages: policy.Messages{FragmentSize: 1280, Window: 1},
 	}

@@ -49,8 +49,10 @@ func (l *loader) connection(s *section, c *policy.Connection) {
 	s.duration("liveness", &c.Liveness, 0)
 	s.duration("nat_keepalive", &c.NATKeepalive, 0)
 	messagesOff()
+	s.lifetime(&c.Lifetime, false)
 	for i, b := range children {
 		b.replayWindow(&c.Children[i].ReplayWindow)
+		b.lifetime(&c.Children[i].Lifetime, true)
 		b.finish()
 	}
 	s.finish()

@@ -89,6 +89,8 @@ func target(req any) string {
 		return join(r.Connection, r.Child, r.Sa)
 	case *controlv1.RedirectRequest:
 		return join(r.Connection, r.To)
+	case *controlv1.RekeyRequest:
+		return join(r.Connection, r.Child, r.Sa)
 	case *controlv1.ReauthenticateRequest:
 		return join(r.Connection, r.Sa)
 	case *controlv1.ListSAsRequest:

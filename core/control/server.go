@@ -21,6 +21,7 @@ import (
 type Engine interface {
 	Up(ctx context.Context, conn string, children []string) (uid event.UID, joined bool, err error)
 	Terminate(ctx context.Context, sel engine.Selector, child, reason string) (int, error)
+	Rekey(ctx context.Context, sel engine.Selector, child string) (int, error)
 	Reauthenticate(ctx context.Context, sel engine.Selector) (int, error)
 	Redirect(ctx context.Context, sel engine.Selector, to machine.Gateway) (int, error)
 	SAs(ctx context.Context) ([]machine.Info, error)

@@ -32,20 +32,29 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // fakeEngine plays an engine: Initiate tells a story, Terminate ends what it is told to.
 type fakeEngine struct {
-	bus    *bus.Bus
-	mu     sync.Mutex
-	sas    []machine.Info
-	begun  int
-	told   []string // of Terminate
-	err    error    // of Initiate
-	script []event.Event
-	after  []machine.Info // the SAs when the script is through
+	rekeyed []string
+	bus     *bus.Bus
+	mu      sync.Mutex
+	sas     []machine.Info
+	begun   int
+	told    []string // of Terminate
+	err     error    // of Initiate
+	script  []event.Event
+	after   []machine.Info // the SAs when the script is through
 }
 
 func (e *fakeEngine) SAs(context.Context) ([]machine.Info, error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	return slices.Clone(e.sas), nil
+}
+
+func (e *fakeEngine) Rekey(_ context.Context, sel engine.Selector, child string) (int, error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.rekeyed = append(e.rekeyed, sel.UID.String()+" "+child)
+	go publish(e.bus, []story{{event.UID{77}, "west", e.script}})
+	return 1, nil
 }
 
 func (e *fakeEngine) Up(_ context.Context, conn string, children []string) (event.UID, bool, error) {

@@ -137,6 +137,7 @@ func (s *SA) establish() {
 	s.ownInit, s.peerInit, s.auth, s.candidates, s.ni, s.nr = nil, nil, nil, nil, nil, nil
 	s.wipeTransport()
 	s.openWindow()
+	s.life = s.spanOf(s.conn.Lifetime)
 	s.emit(event.IKEEstablished{IKE: s.describe(), InitialContact: s.session.contact})
 	if s.stopping != "" {
 		s.deleteIKE(byOperator, s.stopping)

@@ -25,6 +25,7 @@ type child struct {
 	by, reason string
 	packetsIn  uint64 // when they were last counted
 
+	life    span
 	heir    *heir     // by which the peer replaces it, nil for none
 	useAt   time.Time // when it is no longer held back, though the old one was not deleted
 	endAt   time.Time // when we delete it, though that is for the peer to do
@@ -69,6 +70,7 @@ func (s *SA) newChild(a agreement) (*child, error) {
 	if !a.initiator {
 		sa.EncrIn, sa.IntegIn, sa.EncrOut, sa.IntegOut = keys.EncrI, keys.IntegI, keys.EncrR, keys.IntegR
 	}
+	s.volumes(&sa, a.conf.Lifetime)
 	if sa.ReqID == 0 {
 		sa.ReqID = a.spi
 	}
@@ -100,7 +102,7 @@ func (s *SA) childInstalled(c *child, err *machine.CallError) *failure {
 
 // announce tells that a child is in use.
 func (s *SA) announce(c *child) {
-	c.up = true
+	c.up, c.life = true, s.spanOf(c.conf.Lifetime)
 	s.emit(event.ChildEstablished{Child: c.describe()})
 	s.endEarly(c)
 }

@@ -123,6 +123,9 @@ func (x *createI) response(p packet) {
 	case n.Kind == wire2.InvalidKEPayload && x.repeatWithMethod(n.Data):
 	default:
 		x.fail(*s.childRefused(x.child, p))
+		if x.old != nil {
+			s.insteadOf(n.Kind)
+		}
 	}
 }
 
@@ -238,6 +241,9 @@ func (x *createI) fail(f failure) {
 		return
 	}
 	x.end()
+	if x.old != nil {
+		x.s.again(&x.old.life)
+	}
 	x.s.childFailed(x.conf.Name, f)
 }
 
@@ -245,6 +251,9 @@ func (x *createI) fail(f failure) {
 func (x *createI) lose(p packet, f failure) {
 	x.s.create = nil
 	x.wipe()
+	if x.old != nil {
+		x.s.again(&x.old.life)
+	}
 	x.s.loseChild(x.conf.Name, x.spi, p, f)
 }
 

@@ -145,7 +145,7 @@ func (s *SA) deleted(c *child) {
 
 // announceRekeyed tells that a child is in use in place of another.
 func (s *SA) announceRekeyed(c, old *child, by string) {
-	c.up = true
+	c.up, c.life = true, s.spanOf(c.conf.Lifetime)
 	s.emit(event.ChildRekeyed{Child: c.describe(), Prev: old.sa.UID, By: by})
 	s.endEarly(c)
 }
@@ -155,7 +155,7 @@ func (c *child) due() time.Time {
 	if c.removing {
 		return never
 	}
-	return earliest(c.leaveAt, earliest(c.useAt, c.endAt))
+	return earliest(earliest(c.leaveAt, c.useAt), earliest(c.endAt, c.ageDue()))
 }
 
 // childrenDue is when any child does.
@@ -186,8 +186,10 @@ func (s *SA) tendChildren() {
 				s.use(c.heir.child)
 			}
 			s.deleteChild(c, byRekey, "it was replaced, and the peer did not delete it")
-		default:
+		case s.due(c.useAt):
 			s.use(c)
+		default:
+			s.checkAgeOf(c)
 		}
 	}
 }

@@ -97,8 +97,17 @@ func (x *rekeyI) response(p packet) {
 			s.emit(event.ProposalMismatch{Scope: scopeIKE, By: byPeer, Offered: offered, Configured: offered})
 		}
 		x.later()
+		s.insteadOf(n.Kind)
 	}
 	s.stopNow()
+}
+
+// insteadOf begins anew with a peer that does not rekey, if that is for us to do: the same children in an IKE SA that is made from
+// the beginning (RFC 7296 sections 2.8 and 4).
+func (s *SA) insteadOf(refusal wire2.NotifyType) {
+	if refusal == wire2.NoAdditionalSAs && s.session.began {
+		s.renew()
+	}
 }
 
 // repeatWithMethod asks again with the method that the peer wants, if we offered it (RFC 7296 section 1.3).
@@ -171,20 +180,11 @@ func (x *rekeyI) finish(b birth, shared secret.Bytes) {
 
 // later ends the exchange, and tries again after a while.
 func (x *rekeyI) later() {
-	if x.s.rekeying != x {
-		return
-	}
-	x.end()
-	t := x.task
-	t.tries++
-	t.after = x.s.now.Add(x.s.jittered(maxPause))
-	if t.tries < maxRekeyTries {
-		x.s.todo = append(x.s.todo, t)
+	if x.s.rekeying == x {
+		x.end()
+		x.s.again(&x.s.life)
 	}
 }
-
-// maxRekeyTries bounds how often a peer that refuses is asked again on one occasion.
-const maxRekeyTries = 5
 
 // broken ends the SA with its children: the peer may have moved these to a new SA that we do not have.
 func (x *rekeyI) broken(reason string) {

@@ -51,12 +51,13 @@ type SA struct {
 	todo              []task        // CREATE_CHILD_SA exchanges of ours that wait
 	create            *createI      // the one at work
 	serving           *createR      // that of the peer
-	rekeying          *rekeyI       // our exchange that replaces the IKE SA
-	servingIKE        *rekeyR       // that of the peer
-	rival             *rival        // what came of it while ours is out
-	rekeyed           bool          // it took the place of another
-	origin            *origin       // what it has to do first because of that
-	busy              time.Time     // since when the peer has been putting us off; zero: it has not
+	life              span
+	rekeying          *rekeyI   // our exchange that replaces the IKE SA
+	servingIKE        *rekeyR   // that of the peer
+	rival             *rival    // what came of it while ours is out
+	rekeyed           bool      // it took the place of another
+	origin            *origin   // what it has to do first because of that
+	busy              time.Time // since when the peer has been putting us off; zero: it has not
 	calls             []*call
 	tickets           machine.Ticket // the last one given
 	stale             uint64         // replies that nobody waited for
@@ -127,6 +128,8 @@ func (s *SA) Step(now time.Time, in machine.Input, fx *machine.Effects) {
 		s.probe()
 	case machine.Rekey:
 		s.rekey(in)
+	case machine.ChildExpired:
+		s.childExpired(in)
 	case machine.Replaced:
 		s.replaced(in)
 	case machine.ChildLost:
@@ -152,6 +155,7 @@ func (s *SA) tick() {
 	s.expireAssemblies()
 	s.expireState()
 	s.tendChildren()
+	s.checkAge()
 	s.keepAlive()
 	s.checkLiveness()
 	s.tickSession()
@@ -163,7 +167,7 @@ func (s *SA) Deadline() time.Time {
 		return time.Time{}
 	}
 	at := earliest(s.deadline, s.own.due())
-	for _, due := range [...]time.Time{s.sessionDue(), s.assemblyDue(), s.workDue(), s.childrenDue()} {
+	for _, due := range [...]time.Time{s.sessionDue(), s.assemblyDue(), s.workDue(), s.childrenDue(), s.ageDue()} {
 		at = earliest(at, due)
 	}
 	for _, c := range s.calls {

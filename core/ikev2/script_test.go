@@ -123,6 +123,7 @@ func (p *player) command(w []string) {
 		},
 		"migrate": func() { p.migrate(p.sa(arg(1)), arg(2), w[3:]) },
 		"probe":   func() { p.step(p.sa(arg(1)), machine.Probe{}) },
+		"expired": func() { p.expired(p.sa(arg(1)), arg(2), arg(3)) },
 		"rekey":   func() { p.step(p.sa(arg(1)), machine.Rekey{Child: arg(2)}) },
 		"more":    func() { p.step(p.sa(arg(1)), machine.Initiate{Children: w[2:]}) },
 		"hold":    func() { p.node(arg(1)).hold[arg(2)] = true },
@@ -255,6 +256,7 @@ func (p *player) makeNode(name, local, remote, localID, remoteID, localTS, remot
 	conn.ApplyDefaults()
 	conn.Liveness = p.duration(get("liveness", "0s"))
 	p.makeSession(conn, get)
+	p.makeLifetimes(conn, get)
 	if v := get("max-children", ""); v != "" {
 		conn.MaxChildren, _ = strconv.Atoi(v)
 	}

@@ -144,6 +144,7 @@ func (s *SA) originate() {
 	s.wipeTransport()
 	switch o.task {
 	case takeOver:
+		s.life = s.spanOf(s.conn.Lifetime)
 		s.emit(event.IKERekeyed{IKE: s.describe(), Prev: o.prev, By: o.by})
 		s.announceWindow()
 		s.resumeChildren(o.update)

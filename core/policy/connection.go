@@ -19,6 +19,7 @@ type Connection struct {
 	NATKeepalive time.Duration // RFC 3948 section 4
 	CallBudget   time.Duration // how long one plugin call may take
 	ForceEncap   bool          // ESP in UDP though there is no NAT
+	Lifetime     Lifetime      // of the IKE SA
 	MaxChildren  int           // child SAs of one IKE SA; a peer that wants more gets NO_ADDITIONAL_SAS (RFC 7296 section 1.3)
 	Session
 	Addresses
@@ -59,6 +60,7 @@ type Child struct {
 	Barred            string // why it cannot be made here, for want of an SA backend; "" when it can
 	Backend           string // "": the daemon's choice
 	ReplayWindow      uint32 // packets; 0 turns the check off
+	Lifetime          Lifetime
 }
 
 // Mode is the IPsec mode (RFC 4301 section 3.2).
@@ -165,6 +167,7 @@ func (c *Connection) ApplyDefaults() {
 	setDefault(&c.NATKeepalive, DefaultNATKeepalive)
 	setDefault(&c.CallBudget, DefaultCallBudget)
 	setDefault(&c.MaxChildren, DefaultMaxChildren)
+	setDefault(&c.Lifetime.Time, DefaultIKELifetime)
 	c.Session.applyDefaults()
 	for _, child := range c.Children {
 		child.applyDefaults(c)
@@ -201,6 +204,7 @@ func (c *Child) applyDefaults(conn *Connection) {
 		c.ESP = DefaultESP()
 	}
 	setDefault(&c.ReplayWindow, DefaultReplayWindow)
+	setDefault(&c.Lifetime.Time, DefaultChildLifetime)
 	c.OnDead.applyDefaults(c.Start)
 }
 
