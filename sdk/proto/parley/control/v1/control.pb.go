@@ -1502,6 +1502,187 @@ func (x *RedirectResponse) GetSas() uint32 {
 	return 0
 }
 
+type RekeyRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Connection    string                 `protobuf:"bytes,1,opt,name=connection,proto3" json:"connection,omitempty"`
+	Child         string                 `protobuf:"bytes,2,opt,name=child,proto3" json:"child,omitempty"` // child SAs of this name, not the IKE SAs
+	Sa            string                 `protobuf:"bytes,3,opt,name=sa,proto3" json:"sa,omitempty"`       // instead of connection: the UID of an IKE SA, or its unambiguous beginning
+	NoWait        bool                   `protobuf:"varint,4,opt,name=no_wait,json=noWait,proto3" json:"no_wait,omitempty"`
+	TimeoutMs     uint32                 `protobuf:"varint,5,opt,name=timeout_ms,json=timeoutMs,proto3" json:"timeout_ms,omitempty"` // 0: 10 s
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RekeyRequest) Reset() {
+	*x = RekeyRequest{}
+	mi := &file_parley_control_v1_control_proto_msgTypes[21]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RekeyRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RekeyRequest) ProtoMessage() {}
+
+func (x *RekeyRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_parley_control_v1_control_proto_msgTypes[21]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RekeyRequest.ProtoReflect.Descriptor instead.
+func (*RekeyRequest) Descriptor() ([]byte, []int) {
+	return file_parley_control_v1_control_proto_rawDescGZIP(), []int{21}
+}
+
+func (x *RekeyRequest) GetConnection() string {
+	if x != nil {
+		return x.Connection
+	}
+	return ""
+}
+
+func (x *RekeyRequest) GetChild() string {
+	if x != nil {
+		return x.Child
+	}
+	return ""
+}
+
+func (x *RekeyRequest) GetSa() string {
+	if x != nil {
+		return x.Sa
+	}
+	return ""
+}
+
+func (x *RekeyRequest) GetNoWait() bool {
+	if x != nil {
+		return x.NoWait
+	}
+	return false
+}
+
+func (x *RekeyRequest) GetTimeoutMs() uint32 {
+	if x != nil {
+		return x.TimeoutMs
+	}
+	return 0
+}
+
+type RekeyResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Rekeyed       []*Rekeyed             `protobuf:"bytes,1,rep,name=rekeyed,proto3" json:"rekeyed,omitempty"`
+	Pending       []string               `protobuf:"bytes,2,rep,name=pending,proto3" json:"pending,omitempty"` // UIDs of what was not replaced in time
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RekeyResponse) Reset() {
+	*x = RekeyResponse{}
+	mi := &file_parley_control_v1_control_proto_msgTypes[22]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RekeyResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RekeyResponse) ProtoMessage() {}
+
+func (x *RekeyResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_parley_control_v1_control_proto_msgTypes[22]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RekeyResponse.ProtoReflect.Descriptor instead.
+func (*RekeyResponse) Descriptor() ([]byte, []int) {
+	return file_parley_control_v1_control_proto_rawDescGZIP(), []int{22}
+}
+
+func (x *RekeyResponse) GetRekeyed() []*Rekeyed {
+	if x != nil {
+		return x.Rekeyed
+	}
+	return nil
+}
+
+func (x *RekeyResponse) GetPending() []string {
+	if x != nil {
+		return x.Pending
+	}
+	return nil
+}
+
+// Rekeyed is an IKE SA or a child SA that took the place of another.
+type Rekeyed struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Uid           string                 `protobuf:"bytes,1,opt,name=uid,proto3" json:"uid,omitempty"`
+	Prev          string                 `protobuf:"bytes,2,opt,name=prev,proto3" json:"prev,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Rekeyed) Reset() {
+	*x = Rekeyed{}
+	mi := &file_parley_control_v1_control_proto_msgTypes[23]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Rekeyed) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Rekeyed) ProtoMessage() {}
+
+func (x *Rekeyed) ProtoReflect() protoreflect.Message {
+	mi := &file_parley_control_v1_control_proto_msgTypes[23]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Rekeyed.ProtoReflect.Descriptor instead.
+func (*Rekeyed) Descriptor() ([]byte, []int) {
+	return file_parley_control_v1_control_proto_rawDescGZIP(), []int{23}
+}
+
+func (x *Rekeyed) GetUid() string {
+	if x != nil {
+		return x.Uid
+	}
+	return ""
+}
+
+func (x *Rekeyed) GetPrev() string {
+	if x != nil {
+		return x.Prev
+	}
+	return ""
+}
+
 type ListSAsRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Connection    string                 `protobuf:"bytes,1,opt,name=connection,proto3" json:"connection,omitempty"` // empty: all
@@ -1511,7 +1692,7 @@ type ListSAsRequest struct {
 
 func (x *ListSAsRequest) Reset() {
 	*x = ListSAsRequest{}
-	mi := &file_parley_control_v1_control_proto_msgTypes[21]
+	mi := &file_parley_control_v1_control_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1523,7 +1704,7 @@ func (x *ListSAsRequest) String() string {
 func (*ListSAsRequest) ProtoMessage() {}
 
 func (x *ListSAsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_parley_control_v1_control_proto_msgTypes[21]
+	mi := &file_parley_control_v1_control_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1536,7 +1717,7 @@ func (x *ListSAsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListSAsRequest.ProtoReflect.Descriptor instead.
 func (*ListSAsRequest) Descriptor() ([]byte, []int) {
-	return file_parley_control_v1_control_proto_rawDescGZIP(), []int{21}
+	return file_parley_control_v1_control_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *ListSAsRequest) GetConnection() string {
@@ -1555,7 +1736,7 @@ type ListSAsResponse struct {
 
 func (x *ListSAsResponse) Reset() {
 	*x = ListSAsResponse{}
-	mi := &file_parley_control_v1_control_proto_msgTypes[22]
+	mi := &file_parley_control_v1_control_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1567,7 +1748,7 @@ func (x *ListSAsResponse) String() string {
 func (*ListSAsResponse) ProtoMessage() {}
 
 func (x *ListSAsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_parley_control_v1_control_proto_msgTypes[22]
+	mi := &file_parley_control_v1_control_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1580,7 +1761,7 @@ func (x *ListSAsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListSAsResponse.ProtoReflect.Descriptor instead.
 func (*ListSAsResponse) Descriptor() ([]byte, []int) {
-	return file_parley_control_v1_control_proto_rawDescGZIP(), []int{22}
+	return file_parley_control_v1_control_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *ListSAsResponse) GetSas() []*SA {
@@ -1599,7 +1780,7 @@ type ShowSARequest struct {
 
 func (x *ShowSARequest) Reset() {
 	*x = ShowSARequest{}
-	mi := &file_parley_control_v1_control_proto_msgTypes[23]
+	mi := &file_parley_control_v1_control_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1611,7 +1792,7 @@ func (x *ShowSARequest) String() string {
 func (*ShowSARequest) ProtoMessage() {}
 
 func (x *ShowSARequest) ProtoReflect() protoreflect.Message {
-	mi := &file_parley_control_v1_control_proto_msgTypes[23]
+	mi := &file_parley_control_v1_control_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1624,7 +1805,7 @@ func (x *ShowSARequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ShowSARequest.ProtoReflect.Descriptor instead.
 func (*ShowSARequest) Descriptor() ([]byte, []int) {
-	return file_parley_control_v1_control_proto_rawDescGZIP(), []int{23}
+	return file_parley_control_v1_control_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *ShowSARequest) GetSa() string {
@@ -1662,7 +1843,7 @@ type SA struct {
 
 func (x *SA) Reset() {
 	*x = SA{}
-	mi := &file_parley_control_v1_control_proto_msgTypes[24]
+	mi := &file_parley_control_v1_control_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1674,7 +1855,7 @@ func (x *SA) String() string {
 func (*SA) ProtoMessage() {}
 
 func (x *SA) ProtoReflect() protoreflect.Message {
-	mi := &file_parley_control_v1_control_proto_msgTypes[24]
+	mi := &file_parley_control_v1_control_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1687,7 +1868,7 @@ func (x *SA) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SA.ProtoReflect.Descriptor instead.
 func (*SA) Descriptor() ([]byte, []int) {
-	return file_parley_control_v1_control_proto_rawDescGZIP(), []int{24}
+	return file_parley_control_v1_control_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *SA) GetUid() string {
@@ -1844,7 +2025,7 @@ type Child struct {
 
 func (x *Child) Reset() {
 	*x = Child{}
-	mi := &file_parley_control_v1_control_proto_msgTypes[25]
+	mi := &file_parley_control_v1_control_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1856,7 +2037,7 @@ func (x *Child) String() string {
 func (*Child) ProtoMessage() {}
 
 func (x *Child) ProtoReflect() protoreflect.Message {
-	mi := &file_parley_control_v1_control_proto_msgTypes[25]
+	mi := &file_parley_control_v1_control_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1869,7 +2050,7 @@ func (x *Child) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Child.ProtoReflect.Descriptor instead.
 func (*Child) Descriptor() ([]byte, []int) {
-	return file_parley_control_v1_control_proto_rawDescGZIP(), []int{25}
+	return file_parley_control_v1_control_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *Child) GetUid() string {
@@ -1968,7 +2149,7 @@ type Traffic struct {
 
 func (x *Traffic) Reset() {
 	*x = Traffic{}
-	mi := &file_parley_control_v1_control_proto_msgTypes[26]
+	mi := &file_parley_control_v1_control_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1980,7 +2161,7 @@ func (x *Traffic) String() string {
 func (*Traffic) ProtoMessage() {}
 
 func (x *Traffic) ProtoReflect() protoreflect.Message {
-	mi := &file_parley_control_v1_control_proto_msgTypes[26]
+	mi := &file_parley_control_v1_control_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1993,7 +2174,7 @@ func (x *Traffic) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Traffic.ProtoReflect.Descriptor instead.
 func (*Traffic) Descriptor() ([]byte, []int) {
-	return file_parley_control_v1_control_proto_rawDescGZIP(), []int{26}
+	return file_parley_control_v1_control_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *Traffic) GetBytesIn() uint64 {
@@ -2038,7 +2219,7 @@ type EventsRequest struct {
 
 func (x *EventsRequest) Reset() {
 	*x = EventsRequest{}
-	mi := &file_parley_control_v1_control_proto_msgTypes[27]
+	mi := &file_parley_control_v1_control_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2050,7 +2231,7 @@ func (x *EventsRequest) String() string {
 func (*EventsRequest) ProtoMessage() {}
 
 func (x *EventsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_parley_control_v1_control_proto_msgTypes[27]
+	mi := &file_parley_control_v1_control_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2063,7 +2244,7 @@ func (x *EventsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EventsRequest.ProtoReflect.Descriptor instead.
 func (*EventsRequest) Descriptor() ([]byte, []int) {
-	return file_parley_control_v1_control_proto_rawDescGZIP(), []int{27}
+	return file_parley_control_v1_control_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *EventsRequest) GetNames() []string {
@@ -2126,7 +2307,7 @@ type Event struct {
 
 func (x *Event) Reset() {
 	*x = Event{}
-	mi := &file_parley_control_v1_control_proto_msgTypes[28]
+	mi := &file_parley_control_v1_control_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2138,7 +2319,7 @@ func (x *Event) String() string {
 func (*Event) ProtoMessage() {}
 
 func (x *Event) ProtoReflect() protoreflect.Message {
-	mi := &file_parley_control_v1_control_proto_msgTypes[28]
+	mi := &file_parley_control_v1_control_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2151,7 +2332,7 @@ func (x *Event) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Event.ProtoReflect.Descriptor instead.
 func (*Event) Descriptor() ([]byte, []int) {
-	return file_parley_control_v1_control_proto_rawDescGZIP(), []int{28}
+	return file_parley_control_v1_control_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *Event) GetSequence() uint64 {
@@ -2232,7 +2413,7 @@ type PluginsRequest struct {
 
 func (x *PluginsRequest) Reset() {
 	*x = PluginsRequest{}
-	mi := &file_parley_control_v1_control_proto_msgTypes[29]
+	mi := &file_parley_control_v1_control_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2244,7 +2425,7 @@ func (x *PluginsRequest) String() string {
 func (*PluginsRequest) ProtoMessage() {}
 
 func (x *PluginsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_parley_control_v1_control_proto_msgTypes[29]
+	mi := &file_parley_control_v1_control_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2257,7 +2438,7 @@ func (x *PluginsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PluginsRequest.ProtoReflect.Descriptor instead.
 func (*PluginsRequest) Descriptor() ([]byte, []int) {
-	return file_parley_control_v1_control_proto_rawDescGZIP(), []int{29}
+	return file_parley_control_v1_control_proto_rawDescGZIP(), []int{32}
 }
 
 type PluginsResponse struct {
@@ -2269,7 +2450,7 @@ type PluginsResponse struct {
 
 func (x *PluginsResponse) Reset() {
 	*x = PluginsResponse{}
-	mi := &file_parley_control_v1_control_proto_msgTypes[30]
+	mi := &file_parley_control_v1_control_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2281,7 +2462,7 @@ func (x *PluginsResponse) String() string {
 func (*PluginsResponse) ProtoMessage() {}
 
 func (x *PluginsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_parley_control_v1_control_proto_msgTypes[30]
+	mi := &file_parley_control_v1_control_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2294,7 +2475,7 @@ func (x *PluginsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PluginsResponse.ProtoReflect.Descriptor instead.
 func (*PluginsResponse) Descriptor() ([]byte, []int) {
-	return file_parley_control_v1_control_proto_rawDescGZIP(), []int{30}
+	return file_parley_control_v1_control_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *PluginsResponse) GetPlugins() []*Plugin {
@@ -2313,7 +2494,7 @@ type PoolsRequest struct {
 
 func (x *PoolsRequest) Reset() {
 	*x = PoolsRequest{}
-	mi := &file_parley_control_v1_control_proto_msgTypes[31]
+	mi := &file_parley_control_v1_control_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2325,7 +2506,7 @@ func (x *PoolsRequest) String() string {
 func (*PoolsRequest) ProtoMessage() {}
 
 func (x *PoolsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_parley_control_v1_control_proto_msgTypes[31]
+	mi := &file_parley_control_v1_control_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2338,7 +2519,7 @@ func (x *PoolsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PoolsRequest.ProtoReflect.Descriptor instead.
 func (*PoolsRequest) Descriptor() ([]byte, []int) {
-	return file_parley_control_v1_control_proto_rawDescGZIP(), []int{31}
+	return file_parley_control_v1_control_proto_rawDescGZIP(), []int{34}
 }
 
 type PoolsResponse struct {
@@ -2350,7 +2531,7 @@ type PoolsResponse struct {
 
 func (x *PoolsResponse) Reset() {
 	*x = PoolsResponse{}
-	mi := &file_parley_control_v1_control_proto_msgTypes[32]
+	mi := &file_parley_control_v1_control_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2362,7 +2543,7 @@ func (x *PoolsResponse) String() string {
 func (*PoolsResponse) ProtoMessage() {}
 
 func (x *PoolsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_parley_control_v1_control_proto_msgTypes[32]
+	mi := &file_parley_control_v1_control_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2375,7 +2556,7 @@ func (x *PoolsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PoolsResponse.ProtoReflect.Descriptor instead.
 func (*PoolsResponse) Descriptor() ([]byte, []int) {
-	return file_parley_control_v1_control_proto_rawDescGZIP(), []int{32}
+	return file_parley_control_v1_control_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *PoolsResponse) GetPools() []*Pool {
@@ -2399,7 +2580,7 @@ type Pool struct {
 
 func (x *Pool) Reset() {
 	*x = Pool{}
-	mi := &file_parley_control_v1_control_proto_msgTypes[33]
+	mi := &file_parley_control_v1_control_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2411,7 +2592,7 @@ func (x *Pool) String() string {
 func (*Pool) ProtoMessage() {}
 
 func (x *Pool) ProtoReflect() protoreflect.Message {
-	mi := &file_parley_control_v1_control_proto_msgTypes[33]
+	mi := &file_parley_control_v1_control_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2424,7 +2605,7 @@ func (x *Pool) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Pool.ProtoReflect.Descriptor instead.
 func (*Pool) Descriptor() ([]byte, []int) {
-	return file_parley_control_v1_control_proto_rawDescGZIP(), []int{33}
+	return file_parley_control_v1_control_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *Pool) GetName() string {
@@ -2484,7 +2665,7 @@ type Lease struct {
 
 func (x *Lease) Reset() {
 	*x = Lease{}
-	mi := &file_parley_control_v1_control_proto_msgTypes[34]
+	mi := &file_parley_control_v1_control_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2496,7 +2677,7 @@ func (x *Lease) String() string {
 func (*Lease) ProtoMessage() {}
 
 func (x *Lease) ProtoReflect() protoreflect.Message {
-	mi := &file_parley_control_v1_control_proto_msgTypes[34]
+	mi := &file_parley_control_v1_control_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2509,7 +2690,7 @@ func (x *Lease) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Lease.ProtoReflect.Descriptor instead.
 func (*Lease) Descriptor() ([]byte, []int) {
-	return file_parley_control_v1_control_proto_rawDescGZIP(), []int{34}
+	return file_parley_control_v1_control_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *Lease) GetAddress() string {
@@ -2585,7 +2766,7 @@ type Plugin struct {
 
 func (x *Plugin) Reset() {
 	*x = Plugin{}
-	mi := &file_parley_control_v1_control_proto_msgTypes[35]
+	mi := &file_parley_control_v1_control_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2597,7 +2778,7 @@ func (x *Plugin) String() string {
 func (*Plugin) ProtoMessage() {}
 
 func (x *Plugin) ProtoReflect() protoreflect.Message {
-	mi := &file_parley_control_v1_control_proto_msgTypes[35]
+	mi := &file_parley_control_v1_control_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2610,7 +2791,7 @@ func (x *Plugin) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Plugin.ProtoReflect.Descriptor instead.
 func (*Plugin) Descriptor() ([]byte, []int) {
-	return file_parley_control_v1_control_proto_rawDescGZIP(), []int{35}
+	return file_parley_control_v1_control_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *Plugin) GetName() string {
@@ -2734,7 +2915,7 @@ type ExplainRequest struct {
 
 func (x *ExplainRequest) Reset() {
 	*x = ExplainRequest{}
-	mi := &file_parley_control_v1_control_proto_msgTypes[36]
+	mi := &file_parley_control_v1_control_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2746,7 +2927,7 @@ func (x *ExplainRequest) String() string {
 func (*ExplainRequest) ProtoMessage() {}
 
 func (x *ExplainRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_parley_control_v1_control_proto_msgTypes[36]
+	mi := &file_parley_control_v1_control_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2759,7 +2940,7 @@ func (x *ExplainRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExplainRequest.ProtoReflect.Descriptor instead.
 func (*ExplainRequest) Descriptor() ([]byte, []int) {
-	return file_parley_control_v1_control_proto_rawDescGZIP(), []int{36}
+	return file_parley_control_v1_control_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *ExplainRequest) GetTarget() string {
@@ -2791,7 +2972,7 @@ type Explanation struct {
 
 func (x *Explanation) Reset() {
 	*x = Explanation{}
-	mi := &file_parley_control_v1_control_proto_msgTypes[37]
+	mi := &file_parley_control_v1_control_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2803,7 +2984,7 @@ func (x *Explanation) String() string {
 func (*Explanation) ProtoMessage() {}
 
 func (x *Explanation) ProtoReflect() protoreflect.Message {
-	mi := &file_parley_control_v1_control_proto_msgTypes[37]
+	mi := &file_parley_control_v1_control_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2816,7 +2997,7 @@ func (x *Explanation) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Explanation.ProtoReflect.Descriptor instead.
 func (*Explanation) Descriptor() ([]byte, []int) {
-	return file_parley_control_v1_control_proto_rawDescGZIP(), []int{37}
+	return file_parley_control_v1_control_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *Explanation) GetTarget() string {
@@ -2922,7 +3103,7 @@ type Remedy struct {
 
 func (x *Remedy) Reset() {
 	*x = Remedy{}
-	mi := &file_parley_control_v1_control_proto_msgTypes[38]
+	mi := &file_parley_control_v1_control_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2934,7 +3115,7 @@ func (x *Remedy) String() string {
 func (*Remedy) ProtoMessage() {}
 
 func (x *Remedy) ProtoReflect() protoreflect.Message {
-	mi := &file_parley_control_v1_control_proto_msgTypes[38]
+	mi := &file_parley_control_v1_control_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2947,7 +3128,7 @@ func (x *Remedy) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Remedy.ProtoReflect.Descriptor instead.
 func (*Remedy) Descriptor() ([]byte, []int) {
-	return file_parley_control_v1_control_proto_rawDescGZIP(), []int{38}
+	return file_parley_control_v1_control_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *Remedy) GetText() string {
@@ -2987,7 +3168,7 @@ type Attempt struct {
 
 func (x *Attempt) Reset() {
 	*x = Attempt{}
-	mi := &file_parley_control_v1_control_proto_msgTypes[39]
+	mi := &file_parley_control_v1_control_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2999,7 +3180,7 @@ func (x *Attempt) String() string {
 func (*Attempt) ProtoMessage() {}
 
 func (x *Attempt) ProtoReflect() protoreflect.Message {
-	mi := &file_parley_control_v1_control_proto_msgTypes[39]
+	mi := &file_parley_control_v1_control_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3012,7 +3193,7 @@ func (x *Attempt) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Attempt.ProtoReflect.Descriptor instead.
 func (*Attempt) Descriptor() ([]byte, []int) {
-	return file_parley_control_v1_control_proto_rawDescGZIP(), []int{39}
+	return file_parley_control_v1_control_proto_rawDescGZIP(), []int{42}
 }
 
 func (x *Attempt) GetRole() string {
@@ -3084,7 +3265,7 @@ type Step struct {
 
 func (x *Step) Reset() {
 	*x = Step{}
-	mi := &file_parley_control_v1_control_proto_msgTypes[40]
+	mi := &file_parley_control_v1_control_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3096,7 +3277,7 @@ func (x *Step) String() string {
 func (*Step) ProtoMessage() {}
 
 func (x *Step) ProtoReflect() protoreflect.Message {
-	mi := &file_parley_control_v1_control_proto_msgTypes[40]
+	mi := &file_parley_control_v1_control_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3109,7 +3290,7 @@ func (x *Step) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Step.ProtoReflect.Descriptor instead.
 func (*Step) Descriptor() ([]byte, []int) {
-	return file_parley_control_v1_control_proto_rawDescGZIP(), []int{40}
+	return file_parley_control_v1_control_proto_rawDescGZIP(), []int{43}
 }
 
 func (x *Step) GetTime() *timestamppb.Timestamp {
@@ -3159,7 +3340,7 @@ type Side struct {
 
 func (x *Side) Reset() {
 	*x = Side{}
-	mi := &file_parley_control_v1_control_proto_msgTypes[41]
+	mi := &file_parley_control_v1_control_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3171,7 +3352,7 @@ func (x *Side) String() string {
 func (*Side) ProtoMessage() {}
 
 func (x *Side) ProtoReflect() protoreflect.Message {
-	mi := &file_parley_control_v1_control_proto_msgTypes[41]
+	mi := &file_parley_control_v1_control_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3184,7 +3365,7 @@ func (x *Side) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Side.ProtoReflect.Descriptor instead.
 func (*Side) Descriptor() ([]byte, []int) {
-	return file_parley_control_v1_control_proto_rawDescGZIP(), []int{41}
+	return file_parley_control_v1_control_proto_rawDescGZIP(), []int{44}
 }
 
 func (x *Side) GetWho() string {
@@ -3223,7 +3404,7 @@ type Comparison struct {
 
 func (x *Comparison) Reset() {
 	*x = Comparison{}
-	mi := &file_parley_control_v1_control_proto_msgTypes[42]
+	mi := &file_parley_control_v1_control_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3235,7 +3416,7 @@ func (x *Comparison) String() string {
 func (*Comparison) ProtoMessage() {}
 
 func (x *Comparison) ProtoReflect() protoreflect.Message {
-	mi := &file_parley_control_v1_control_proto_msgTypes[42]
+	mi := &file_parley_control_v1_control_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3248,7 +3429,7 @@ func (x *Comparison) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Comparison.ProtoReflect.Descriptor instead.
 func (*Comparison) Descriptor() ([]byte, []int) {
-	return file_parley_control_v1_control_proto_rawDescGZIP(), []int{42}
+	return file_parley_control_v1_control_proto_rawDescGZIP(), []int{45}
 }
 
 func (x *Comparison) GetScope() string {
@@ -3308,7 +3489,7 @@ type TransformVerdict struct {
 
 func (x *TransformVerdict) Reset() {
 	*x = TransformVerdict{}
-	mi := &file_parley_control_v1_control_proto_msgTypes[43]
+	mi := &file_parley_control_v1_control_proto_msgTypes[46]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3320,7 +3501,7 @@ func (x *TransformVerdict) String() string {
 func (*TransformVerdict) ProtoMessage() {}
 
 func (x *TransformVerdict) ProtoReflect() protoreflect.Message {
-	mi := &file_parley_control_v1_control_proto_msgTypes[43]
+	mi := &file_parley_control_v1_control_proto_msgTypes[46]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3333,7 +3514,7 @@ func (x *TransformVerdict) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TransformVerdict.ProtoReflect.Descriptor instead.
 func (*TransformVerdict) Descriptor() ([]byte, []int) {
-	return file_parley_control_v1_control_proto_rawDescGZIP(), []int{43}
+	return file_parley_control_v1_control_proto_rawDescGZIP(), []int{46}
 }
 
 func (x *TransformVerdict) GetOfferedProposal() uint32 {
@@ -3399,7 +3580,7 @@ type Selectors struct {
 
 func (x *Selectors) Reset() {
 	*x = Selectors{}
-	mi := &file_parley_control_v1_control_proto_msgTypes[44]
+	mi := &file_parley_control_v1_control_proto_msgTypes[47]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3411,7 +3592,7 @@ func (x *Selectors) String() string {
 func (*Selectors) ProtoMessage() {}
 
 func (x *Selectors) ProtoReflect() protoreflect.Message {
-	mi := &file_parley_control_v1_control_proto_msgTypes[44]
+	mi := &file_parley_control_v1_control_proto_msgTypes[47]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3424,7 +3605,7 @@ func (x *Selectors) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Selectors.ProtoReflect.Descriptor instead.
 func (*Selectors) Descriptor() ([]byte, []int) {
-	return file_parley_control_v1_control_proto_rawDescGZIP(), []int{44}
+	return file_parley_control_v1_control_proto_rawDescGZIP(), []int{47}
 }
 
 func (x *Selectors) GetChild() string {
@@ -3474,7 +3655,7 @@ type Earlier struct {
 
 func (x *Earlier) Reset() {
 	*x = Earlier{}
-	mi := &file_parley_control_v1_control_proto_msgTypes[45]
+	mi := &file_parley_control_v1_control_proto_msgTypes[48]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3486,7 +3667,7 @@ func (x *Earlier) String() string {
 func (*Earlier) ProtoMessage() {}
 
 func (x *Earlier) ProtoReflect() protoreflect.Message {
-	mi := &file_parley_control_v1_control_proto_msgTypes[45]
+	mi := &file_parley_control_v1_control_proto_msgTypes[48]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3499,7 +3680,7 @@ func (x *Earlier) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Earlier.ProtoReflect.Descriptor instead.
 func (*Earlier) Descriptor() ([]byte, []int) {
-	return file_parley_control_v1_control_proto_rawDescGZIP(), []int{45}
+	return file_parley_control_v1_control_proto_rawDescGZIP(), []int{48}
 }
 
 func (x *Earlier) GetBegun() *timestamppb.Timestamp {
@@ -3662,7 +3843,22 @@ const file_parley_control_v1_control_proto_rawDesc = "" +
 	"\x03all\x18\x02 \x01(\bR\x03all\x12\x0e\n" +
 	"\x02to\x18\x03 \x01(\tR\x02to\"$\n" +
 	"\x10RedirectResponse\x12\x10\n" +
-	"\x03sas\x18\x01 \x01(\rR\x03sas\"0\n" +
+	"\x03sas\x18\x01 \x01(\rR\x03sas\"\x8c\x01\n" +
+	"\fRekeyRequest\x12\x1e\n" +
+	"\n" +
+	"connection\x18\x01 \x01(\tR\n" +
+	"connection\x12\x14\n" +
+	"\x05child\x18\x02 \x01(\tR\x05child\x12\x0e\n" +
+	"\x02sa\x18\x03 \x01(\tR\x02sa\x12\x17\n" +
+	"\ano_wait\x18\x04 \x01(\bR\x06noWait\x12\x1d\n" +
+	"\n" +
+	"timeout_ms\x18\x05 \x01(\rR\ttimeoutMs\"_\n" +
+	"\rRekeyResponse\x124\n" +
+	"\arekeyed\x18\x01 \x03(\v2\x1a.parley.control.v1.RekeyedR\arekeyed\x12\x18\n" +
+	"\apending\x18\x02 \x03(\tR\apending\"/\n" +
+	"\aRekeyed\x12\x10\n" +
+	"\x03uid\x18\x01 \x01(\tR\x03uid\x12\x12\n" +
+	"\x04prev\x18\x02 \x01(\tR\x04prev\"0\n" +
 	"\x0eListSAsRequest\x12\x1e\n" +
 	"\n" +
 	"connection\x18\x01 \x01(\tR\n" +
@@ -3851,14 +4047,15 @@ const file_parley_control_v1_control_proto_rawDesc = "" +
 	"\x05begun\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\x05begun\x12\x12\n" +
 	"\x04role\x18\x02 \x01(\tR\x04role\x12\x12\n" +
 	"\x04code\x18\x03 \x01(\tR\x04code\x12\x1a\n" +
-	"\bsentence\x18\x04 \x01(\tR\bsentence2\x99\b\n" +
+	"\bsentence\x18\x04 \x01(\tR\bsentence2\xe5\b\n" +
 	"\aControl\x12P\n" +
 	"\aVersion\x12!.parley.control.v1.VersionRequest\x1a\".parley.control.v1.VersionResponse\x12M\n" +
 	"\x06Status\x12 .parley.control.v1.StatusRequest\x1a!.parley.control.v1.StatusResponse\x12C\n" +
 	"\x02Up\x12\x1c.parley.control.v1.UpRequest\x1a\x1d.parley.control.v1.UpResponse0\x01\x12G\n" +
 	"\x04Down\x12\x1e.parley.control.v1.DownRequest\x1a\x1f.parley.control.v1.DownResponse\x12e\n" +
 	"\x0eReauthenticate\x12(.parley.control.v1.ReauthenticateRequest\x1a).parley.control.v1.ReauthenticateResponse\x12S\n" +
-	"\bRedirect\x12\".parley.control.v1.RedirectRequest\x1a#.parley.control.v1.RedirectResponse\x12P\n" +
+	"\bRedirect\x12\".parley.control.v1.RedirectRequest\x1a#.parley.control.v1.RedirectResponse\x12J\n" +
+	"\x05Rekey\x12\x1f.parley.control.v1.RekeyRequest\x1a .parley.control.v1.RekeyResponse\x12P\n" +
 	"\aListSAs\x12!.parley.control.v1.ListSAsRequest\x1a\".parley.control.v1.ListSAsResponse\x12N\n" +
 	"\x06ShowSA\x12 .parley.control.v1.ShowSARequest\x1a\".parley.control.v1.ListSAsResponse\x12F\n" +
 	"\x06Events\x12 .parley.control.v1.EventsRequest\x1a\x18.parley.control.v1.Event0\x01\x12P\n" +
@@ -3880,7 +4077,7 @@ func file_parley_control_v1_control_proto_rawDescGZIP() []byte {
 }
 
 var file_parley_control_v1_control_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_parley_control_v1_control_proto_msgTypes = make([]protoimpl.MessageInfo, 46)
+var file_parley_control_v1_control_proto_msgTypes = make([]protoimpl.MessageInfo, 49)
 var file_parley_control_v1_control_proto_goTypes = []any{
 	(Verdict_Result)(0),            // 0: parley.control.v1.Verdict.Result
 	(*ReloadRequest)(nil),          // 1: parley.control.v1.ReloadRequest
@@ -3904,105 +4101,111 @@ var file_parley_control_v1_control_proto_goTypes = []any{
 	(*ReauthenticateResponse)(nil), // 19: parley.control.v1.ReauthenticateResponse
 	(*RedirectRequest)(nil),        // 20: parley.control.v1.RedirectRequest
 	(*RedirectResponse)(nil),       // 21: parley.control.v1.RedirectResponse
-	(*ListSAsRequest)(nil),         // 22: parley.control.v1.ListSAsRequest
-	(*ListSAsResponse)(nil),        // 23: parley.control.v1.ListSAsResponse
-	(*ShowSARequest)(nil),          // 24: parley.control.v1.ShowSARequest
-	(*SA)(nil),                     // 25: parley.control.v1.SA
-	(*Child)(nil),                  // 26: parley.control.v1.Child
-	(*Traffic)(nil),                // 27: parley.control.v1.Traffic
-	(*EventsRequest)(nil),          // 28: parley.control.v1.EventsRequest
-	(*Event)(nil),                  // 29: parley.control.v1.Event
-	(*PluginsRequest)(nil),         // 30: parley.control.v1.PluginsRequest
-	(*PluginsResponse)(nil),        // 31: parley.control.v1.PluginsResponse
-	(*PoolsRequest)(nil),           // 32: parley.control.v1.PoolsRequest
-	(*PoolsResponse)(nil),          // 33: parley.control.v1.PoolsResponse
-	(*Pool)(nil),                   // 34: parley.control.v1.Pool
-	(*Lease)(nil),                  // 35: parley.control.v1.Lease
-	(*Plugin)(nil),                 // 36: parley.control.v1.Plugin
-	(*ExplainRequest)(nil),         // 37: parley.control.v1.ExplainRequest
-	(*Explanation)(nil),            // 38: parley.control.v1.Explanation
-	(*Remedy)(nil),                 // 39: parley.control.v1.Remedy
-	(*Attempt)(nil),                // 40: parley.control.v1.Attempt
-	(*Step)(nil),                   // 41: parley.control.v1.Step
-	(*Side)(nil),                   // 42: parley.control.v1.Side
-	(*Comparison)(nil),             // 43: parley.control.v1.Comparison
-	(*TransformVerdict)(nil),       // 44: parley.control.v1.TransformVerdict
-	(*Selectors)(nil),              // 45: parley.control.v1.Selectors
-	(*Earlier)(nil),                // 46: parley.control.v1.Earlier
-	(*timestamppb.Timestamp)(nil),  // 47: google.protobuf.Timestamp
+	(*RekeyRequest)(nil),           // 22: parley.control.v1.RekeyRequest
+	(*RekeyResponse)(nil),          // 23: parley.control.v1.RekeyResponse
+	(*Rekeyed)(nil),                // 24: parley.control.v1.Rekeyed
+	(*ListSAsRequest)(nil),         // 25: parley.control.v1.ListSAsRequest
+	(*ListSAsResponse)(nil),        // 26: parley.control.v1.ListSAsResponse
+	(*ShowSARequest)(nil),          // 27: parley.control.v1.ShowSARequest
+	(*SA)(nil),                     // 28: parley.control.v1.SA
+	(*Child)(nil),                  // 29: parley.control.v1.Child
+	(*Traffic)(nil),                // 30: parley.control.v1.Traffic
+	(*EventsRequest)(nil),          // 31: parley.control.v1.EventsRequest
+	(*Event)(nil),                  // 32: parley.control.v1.Event
+	(*PluginsRequest)(nil),         // 33: parley.control.v1.PluginsRequest
+	(*PluginsResponse)(nil),        // 34: parley.control.v1.PluginsResponse
+	(*PoolsRequest)(nil),           // 35: parley.control.v1.PoolsRequest
+	(*PoolsResponse)(nil),          // 36: parley.control.v1.PoolsResponse
+	(*Pool)(nil),                   // 37: parley.control.v1.Pool
+	(*Lease)(nil),                  // 38: parley.control.v1.Lease
+	(*Plugin)(nil),                 // 39: parley.control.v1.Plugin
+	(*ExplainRequest)(nil),         // 40: parley.control.v1.ExplainRequest
+	(*Explanation)(nil),            // 41: parley.control.v1.Explanation
+	(*Remedy)(nil),                 // 42: parley.control.v1.Remedy
+	(*Attempt)(nil),                // 43: parley.control.v1.Attempt
+	(*Step)(nil),                   // 44: parley.control.v1.Step
+	(*Side)(nil),                   // 45: parley.control.v1.Side
+	(*Comparison)(nil),             // 46: parley.control.v1.Comparison
+	(*TransformVerdict)(nil),       // 47: parley.control.v1.TransformVerdict
+	(*Selectors)(nil),              // 48: parley.control.v1.Selectors
+	(*Earlier)(nil),                // 49: parley.control.v1.Earlier
+	(*timestamppb.Timestamp)(nil),  // 50: google.protobuf.Timestamp
 }
 var file_parley_control_v1_control_proto_depIdxs = []int32{
 	3,  // 0: parley.control.v1.ReloadResponse.changed:type_name -> parley.control.v1.ChangedConnection
 	3,  // 1: parley.control.v1.ReloadResponse.removed:type_name -> parley.control.v1.ChangedConnection
-	47, // 2: parley.control.v1.StatusResponse.started:type_name -> google.protobuf.Timestamp
+	50, // 2: parley.control.v1.StatusResponse.started:type_name -> google.protobuf.Timestamp
 	8,  // 3: parley.control.v1.StatusResponse.counts:type_name -> parley.control.v1.Counts
 	9,  // 4: parley.control.v1.StatusResponse.nats:type_name -> parley.control.v1.NATS
 	10, // 5: parley.control.v1.StatusResponse.backend:type_name -> parley.control.v1.Backend
 	11, // 6: parley.control.v1.StatusResponse.connections:type_name -> parley.control.v1.Connection
 	12, // 7: parley.control.v1.Connection.children:type_name -> parley.control.v1.ChildState
-	47, // 8: parley.control.v1.Connection.since:type_name -> google.protobuf.Timestamp
-	29, // 9: parley.control.v1.UpResponse.event:type_name -> parley.control.v1.Event
+	50, // 8: parley.control.v1.Connection.since:type_name -> google.protobuf.Timestamp
+	32, // 9: parley.control.v1.UpResponse.event:type_name -> parley.control.v1.Event
 	15, // 10: parley.control.v1.UpResponse.verdict:type_name -> parley.control.v1.Verdict
 	0,  // 11: parley.control.v1.Verdict.result:type_name -> parley.control.v1.Verdict.Result
-	25, // 12: parley.control.v1.Verdict.sa:type_name -> parley.control.v1.SA
-	38, // 13: parley.control.v1.Verdict.explanation:type_name -> parley.control.v1.Explanation
-	25, // 14: parley.control.v1.ListSAsResponse.sas:type_name -> parley.control.v1.SA
-	47, // 15: parley.control.v1.SA.created:type_name -> google.protobuf.Timestamp
-	47, // 16: parley.control.v1.SA.established:type_name -> google.protobuf.Timestamp
-	26, // 17: parley.control.v1.SA.children:type_name -> parley.control.v1.Child
-	27, // 18: parley.control.v1.Child.traffic:type_name -> parley.control.v1.Traffic
-	47, // 19: parley.control.v1.EventsRequest.since:type_name -> google.protobuf.Timestamp
-	47, // 20: parley.control.v1.Event.time:type_name -> google.protobuf.Timestamp
-	36, // 21: parley.control.v1.PluginsResponse.plugins:type_name -> parley.control.v1.Plugin
-	34, // 22: parley.control.v1.PoolsResponse.pools:type_name -> parley.control.v1.Pool
-	35, // 23: parley.control.v1.Pool.leases:type_name -> parley.control.v1.Lease
-	47, // 24: parley.control.v1.Lease.since:type_name -> google.protobuf.Timestamp
-	47, // 25: parley.control.v1.Lease.until:type_name -> google.protobuf.Timestamp
-	47, // 26: parley.control.v1.Plugin.started:type_name -> google.protobuf.Timestamp
-	39, // 27: parley.control.v1.Explanation.remedy:type_name -> parley.control.v1.Remedy
-	39, // 28: parley.control.v1.Explanation.alternatives:type_name -> parley.control.v1.Remedy
-	40, // 29: parley.control.v1.Explanation.attempt:type_name -> parley.control.v1.Attempt
-	41, // 30: parley.control.v1.Explanation.steps:type_name -> parley.control.v1.Step
-	42, // 31: parley.control.v1.Explanation.identities:type_name -> parley.control.v1.Side
-	43, // 32: parley.control.v1.Explanation.proposals:type_name -> parley.control.v1.Comparison
-	45, // 33: parley.control.v1.Explanation.selectors:type_name -> parley.control.v1.Selectors
-	46, // 34: parley.control.v1.Explanation.earlier:type_name -> parley.control.v1.Earlier
-	47, // 35: parley.control.v1.Attempt.begun:type_name -> google.protobuf.Timestamp
-	47, // 36: parley.control.v1.Attempt.ended:type_name -> google.protobuf.Timestamp
-	47, // 37: parley.control.v1.Step.time:type_name -> google.protobuf.Timestamp
-	44, // 38: parley.control.v1.Comparison.verdicts:type_name -> parley.control.v1.TransformVerdict
-	47, // 39: parley.control.v1.Earlier.begun:type_name -> google.protobuf.Timestamp
-	4,  // 40: parley.control.v1.Control.Version:input_type -> parley.control.v1.VersionRequest
-	6,  // 41: parley.control.v1.Control.Status:input_type -> parley.control.v1.StatusRequest
-	13, // 42: parley.control.v1.Control.Up:input_type -> parley.control.v1.UpRequest
-	16, // 43: parley.control.v1.Control.Down:input_type -> parley.control.v1.DownRequest
-	18, // 44: parley.control.v1.Control.Reauthenticate:input_type -> parley.control.v1.ReauthenticateRequest
-	20, // 45: parley.control.v1.Control.Redirect:input_type -> parley.control.v1.RedirectRequest
-	22, // 46: parley.control.v1.Control.ListSAs:input_type -> parley.control.v1.ListSAsRequest
-	24, // 47: parley.control.v1.Control.ShowSA:input_type -> parley.control.v1.ShowSARequest
-	28, // 48: parley.control.v1.Control.Events:input_type -> parley.control.v1.EventsRequest
-	30, // 49: parley.control.v1.Control.Plugins:input_type -> parley.control.v1.PluginsRequest
-	32, // 50: parley.control.v1.Control.Pools:input_type -> parley.control.v1.PoolsRequest
-	37, // 51: parley.control.v1.Control.Explain:input_type -> parley.control.v1.ExplainRequest
-	1,  // 52: parley.control.v1.Control.Reload:input_type -> parley.control.v1.ReloadRequest
-	5,  // 53: parley.control.v1.Control.Version:output_type -> parley.control.v1.VersionResponse
-	7,  // 54: parley.control.v1.Control.Status:output_type -> parley.control.v1.StatusResponse
-	14, // 55: parley.control.v1.Control.Up:output_type -> parley.control.v1.UpResponse
-	17, // 56: parley.control.v1.Control.Down:output_type -> parley.control.v1.DownResponse
-	19, // 57: parley.control.v1.Control.Reauthenticate:output_type -> parley.control.v1.ReauthenticateResponse
-	21, // 58: parley.control.v1.Control.Redirect:output_type -> parley.control.v1.RedirectResponse
-	23, // 59: parley.control.v1.Control.ListSAs:output_type -> parley.control.v1.ListSAsResponse
-	23, // 60: parley.control.v1.Control.ShowSA:output_type -> parley.control.v1.ListSAsResponse
-	29, // 61: parley.control.v1.Control.Events:output_type -> parley.control.v1.Event
-	31, // 62: parley.control.v1.Control.Plugins:output_type -> parley.control.v1.PluginsResponse
-	33, // 63: parley.control.v1.Control.Pools:output_type -> parley.control.v1.PoolsResponse
-	38, // 64: parley.control.v1.Control.Explain:output_type -> parley.control.v1.Explanation
-	2,  // 65: parley.control.v1.Control.Reload:output_type -> parley.control.v1.ReloadResponse
-	53, // [53:66] is the sub-list for method output_type
-	40, // [40:53] is the sub-list for method input_type
-	40, // [40:40] is the sub-list for extension type_name
-	40, // [40:40] is the sub-list for extension extendee
-	0,  // [0:40] is the sub-list for field type_name
+	28, // 12: parley.control.v1.Verdict.sa:type_name -> parley.control.v1.SA
+	41, // 13: parley.control.v1.Verdict.explanation:type_name -> parley.control.v1.Explanation
+	24, // 14: parley.control.v1.RekeyResponse.rekeyed:type_name -> parley.control.v1.Rekeyed
+	28, // 15: parley.control.v1.ListSAsResponse.sas:type_name -> parley.control.v1.SA
+	50, // 16: parley.control.v1.SA.created:type_name -> google.protobuf.Timestamp
+	50, // 17: parley.control.v1.SA.established:type_name -> google.protobuf.Timestamp
+	29, // 18: parley.control.v1.SA.children:type_name -> parley.control.v1.Child
+	30, // 19: parley.control.v1.Child.traffic:type_name -> parley.control.v1.Traffic
+	50, // 20: parley.control.v1.EventsRequest.since:type_name -> google.protobuf.Timestamp
+	50, // 21: parley.control.v1.Event.time:type_name -> google.protobuf.Timestamp
+	39, // 22: parley.control.v1.PluginsResponse.plugins:type_name -> parley.control.v1.Plugin
+	37, // 23: parley.control.v1.PoolsResponse.pools:type_name -> parley.control.v1.Pool
+	38, // 24: parley.control.v1.Pool.leases:type_name -> parley.control.v1.Lease
+	50, // 25: parley.control.v1.Lease.since:type_name -> google.protobuf.Timestamp
+	50, // 26: parley.control.v1.Lease.until:type_name -> google.protobuf.Timestamp
+	50, // 27: parley.control.v1.Plugin.started:type_name -> google.protobuf.Timestamp
+	42, // 28: parley.control.v1.Explanation.remedy:type_name -> parley.control.v1.Remedy
+	42, // 29: parley.control.v1.Explanation.alternatives:type_name -> parley.control.v1.Remedy
+	43, // 30: parley.control.v1.Explanation.attempt:type_name -> parley.control.v1.Attempt
+	44, // 31: parley.control.v1.Explanation.steps:type_name -> parley.control.v1.Step
+	45, // 32: parley.control.v1.Explanation.identities:type_name -> parley.control.v1.Side
+	46, // 33: parley.control.v1.Explanation.proposals:type_name -> parley.control.v1.Comparison
+	48, // 34: parley.control.v1.Explanation.selectors:type_name -> parley.control.v1.Selectors
+	49, // 35: parley.control.v1.Explanation.earlier:type_name -> parley.control.v1.Earlier
+	50, // 36: parley.control.v1.Attempt.begun:type_name -> google.protobuf.Timestamp
+	50, // 37: parley.control.v1.Attempt.ended:type_name -> google.protobuf.Timestamp
+	50, // 38: parley.control.v1.Step.time:type_name -> google.protobuf.Timestamp
+	47, // 39: parley.control.v1.Comparison.verdicts:type_name -> parley.control.v1.TransformVerdict
+	50, // 40: parley.control.v1.Earlier.begun:type_name -> google.protobuf.Timestamp
+	4,  // 41: parley.control.v1.Control.Version:input_type -> parley.control.v1.VersionRequest
+	6,  // 42: parley.control.v1.Control.Status:input_type -> parley.control.v1.StatusRequest
+	13, // 43: parley.control.v1.Control.Up:input_type -> parley.control.v1.UpRequest
+	16, // 44: parley.control.v1.Control.Down:input_type -> parley.control.v1.DownRequest
+	18, // 45: parley.control.v1.Control.Reauthenticate:input_type -> parley.control.v1.ReauthenticateRequest
+	20, // 46: parley.control.v1.Control.Redirect:input_type -> parley.control.v1.RedirectRequest
+	22, // 47: parley.control.v1.Control.Rekey:input_type -> parley.control.v1.RekeyRequest
+	25, // 48: parley.control.v1.Control.ListSAs:input_type -> parley.control.v1.ListSAsRequest
+	27, // 49: parley.control.v1.Control.ShowSA:input_type -> parley.control.v1.ShowSARequest
+	31, // 50: parley.control.v1.Control.Events:input_type -> parley.control.v1.EventsRequest
+	33, // 51: parley.control.v1.Control.Plugins:input_type -> parley.control.v1.PluginsRequest
+	35, // 52: parley.control.v1.Control.Pools:input_type -> parley.control.v1.PoolsRequest
+	40, // 53: parley.control.v1.Control.Explain:input_type -> parley.control.v1.ExplainRequest
+	1,  // 54: parley.control.v1.Control.Reload:input_type -> parley.control.v1.ReloadRequest
+	5,  // 55: parley.control.v1.Control.Version:output_type -> parley.control.v1.VersionResponse
+	7,  // 56: parley.control.v1.Control.Status:output_type -> parley.control.v1.StatusResponse
+	14, // 57: parley.control.v1.Control.Up:output_type -> parley.control.v1.UpResponse
+	17, // 58: parley.control.v1.Control.Down:output_type -> parley.control.v1.DownResponse
+	19, // 59: parley.control.v1.Control.Reauthenticate:output_type -> parley.control.v1.ReauthenticateResponse
+	21, // 60: parley.control.v1.Control.Redirect:output_type -> parley.control.v1.RedirectResponse
+	23, // 61: parley.control.v1.Control.Rekey:output_type -> parley.control.v1.RekeyResponse
+	26, // 62: parley.control.v1.Control.ListSAs:output_type -> parley.control.v1.ListSAsResponse
+	26, // 63: parley.control.v1.Control.ShowSA:output_type -> parley.control.v1.ListSAsResponse
+	32, // 64: parley.control.v1.Control.Events:output_type -> parley.control.v1.Event
+	34, // 65: parley.control.v1.Control.Plugins:output_type -> parley.control.v1.PluginsResponse
+	36, // 66: parley.control.v1.Control.Pools:output_type -> parley.control.v1.PoolsResponse
+	41, // 67: parley.control.v1.Control.Explain:output_type -> parley.control.v1.Explanation
+	2,  // 68: parley.control.v1.Control.Reload:output_type -> parley.control.v1.ReloadResponse
+	55, // [55:69] is the sub-list for method output_type
+	41, // [41:55] is the sub-list for method input_type
+	41, // [41:41] is the sub-list for extension type_name
+	41, // [41:41] is the sub-list for extension extendee
+	0,  // [0:41] is the sub-list for field type_name
 }
 
 func init() { file_parley_control_v1_control_proto_init() }
@@ -4020,7 +4223,7 @@ func file_parley_control_v1_control_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_parley_control_v1_control_proto_rawDesc), len(file_parley_control_v1_control_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   46,
+			NumMessages:   49,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

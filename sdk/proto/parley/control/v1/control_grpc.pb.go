@@ -25,6 +25,7 @@ const (
 	Control_Down_FullMethodName           = "/parley.control.v1.Control/Down"
 	Control_Reauthenticate_FullMethodName = "/parley.control.v1.Control/Reauthenticate"
 	Control_Redirect_FullMethodName       = "/parley.control.v1.Control/Redirect"
+	Control_Rekey_FullMethodName          = "/parley.control.v1.Control/Rekey"
 	Control_ListSAs_FullMethodName        = "/parley.control.v1.Control/ListSAs"
 	Control_ShowSA_FullMethodName         = "/parley.control.v1.Control/ShowSA"
 	Control_Events_FullMethodName         = "/parley.control.v1.Control/Events"
@@ -54,6 +55,8 @@ type ControlClient interface {
 	Reauthenticate(ctx context.Context, in *ReauthenticateRequest, opts ...grpc.CallOption) (*ReauthenticateResponse, error)
 	// Redirect asks clients to go to another gateway; events tell which of them can be asked.
 	Redirect(ctx context.Context, in *RedirectRequest, opts ...grpc.CallOption) (*RedirectResponse, error)
+	// Rekey replaces IKE SAs or child SAs by new ones, in the IKE SAs that there are.
+	Rekey(ctx context.Context, in *RekeyRequest, opts ...grpc.CallOption) (*RekeyResponse, error)
 	ListSAs(ctx context.Context, in *ListSAsRequest, opts ...grpc.CallOption) (*ListSAsResponse, error)
 	// ShowSA returns the IKE SAs that a UID (or its unambiguous beginning) or a connection's name stands for.
 	ShowSA(ctx context.Context, in *ShowSARequest, opts ...grpc.CallOption) (*ListSAsResponse, error)
@@ -140,6 +143,16 @@ func (c *controlClient) Redirect(ctx context.Context, in *RedirectRequest, opts 
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(RedirectResponse)
 	err := c.cc.Invoke(ctx, Control_Redirect_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *controlClient) Rekey(ctx context.Context, in *RekeyRequest, opts ...grpc.CallOption) (*RekeyResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(RekeyResponse)
+	err := c.cc.Invoke(ctx, Control_Rekey_FullMethodName, in, out, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -245,6 +258,8 @@ type ControlServer interface {
 	Reauthenticate(context.Context, *ReauthenticateRequest) (*ReauthenticateResponse, error)
 	// Redirect asks clients to go to another gateway; events tell which of them can be asked.
 	Redirect(context.Context, *RedirectRequest) (*RedirectResponse, error)
+	// Rekey replaces IKE SAs or child SAs by new ones, in the IKE SAs that there are.
+	Rekey(context.Context, *RekeyRequest) (*RekeyResponse, error)
 	ListSAs(context.Context, *ListSAsRequest) (*ListSAsResponse, error)
 	// ShowSA returns the IKE SAs that a UID (or its unambiguous beginning) or a connection's name stands for.
 	ShowSA(context.Context, *ShowSARequest) (*ListSAsResponse, error)
@@ -285,6 +300,9 @@ func (UnimplementedControlServer) Reauthenticate(context.Context, *Reauthenticat
 }
 func (UnimplementedControlServer) Redirect(context.Context, *RedirectRequest) (*RedirectResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method Redirect not implemented")
+}
+func (UnimplementedControlServer) Rekey(context.Context, *RekeyRequest) (*RekeyResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method Rekey not implemented")
 }
 func (UnimplementedControlServer) ListSAs(context.Context, *ListSAsRequest) (*ListSAsResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ListSAs not implemented")
@@ -425,6 +443,24 @@ func _Control_Redirect_Handler(srv interface{}, ctx context.Context, dec func(in
 	}
 	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
 		return srv.(ControlServer).Redirect(ctx, req.(*RedirectRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _Control_Rekey_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(RekeyRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(ControlServer).Rekey(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Control_Rekey_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(ControlServer).Rekey(ctx, req.(*RekeyRequest))
 	}
 	return interceptor(ctx, in, info, handler)
 }
@@ -574,6 +610,10 @@ var Control_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "Redirect",
 			Handler:    _Control_Redirect_Handler,
+		},
+		{
+			MethodName: "Rekey",
+			Handler:    _Control_Rekey_Handler,
 		},
 		{
 			MethodName: "ListSAs",
