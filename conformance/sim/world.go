@@ -30,6 +30,7 @@ type world struct {
 	chacha   *rand.ChaCha8
 	clock    *clock
 	faults   faults
+	session  session
 	faulty   bool // plugins fail, or do not answer, in the storm
 	nat      *nat
 	nodes    [2]*node // east, west
@@ -46,6 +47,7 @@ func newWorld(seed uint64) *world {
 	w.faults.addresses = drawAddresses(seed)
 	w.faults.messages = drawMessages(seed)
 	w.faulty = w.faults.silent+w.faults.failing > 0
+	w.session = drawSession(seed, w.faults)
 	w.check = newCheck(w)
 	if w.faults.nat {
 		w.nat, w.faults.both = &nat{}, false // nobody can call through the NAT
@@ -78,6 +80,7 @@ func (w *world) policy(name string) *policy.Snapshot {
 	}
 	w.vary(name, c)
 	w.faults.messages.connect(w, name, c)
+	w.session.apply(map[string]int{"west": 1}[name], c)
 	w.faults.addresses.connect(name, c)
 	c.ApplyDefaults()
 	w.faults.messages.off(name, c)
@@ -135,6 +138,7 @@ func (w *world) run() {
 	w.clock.runUntil(w.clock.now.Add(healing))
 	w.heal()
 	w.check.agreement()
+	w.session.sole(w)
 	w.check.addressesAgree()
 	w.check.strayLeases()
 	for _, n := range w.nodes {
@@ -149,6 +153,7 @@ func (w *world) run() {
 // plan lays down what happens in the storm.
 func (w *world) plan() {
 	east, west := w.nodes[0], w.nodes[1]
+	w.session.plan(w)
 	w.sometime(func() { east.initiate() }, time.Second)
 	if w.faults.both {
 		w.sometime(func() { west.initiate() }, time.Second)
@@ -196,7 +201,7 @@ func (w *world) heal() {
 // String tells the world's story, for a failing seed.
 func (w *world) String() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "world %d: %+v\n", w.seed, w.faults)
+	fmt.Fprintf(&b, "world %d: %+v, %v\n", w.seed, w.faults, w.session)
 	begin := newClock().now
 	for _, n := range w.nodes {
 		for _, r := range n.records {
