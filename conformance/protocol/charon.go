@@ -197,7 +197,7 @@ func (d charon) Count(ctx context.Context, connection string) (ike, child int, e
 		switch {
 		case strings.HasPrefix(line, connection+":") && strings.Contains(line, " ESTABLISHED,"):
 			ike++
-		case strings.HasPrefix(line, "  "+connection+"-") && strings.Contains(line, " INSTALLED,"):
+		case strings.HasPrefix(line, "  "+connection+"-") && (strings.Contains(line, " INSTALLED,") || strings.Contains(line, " REKEYED,")):
 			child++
 		}
 	}
