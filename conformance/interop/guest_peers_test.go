@@ -26,7 +26,7 @@ const (
 var only = flag.String("scenario", "", "run the scenarios with peers in a guest whose name matches this regular expression")
 
 // guestTime is far above what the scenarios with one peer take on a busy machine.
-const guestTime = 10 * time.Minute
+const guestTime = 25 * time.Minute
 
 // TestPeersOnAKernelsOwnESP runs every scenario with every peer in guest kernels, one for each peer, and compares the result
 // with the table in README.md; -update writes it.

@@ -16,6 +16,7 @@ const charonConf = `connections {
     proposals = %IKE%
     mobike = %MOBIKE%
     childless = %CHILDLESS%
+    %INNER%
     dpd_delay = %DPD%
     local {
       auth = psk
@@ -36,6 +37,9 @@ const charonConf = `connections {
     }
   }
 }
+pools {
+  inner { addrs = %POOL% }
+}
 secrets {
   ike-east { secret = "%SECRET%" }
 }
@@ -46,7 +50,7 @@ type charon struct{ *lab.StrongSwan }
 func startCharon(ctx context.Context, s *site, root lab.Root, dir string, values settings, c terms) (peer, error) {
 	own := settings{"WAN", s.westWAN, "IKE", orDefault(c.charonIKE, "default"), "ESP", orDefault(c.charonESP, "default"), "DPD", seconds(c.liveness),
 		"MOBIKE", choose(c.mobike, "yes", "no"), "SECOND", "",
-		"CHILDLESS", choose(c.childless && c.begins, "force", "allow"), "MODE", choose(c.transport, "transport", "tunnel")}
+		"CHILDLESS", choose(c.childless && c.begins, "force", "allow"), "INNER", "", "POOL", innerPool, "MODE", choose(c.transport, "transport", "tunnel")}
 	if c.second {
 		own = own.with("SECOND", fmt.Sprintf("dmz {\n local_ts = %s\n remote_ts = %s\n }", dmzNets[1], dmzNets[0]))
 	}
@@ -55,6 +59,12 @@ func startCharon(ctx context.Context, s *site, root lab.Root, dir string, values
 	}
 	if c.transport {
 		values = values.with("NET", "dynamic").with("PEERNET", "dynamic")
+	}
+	switch {
+	case c.gives:
+		own, values = own.with("INNER", "pools = inner"), values.with("PEERNET", "dynamic")
+	case c.asks:
+		own, values = own.with("INNER", "vips = 0.0.0.0"), values.with("NET", "dynamic")
 	}
 	if c.esn {
 		own = own.with("ESP", "aes256gcm16-esn")

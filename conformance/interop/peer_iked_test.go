@@ -4,7 +4,6 @@ import (
 	"context"
 	"regexp"
 	"strings"
-	"time"
 
 	"github.com/parley-ike/parley/conformance/interop/lab"
 )
@@ -18,7 +17,8 @@ ikev2 "lan" %MODE% %TMODE% esp from %NET% to %PEERNET% \
   %IKE% \
   %ESP% \
   srcid %ID% dstid %PEERID% \
-  psk "%SECRET%"
+  %LIFETIMES% \
+  psk "%SECRET%" %INNER%
 `
 
 type iked struct{ *lab.OpenIKED }
@@ -31,9 +31,16 @@ func startIked(ctx context.Context, s *site, root lab.Root, dir string, values s
 		return nil, unable("it has no childless initiation")
 	}
 	own := settings{"WAN", s.westWAN, "IKE", orDefault(line("ikesa", c.ikedIKE), "\\"), "ESP", "childsa " + orDefault(c.ikedESP, ikedDefaultESP),
-		"DPD", seconds(c.liveness), "MODE", "passive", "GLOBAL", "", "TMODE", choose(c.transport, "transport", "tunnel")}
+		"DPD", seconds(c.liveness), "MODE", "passive", "GLOBAL", "", "INNER", "", "TMODE", choose(c.transport, "transport", "tunnel")}
+	own = own.with("LIFETIMES", choose(c.rekeysIKE, "ikelifetime 5", "ikelifetime 0")+" "+choose(c.rekeysChild, "lifetime 10", "lifetime 3h"))
 	if c.esn {
 		own = own.with("ESP", "childsa "+ikedDefaultESP+" esn")
+	}
+	switch {
+	case c.gives:
+		own, values = own.with("INNER", "config address "+innerPool), values.with("PEERNET", "dynamic")
+	case c.asks:
+		own, values = own.with("INNER", "request address any iface lan"), values.with("NET", "0.0.0.0/0") // it puts "dynamic" on the wire as 0.0.0.0
 	}
 	if c.transport {
 		values = values.with("NET", s.westWAN).with("PEERNET", s.eastWAN)
@@ -55,28 +62,13 @@ func startIked(ctx context.Context, s *site, root lab.Root, dir string, values s
 // ikedDefaultESP is the best that works: on Linux iked makes its SAs by PF_KEY, and refuses HMAC-SHA2-256 and AES-GCM for ESP.
 const ikedDefaultESP = "auth hmac-sha2-512 enc aes-256"
 
-// Up has it begin, and waits, since ikectl does not.
-func (p iked) Up(ctx context.Context) error {
-	if out, err := p.Ikectl(ctx, "active"); err != nil {
-		return said(out, err)
-	}
-	ctx, cancel := context.WithTimeout(ctx, 8*time.Second)
-	defer cancel()
-	for p.IKESAs(ctx) == 0 {
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-time.After(100 * time.Millisecond):
-		}
-	}
-	return nil
-}
-
+// Up has it begin; ikectl does not wait, as it should not for the other things that it is told.
+func (p iked) Up(ctx context.Context) error      { return said(p.Ikectl(ctx, "active")) }
 func (p iked) UpSecond(context.Context) error    { return unable("no command to make a child SA") }
 func (p iked) DownChild(context.Context) error   { return unable("no command to delete a child SA") }
 func (p iked) DownIKE(ctx context.Context) error { return said(p.Ikectl(ctx, "reset", "sa")) }
-func (p iked) RekeyChild(context.Context) error  { return unable("no command to rekey") }
-func (p iked) RekeyIKE(context.Context) error    { return unable("no command to rekey") }
+func (p iked) RekeyChild(context.Context) error  { return nil } // by itself, in time
+func (p iked) RekeyIKE(context.Context) error    { return nil } // likewise
 func (p iked) Reauth(context.Context) error      { return unable("no command for reauthentication") }
 
 func (p iked) IKESAs(ctx context.Context) int {

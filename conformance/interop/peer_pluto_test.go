@@ -35,9 +35,15 @@ type pluto struct{ *lab.Libreswan }
 
 func startPluto(ctx context.Context, s *site, root lab.Root, dir string, values settings, c terms) (peer, error) {
 	own := settings{"WAN", s.westWAN, "IKE", line("ike", c.plutoIKE), "ESP", line("esp", c.plutoESP), "LIVENESS", "",
-		"MOBIKE", choose(c.mobike, "yes", "no"), "NAME", "lan", "ESN", choose(c.esn, "yes", "either"), "SUBNETS", "leftsubnet=%NET%\n\trightsubnet=%PEERNET%"}
+		"MOBIKE", choose(c.mobike, "yes", "no"), "ESN", choose(c.esn, "yes", "either"), "SUBNETS", "leftsubnet=%NET%\n\trightsubnet=%PEERNET%"}
 	if c.childless && c.begins {
 		return nil, unable("it has no childless initiation")
+	}
+	switch {
+	case c.gives:
+		own = own.with("SUBNETS", "leftsubnet=%NET%\n\tleftmodecfgserver=yes\n\trightmodecfgclient=yes\n\trightaddresspool=10.9.0.10-10.9.0.20")
+	case c.asks:
+		own = own.with("SUBNETS", "leftmodecfgclient=yes\n\trightmodecfgserver=yes\n\tmodecfgpull=yes\n\tleftsubnet=0.0.0.0/0\n\trightsubnet=%PEERNET%")
 	}
 	if c.transport {
 		own = own.with("SUBNETS", "type=transport")
@@ -53,7 +59,7 @@ func startPluto(ctx context.Context, s *site, root lab.Root, dir string, values 
 		setup = "ddos-mode=busy"
 	}
 	plutoConn := lab.Fill(plutoConn, own...) // what is filled in holds names, too
-	conns, names := lab.Fill(plutoConn, values...), []string{"lan"}
+	conns, names := lab.Fill(plutoConn, values.with("NAME", "lan")...), []string{"lan"}
 	if c.second {
 		conns += lab.Fill(plutoConn, values.with("NAME", "dmz").with("NET", dmzNets[1]).with("PEERNET", dmzNets[0])...)
 		names = append(names, "dmz")

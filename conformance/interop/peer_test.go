@@ -52,7 +52,11 @@ type terms struct {
 	cookies      bool          // it asks everybody for a cookie
 	begins       bool          // it begins, once it is told to
 	mobike       bool          // its SAs may move
+	rekeysChild  bool          // it replaces the child SA after some seconds if it cannot be told to
+	rekeysIKE    bool          // and the IKE SA
 	longNames    bool          // both sides have names that make messages long, which it sends in fragments
+	gives        bool          // it gives inner addresses of innerPool
+	asks         bool          // it asks for an inner address
 	childless    bool          // it begins without a child
 	esn          bool          // its child wants extended sequence numbers
 	transport    bool          // its child is in transport mode, between the gateways
@@ -64,6 +68,9 @@ var (
 	dmzNets  = [2]string{"10.3.0.0/16", "10.4.0.0/16"}
 	dmzHosts = [2]string{"10.3.0.1", "10.4.0.1"}
 )
+
+// innerPool is where peers take the addresses from that they give.
+const innerPool = "10.9.0.0/24"
 
 // longName makes an IKE_AUTH message too long for one packet of the size that every network takes.
 var (

@@ -82,11 +82,16 @@ func (p *Pinger) request(size int) ([]byte, error) {
 	return m.Marshal(nil)
 }
 
+// isReply reports whether b answers the last request.
 func (p *Pinger) isReply(b []byte) bool {
+	return p.isAnswer(b) && binary.BigEndian.Uint16(b[6:]) == p.sequence
+}
+
+// isAnswer reports whether b answers any of the requests.
+func (p *Pinger) isAnswer(b []byte) bool {
 	reply := byte(ipv4.ICMPTypeEchoReply)
 	if p.to.Is6() {
 		reply = byte(ipv6.ICMPTypeEchoReply)
 	}
-	return len(b) >= 8 && b[0] == reply &&
-		binary.BigEndian.Uint16(b[4:]) == p.id && binary.BigEndian.Uint16(b[6:]) == p.sequence
+	return len(b) >= 8 && b[0] == reply && binary.BigEndian.Uint16(b[4:]) == p.id
 }
