@@ -67,12 +67,15 @@ func (s *SA) seal(h wire.Header, ps []wire2.Payload, fragmented bool) ([][]byte,
 	if err != nil || !s.fragments.on || !fragmented && len(b) <= s.limit(s.fragments.size) {
 		return [][]byte{b}, err
 	}
-	return s.split(h, wire2.FirstType(ps), wire2.AppendPayloads(nil, ps), s.fragments.size)
+	return s.split(h, wire2.FirstType(ps), wire2.AppendPayloads(nil, ps), s.room(s.fragments.size))
 }
 
-// split returns the fragments of a message, whose IP datagrams are of at most size octets (RFC 7383 section 2.5).
-func (s *SA) split(h wire.Header, first wire.PayloadType, inner []byte, size int) ([][]byte, error) {
-	pieces := slices.Collect(slices.Chunk(inner, s.out.FragmentRoom(s.limit(size))))
+// room returns how many octets a fragment in an IP datagram of a size can carry.
+func (s *SA) room(size int) int { return s.out.FragmentRoom(s.limit(size)) }
+
+// split returns the fragments of a message, with at most length octets in each (RFC 7383 section 2.5).
+func (s *SA) split(h wire.Header, first wire.PayloadType, inner []byte, length int) ([][]byte, error) {
+	pieces := slices.Collect(slices.Chunk(inner, length))
 	if len(pieces) == 0 {
 		pieces = [][]byte{nil}
 	}
@@ -117,8 +120,8 @@ func (s *SA) shrink(size int) {
 	s.fragments.size = min(s.fragments.size, max(size, policy.MinFragmentSize))
 }
 
-// fitted returns a message of ours in datagrams of at most size octets. They are the same ones when those fit or when more
-// fragments than before would not come of it: their number tells the peer one set from another (RFC 7383 section 2.5.2).
+// fitted returns a message of ours in datagrams of at most size octets: the same ones when those fit, else more than before. The
+// number of fragments tells the peer one set from another, so that it must grow (RFC 7383 section 2.5.2).
 func (s *SA) fitted(datagrams [][]byte, size int) [][]byte {
 	if !s.fragments.on || s.out == nil || len(datagrams[0]) <= s.limit(size) {
 		return datagrams
@@ -127,12 +130,18 @@ func (s *SA) fitted(datagrams [][]byte, size int) [][]byte {
 	if err != nil {
 		return datagrams
 	}
-	smaller, err := s.split(h, first, inner, max(size, policy.MinFragmentSize))
-	if err != nil || len(smaller) <= len(datagrams) {
+	length := s.room(max(size, policy.MinFragmentSize))
+	if before := len(datagrams); divUp(len(inner), length) <= before {
+		length = max(divUp(len(inner), before+1), 1)
+	}
+	smaller, err := s.split(h, first, inner, length)
+	if err != nil || len(smaller) <= len(datagrams) { // fewer octets than that
 		return datagrams
 	}
 	return smaller
 }
+
+func divUp(n, by int) int { return (n + by - 1) / by }
 
 // reopen returns what is inside of a message that we have sealed.
 func (s *SA) reopen(datagrams [][]byte) (h wire.Header, first wire.PayloadType, inner []byte, err error) {
