@@ -5,6 +5,7 @@
 //	strongswan_test.go  Debian's strongSwan as the peer: both roles, suites, families, deletes
 //	guest_test.go       in a guest kernel, on its own ESP: the demonstration
 //	guest_peers_test.go in a guest kernel: the scenarios of scenario_test.go with the peers of peer_*_test.go; table in README.md
+//	guest_pair_test.go  in a guest kernel: two parleyd, what only its ESP shows
 //	pair_test.go        two parleyd: families inside and outside, both begin, SIGKILL of a daemon
 //	nat_test.go         through a NAT, and forced encapsulation
 //	explain_test.go     what `parley explain` says of each way to fail, at both ends

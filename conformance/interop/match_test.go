@@ -50,11 +50,18 @@ func (x *match) startBoth(t *testing.T, c terms, own ...string) {
 	c.begins = !x.weBegin
 	x.theirs = x.newPeer(t, c)
 	x.ours = x.gateway(t, x.east, own...)
-	x.showLater(t)
+	x.settle(t)
 }
 
-// showLater shows what both sides have if the test fails.
-func (x *match) showLater(t *testing.T) {
+// settle waits for the plugins that a busy machine did not start in time, and shows what both sides have if the test fails.
+func (x *match) settle(t *testing.T) {
+	t.Helper()
+	for _, kind := range []string{"sa", "ke", "auth", "cred"} {
+		if strings.Contains(x.ours.Log(), "not all plugins are up") {
+			_, err := x.ours.WaitPlugin(short(t), kind, 0)
+			must(t, err)
+		}
+	}
 	t.Cleanup(func() {
 		if t.Failed() {
 			x.show(t)
@@ -238,10 +245,10 @@ func kernelSA(t *testing.T, ns *lab.Namespace, spi uint64) netlink.XfrmState {
 	return states[i]
 }
 
-// kernelSAs is how many SAs our kernel has.
-func (x *match) kernelSAs(t *testing.T) int {
+// kernelSAs is how many SAs the kernel has in a namespace.
+func kernelSAs(t *testing.T, ns *lab.Namespace) int {
 	t.Helper()
-	states, err := x.east.Links.XfrmStateList(netlink.FAMILY_ALL)
+	states, err := ns.Links.XfrmStateList(netlink.FAMILY_ALL)
 	must(t, err)
 	return len(states)
 }
@@ -257,7 +264,7 @@ func (x *match) quiet(t *testing.T) {
 // noStates demands that our kernel has no SA any more, and no SPI kept for one.
 func (x *match) noStates(t *testing.T) {
 	t.Helper()
-	eventually(t, "our kernel has no SA", func() bool { return x.kernelSAs(t) == 0 })
+	eventually(t, "our kernel has no SA", func() bool { return kernelSAs(t, x.east) == 0 })
 }
 
 // refused demands that no tunnel comes up from the side whose role it is, and that we explain why.

@@ -224,18 +224,6 @@ func childless(t *testing.T, x *match) {
 	x.crosses(t, 3)
 }
 
-// rekey has us replace the IKE SA, or a child.
-func (x *match) rekey(t *testing.T, args ...string) {
-	t.Helper()
-	out, err := x.ours.Parley(short(t), append([]string{"rekey", "west"}, args...)...)
-	if err != nil && strings.Contains(out, "unknown ") {
-		x.skip(t, "not yet: parley has no command to rekey")
-	}
-	if err != nil {
-		t.Fatalf("parley rekey: %v\n%s", err, out)
-	}
-}
-
 // rekeyChild: the side that begins replaces the child SA (RFC 7296 section 2.8).
 func rekeyChild(t *testing.T, x *match) {
 	x.start(t, terms{rekeysChild: !x.weBegin})
@@ -243,13 +231,13 @@ func rekeyChild(t *testing.T, x *match) {
 	x.crosses(t, 1)
 	before := x.ikeSAs(t)[0]
 	if x.weBegin {
-		x.rekey(t, "--child", "lan")
+		parley(t, x.ours, "rekey", "west/lan")
 	} else {
 		x.can(t, x.theirs.RekeyChild(short(t)))
 	}
 	eventually(t, "another child SA is the only one", func() bool {
 		now := x.children(t)
-		return len(now) == 1 && now[0].SPIIn != before.Children[0].SPIIn && x.kernelSAs(t) == 2
+		return len(now) == 1 && now[0].SPIIn != before.Children[0].SPIIn && kernelSAs(t, x.east) == 2
 	})
 	if now := x.ikeSAs(t)[0].SPIi; now != before.SPIi {
 		t.Errorf("the IKE SA was %s and is %s", before.SPIi, now)
@@ -264,7 +252,7 @@ func rekeyIKE(t *testing.T, x *match) {
 	x.crosses(t, 1)
 	before := x.ikeSAs(t)[0]
 	if x.weBegin {
-		x.rekey(t)
+		parley(t, x.ours, "rekey", "west")
 	} else {
 		x.can(t, x.theirs.RekeyIKE(short(t)))
 	}
@@ -282,6 +270,20 @@ func rekeyIKE(t *testing.T, x *match) {
 // floodInterval is between the packets of a flood.
 const floodInterval = 2 * time.Millisecond
 
+// flood has packets cross all the time, and returns what ends that and demands that none was lost.
+func (s *site) flood(t *testing.T) (end func(*testing.T)) {
+	t.Helper()
+	flood, err := s.east.NewFlood(netip.MustParseAddr(s.eastLAN), netip.MustParseAddr(s.westLAN), floodInterval)
+	must(t, err)
+	return func(t *testing.T) {
+		t.Helper()
+		sent, lost := flood.Stop()
+		if t.Logf("%d packets, %d lost", sent, lost); lost != 0 || sent < 1000 {
+			t.Errorf("%d of %d packets were lost", lost, sent)
+		}
+	}
+}
+
 // floodedRekeying: no packet is lost while the side that begins replaces the child SA again and again (RFC 7296 section 2.8).
 func floodedRekeying(t *testing.T, x *match) {
 	switch {
@@ -294,12 +296,11 @@ func floodedRekeying(t *testing.T, x *match) {
 	x.start(t, terms{})
 	x.up(t)
 	x.crosses(t, 1)
-	flood, err := x.east.NewFlood(netip.MustParseAddr(x.eastLAN), netip.MustParseAddr(x.westLAN), floodInterval)
-	must(t, err)
+	flood := x.flood(t)
 	for range 50 {
 		before := x.children(t)[0].SPIIn
 		if x.weBegin {
-			x.rekey(t, "--child", "lan")
+			parley(t, x.ours, "rekey", "west/lan")
 		} else {
 			x.can(t, x.theirs.RekeyChild(short(t)))
 		}
@@ -308,10 +309,7 @@ func floodedRekeying(t *testing.T, x *match) {
 			return len(now) == 1 && now[0].SPIIn != before
 		})
 	}
-	sent, lost := flood.Stop()
-	if t.Logf("%d packets, %d lost", sent, lost); lost != 0 || sent < 1000 {
-		t.Errorf("%d of %d packets were lost", lost, sent)
-	}
+	flood(t)
 	x.crosses(t, 1)
 }
 
@@ -342,7 +340,7 @@ func innerAddress(t *testing.T, x *match) {
 	} else {
 		x.ours = x.giving(t, `"`+innerPool+`"`)
 	}
-	x.showLater(t)
+	x.settle(t)
 	x.up(t)
 	from, to := x.eastLAN, x.westLAN
 	if child := x.children(t)[0]; x.weBegin {

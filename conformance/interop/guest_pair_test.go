@@ -1,0 +1,57 @@
+package interop
+
+import (
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/parley-ike/parley/conformance/interop/lab"
+	"github.com/parley-ike/parley/conformance/kit/guest"
+)
+
+// TestPairOnAKernelsOwnESP runs the tests of two parleyd that need a kernel's own ESP in a guest.
+func TestPairOnAKernelsOwnESP(t *testing.T) {
+	if guest.Inside() {
+		t.Skip("this is the guest")
+	}
+	t.Parallel()
+	self, err := os.Executable()
+	must(t, err)
+	bin, err := lab.BinDir()
+	must(t, err)
+	text := guest.Run(t, guestTime, "env", "PARLEY_BIN="+bin, self, "-test.run=^TestGuestPair", "-test.v", "-test.timeout="+guestTime.String())
+	if !strings.Contains(text, "--- PASS: TestGuestPair") {
+		t.Fatalf("no test ran in the guest:\n%s", text)
+	}
+	for line := range strings.Lines(text) {
+		if strings.Contains(line, "---") || strings.Contains(line, "lost") {
+			t.Log(strings.TrimSpace(line))
+		}
+	}
+}
+
+// TestGuestPairLosesNoPacketOver50Rekeyings: the side that began and the other one replace the child SA in turn, and now and then the
+// IKE SA, while packets cross all the time (RFC 7296 section 2.8).
+func TestGuestPairLosesNoPacketOver50Rekeyings(t *testing.T) {
+	if !guest.Inside() {
+		t.Skip("runs within TestPairOnAKernelsOwnESP")
+	}
+	s := newSite(t, v4in4)
+	east, west := s.pair(t)
+	parley(t, east, "up", "west")
+	s.pings(t, 1)
+	end := s.flood(t)
+	for i := range 50 {
+		begins, conn := east, "west"
+		if i%2 == 1 {
+			begins, conn = west, "east"
+		}
+		if i%10 < 2 {
+			parley(t, begins, "rekey", conn)
+		}
+		parley(t, begins, "rekey", conn+"/lan")
+		eventually(t, "both have the new child alone", func() bool { return kernelSAs(t, s.east) == 2 && kernelSAs(t, s.west) == 2 })
+	}
+	end(t)
+	s.pings(t, 1)
+}
