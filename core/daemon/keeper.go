@@ -153,8 +153,8 @@ func (k *keeper) try(ctx context.Context, w *kept) {
 	if err != nil {
 		k.log.Warn("cannot initiate", zap.String("conn", w.conn.Name), zap.Error(err))
 	}
-	if err == nil && !joined {
-		w.sas[uid] = w.sas[uid] // it may be established already
+	if _, known := w.sas[uid]; err == nil && !joined && !known {
+		w.sas[uid] = false
 	}
 	if err != nil || joined { // a child that fails may tell of it or not
 		w.postpone()
