@@ -22,6 +22,7 @@ type faults struct {
 	wrongSelectors        bool
 	cookies               bool
 	otherGroup            bool // the responder wants another key exchange method first
+	rekeys                rekeys
 	addresses             addresses
 	messages              messages
 }

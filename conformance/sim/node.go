@@ -44,7 +44,7 @@ type flight struct {
 
 func newNode(w *world, name string, addr netip.Addr, key string, p *policy.Snapshot) *node {
 	n := &node{w: w, name: name, addr: addr, queued: map[uint64]time.Time{}}
-	n.backend = &backend{rand: w.rand, children: map[sa.UID]sa.Child{}}
+	n.backend = &backend{rand: w.rand, children: map[sa.UID]sa.Child{}, reserved: map[uint32]bool{}}
 	n.plugins = linked.New([]ke.Plugin{hashKE{w.chacha}}, []auth.Plugin{psk.New()}, store{[]byte(key)}, n.backend)
 	n.pools = pool.NewAllocator(w.faults.addresses.pools())
 	limits := engine.Limits{}
@@ -212,7 +212,7 @@ func (n *node) initiate() {
 		remote = eastAddr
 	}
 	n.do(func() {
-		_, err := n.shard.Initiate(n.w.clock.now, peer, []string{"lan"}, netip.AddrPortFrom(n.addr, 500), netip.AddrPortFrom(remote, 500))
+		_, err := n.shard.Initiate(n.w.clock.now, peer, n.w.faults.rekeys.children(), netip.AddrPortFrom(n.addr, 500), netip.AddrPortFrom(remote, 500))
 		if err != nil {
 			n.w.fail("%s: initiate: %v", n.name, err)
 		}

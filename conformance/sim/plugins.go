@@ -90,7 +90,8 @@ func mac(h func() hash.Hash, key, data []byte) []byte {
 type backend struct {
 	rand     *rand.Rand
 	children map[sa.UID]sa.Child
-	ever     []sa.Child // every child that was ever installed, to find keys that are used twice
+	reserved map[uint32]bool // SPIs that no child has
+	ever     []sa.Child      // every child that was ever installed, to find keys that are used twice
 }
 
 func (b *backend) Probe(context.Context) (sa.Capabilities, error) {
@@ -98,7 +99,7 @@ func (b *backend) Probe(context.Context) (sa.Capabilities, error) {
 }
 
 func (b *backend) AllocateSPI(context.Context, netip.Addr, netip.Addr) (uint32, error) {
-	return 256 + b.rand.Uint32N(1<<31), nil
+	return b.reserve(256 + b.rand.Uint32N(1<<31)), nil
 }
 
 func (b *backend) Install(_ context.Context, c sa.Child) error {
@@ -106,16 +107,21 @@ func (b *backend) Install(_ context.Context, c sa.Child) error {
 		b.ever = append(b.ever, c)
 	}
 	b.children[c.UID] = c
+	b.forget(c)
 	return nil
 }
 
 // Update keeps what identifies a child.
 func (b *backend) Update(ctx context.Context, c sa.Child) error { return b.Install(ctx, c) }
 
-func (b *backend) FreeSPI(context.Context, netip.Addr, netip.Addr, uint32) error { return nil }
+func (b *backend) FreeSPI(_ context.Context, _, _ netip.Addr, spi uint32) error {
+	delete(b.reserved, spi)
+	return nil
+}
 
 func (b *backend) Remove(_ context.Context, c sa.Child) (sa.Usage, error) {
 	delete(b.children, c.UID)
+	b.forget(c)
 	return sa.Usage{}, nil
 }
 
@@ -132,4 +138,4 @@ func (b *backend) List(context.Context, string) ([]sa.Child, error) {
 }
 
 // crash loses everything.
-func (b *backend) crash() { b.children = map[sa.UID]sa.Child{} }
+func (b *backend) crash() { b.children, b.reserved = map[sa.UID]sa.Child{}, map[uint32]bool{} }

@@ -11,7 +11,8 @@ import (
 // recorder is a machine that remembers its inputs and what they led to, so that a new one can be taken through the same.
 type recorder struct {
 	machine.Machine
-	rebuild func() (machine.Machine, error)
+	rebuild func() (machine.Machine, error) // nil for one that grew out of another
+	spawned map[machine.Owner]*recorder
 	steps   []recorded
 }
 
@@ -26,6 +27,20 @@ func (r *recorder) Step(now time.Time, in machine.Input, fx *machine.Effects) {
 	kept := keep(in)
 	r.Machine.Step(now, in, fx)
 	r.steps = append(r.steps, recorded{now, kept, engine.Digest(fx.List())})
+	for i, e := range fx.List() {
+		if s, ok := e.(machine.Spawn); ok {
+			fx.List()[i] = machine.Spawn{Owner: s.Owner, Machine: r.follow(s)}
+		}
+	}
+}
+
+// follow records an SA that grew out of this one.
+func (r *recorder) follow(s machine.Spawn) machine.Machine {
+	if r.spawned == nil {
+		r.spawned = map[machine.Owner]*recorder{}
+	}
+	r.spawned[s.Owner] = &recorder{Machine: s.Machine}
+	return r.spawned[s.Owner]
 }
 
 // keep copies the secrets of an input, which the machine wipes.
@@ -54,12 +69,32 @@ func (r *recorder) replay() error {
 	if err != nil {
 		return err
 	}
+	return r.replayWith(again)
+}
+
+// replayWith takes a machine through the steps, and then those that grow out of it through theirs.
+func (r *recorder) replayWith(again machine.Machine) error {
+	var grown []machine.Spawn
 	var fx machine.Effects
 	for i, s := range r.steps {
 		fx.Reset()
 		again.Step(s.now, keep(s.input), &fx)
 		if engine.Digest(fx.List()) != s.digest {
 			return fmt.Errorf("sim: step %d of an SA (%s) differs in its replay", i+1, engine.RenderInput(s.input))
+		}
+		for _, e := range fx.List() {
+			if s, ok := e.(machine.Spawn); ok {
+				grown = append(grown, s)
+			}
+		}
+	}
+	for _, s := range grown {
+		next := r.spawned[s.Owner]
+		if next == nil {
+			return fmt.Errorf("sim: the replay spawns %x, which nobody has seen", uint64(s.Owner))
+		}
+		if err := next.replayWith(s.Machine); err != nil {
+			return err
 		}
 	}
 	return nil

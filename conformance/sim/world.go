@@ -31,6 +31,7 @@ type world struct {
 	clock    *clock
 	faults   faults
 	session  session
+	lossy    bool // SA backends crash, or answer too late
 	faulty   bool // plugins fail, or do not answer, in the storm
 	nat      *nat
 	nodes    [2]*node // east, west
@@ -48,6 +49,8 @@ func newWorld(seed uint64) *world {
 	w.faults.messages = drawMessages(seed)
 	w.faulty = w.faults.silent+w.faults.failing > 0
 	w.session = drawSession(seed, w.faults)
+	w.faults.rekeys = drawRekeys(seed)
+	w.lossy = w.faults.crashes > 0 || w.faults.late > 0
 	w.check = newCheck(w)
 	if w.faults.nat {
 		w.nat, w.faults.both = &nat{}, false // nobody can call through the NAT
@@ -78,6 +81,7 @@ func (w *world) policy(name string) *policy.Snapshot {
 		Children: []*policy.Child{{Name: "lan", LocalTS: []policy.Selector{w.selector(lts)},
 			RemoteTS: []policy.Selector{w.selector(rts)}}},
 	}
+	w.faults.rekeys.connect(w, name, c)
 	w.vary(name, c)
 	w.faults.messages.connect(w, name, c)
 	w.session.apply(map[string]int{"west": 1}[name], c)
@@ -137,8 +141,10 @@ func (w *world) run() {
 	w.faults = w.faults.calm()
 	w.clock.runUntil(w.clock.now.Add(healing))
 	w.heal()
+	w.rest()
 	w.check.agreement()
 	w.session.sole(w)
+	w.check.ownership()
 	w.check.addressesAgree()
 	w.check.strayLeases()
 	for _, n := range w.nodes {
@@ -147,6 +153,7 @@ func (w *world) run() {
 	w.clock.runUntil(w.clock.now.Add(ending))
 	w.check.nothingLeft()
 	w.check.noLeaseLeft()
+	w.check.noSPILeft()
 	w.check.replays()
 }
 
@@ -168,6 +175,7 @@ func (w *world) plan() {
 		w.sometime(func() { n.command(machine.Probe{}) }, storm)
 	}
 	w.faults.messages.plan(w)
+	w.planRekeys()
 	if w.faults.terminate {
 		n := w.nodes[w.rand.IntN(2)]
 		child := ""
@@ -187,6 +195,9 @@ func (w *world) heal() {
 	east := w.nodes[0]
 	if len(east.established()) == 0 {
 		east.initiate()
+		w.clock.runUntil(w.clock.now.Add(retry))
+	} else if w.faults.rekeys != (rekeys{}) { // one child may have ended, or never begun
+		east.command(machine.Initiate{Children: w.faults.rekeys.children()})
 		w.clock.runUntil(w.clock.now.Add(retry))
 	}
 	for _, n := range w.nodes {
