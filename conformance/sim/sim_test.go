@@ -13,6 +13,7 @@ var (
 	seedFlag   = flag.Int64("seed", -1, "run only the world of this seed, and print it")
 	worldsFlag = flag.Int64("worlds", 10_000, "how many worlds to run")
 	firstFlag  = flag.Int64("first", 0, "the first seed")
+	_          = func() any { flag.BoolVar(&Rekeys, "rekeys", false, "worlds with rekeying, see Rekeys"); return nil }()
 )
 
 // kept are seeds that found something once: 48 answers to unknown SPIs, which belong to no SA; 84 two pauses that outlast a peer's

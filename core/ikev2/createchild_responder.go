@@ -35,6 +35,8 @@ func (s *SA) answerCreateChild(p packet) {
 	switch {
 	case s.state != Established || s.rekeying != nil || s.servingIKE != nil:
 		s.respond(wire2.Notify{Kind: wire2.TemporaryFailure}) // RFC 7296 section 2.25.2
+	case rekeys && x.old == nil && s.create != nil:
+		s.respond(wire2.Notify{Kind: wire2.TemporaryFailure}) // it may be the child of our own exchange, whose response is on its way
 	case rekeys && x.old == nil:
 		s.respond(wire2.Notify{Kind: wire2.ChildSANotFound, Protocol: n.Protocol, SPI: n.SPI}) // section 2.25
 	case x.old != nil && s.endsOrReplaces(x.old):
