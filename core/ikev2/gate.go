@@ -90,29 +90,41 @@ func cookieOf(notify []byte) []byte {
 	return nil
 }
 
-// cookie returns <version> | MAC(Ni | IPi | SPIi) with the secret as key, as RFC 7296 section 2.6 suggests. The port is
-// left out, because a NAT may change it between two packets. An address takes 16 octets, so that no nonce and address
-// look like another nonce and another address.
-func cookie(key secret.Bytes, version uint8, in Init, remote netip.Addr) []byte {
-	mac, ip := hmac.New(sha256.New, key), remote.As16()
-	mac.Write(in.Nonce)
-	mac.Write(ip[:])
-	mac.Write(binary.BigEndian.AppendUint64(nil, in.InitiatorSPI))
-	return mac.Sum([]byte{version})
+// cookieLen is the size of our cookies: a version and a hash.
+const cookieLen = 1 + sha256.Size
+
+// cookie returns <version> | SHA-256(Ni | IPi | SPIi | <secret>), as RFC 7296 section 2.6 suggests. The port is left out, because a
+// NAT may change it between two packets. An address takes 16 octets, so that no nonce and address look like another nonce and
+// another address. It allocates nothing: in a flood this is most of our own work.
+func cookie(key secret.Bytes, version uint8, in Init, remote netip.Addr) (c [cookieLen]byte) {
+	var room [wire2.MaxNonce + 16 + 8 + 64]byte
+	ip := remote.As16()
+	b := append(append(room[:0], in.Nonce...), ip[:]...)
+	b = append(binary.BigEndian.AppendUint64(b, in.InitiatorSPI), key...)
+	sum := sha256.Sum256(b)
+	clear(room[:])
+	c[0] = version
+	copy(c[1:], sum[:])
+	return c
 }
 
 // CookieReply returns the whole message that asks an initiator for a cookie (RFC 7296 section 2.6). The caller draws key
-// at random and changes key and version often.
+// at random, of 32 octets, and changes key and version often.
 func CookieReply(key secret.Bytes, version uint8, in Init, remote netip.AddrPort) []byte {
-	h := wire.Header{InitiatorSPI: in.InitiatorSPI, Major: 2, Exchange: wire2.IKESAInit, Flags: wire.FlagResponse}
-	n := wire2.Notify{Kind: wire2.Cookie, Data: cookie(key, version, in, remote.Addr())}
-	return wire2.Message{Header: h, Payloads: []wire2.Payload{n}}.Append(nil)
+	const size = wire.HeaderLen + wire.PayloadHeaderLen + 4 + cookieLen
+	h := wire.Header{InitiatorSPI: in.InitiatorSPI, Major: 2, Exchange: wire2.IKESAInit, Flags: wire.FlagResponse,
+		NextPayload: wire2.TypeNotify, Length: size}
+	c := cookie(key, version, in, remote.Addr())
+	b := append(h.Append(make([]byte, 0, size)), 0, 0, 0, size-wire.HeaderLen) // last payload, not critical, length
+	b = append(b, 0, 0, byte(wire2.Cookie>>8), byte(wire2.Cookie&0xff))        // no protocol, no SPI, type: RFC 7296 section 3.10
+	return append(b, c[:]...)
 }
 
 // VerifyCookie reports, in constant time, whether a request carries the cookie that this key and version give. A caller
 // that keeps the key before for a while asks once for each.
 func VerifyCookie(key secret.Bytes, version uint8, in Init, remote netip.AddrPort) bool {
-	return len(in.Cookie) > 0 && hmac.Equal(in.Cookie, cookie(key, version, in, remote.Addr()))
+	c := cookie(key, version, in, remote.Addr())
+	return hmac.Equal(in.Cookie, c[:])
 }
 
 // InvalidMajorVersionReply returns the unprotected answer to a request of a higher major version: our own version is in

@@ -239,3 +239,18 @@ func TestADemandForACookieIsShorterThanItsRequest(t *testing.T) {
 		t.Errorf("the shortest message that is taken has %d octets", shortest)
 	}
 }
+
+// In a flood the demand for a cookie is most of our work: it costs the memory of its octets and no more.
+func TestADemandForACookieAllocatesItsOctetsOnly(t *testing.T) {
+	in, err := InspectInit(firstRequest())
+	if err != nil {
+		t.Fatal(err)
+	}
+	key := secret.Bytes(bytes.Repeat([]byte{7}, 32))
+	if n := testing.AllocsPerRun(100, func() { _ = CookieReply(key, 1, in, gatePeer) }); n > 1 {
+		t.Errorf("%v allocations", n)
+	}
+	if n := testing.AllocsPerRun(100, func() { _ = VerifyCookie(key, 1, in, gatePeer) }); n != 0 {
+		t.Errorf("%v allocations to verify", n)
+	}
+}
