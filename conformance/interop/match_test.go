@@ -142,12 +142,18 @@ type ikeSA struct {
 }
 
 // ikeSAs returns our established IKE SAs.
-func (x *match) ikeSAs(t *testing.T) (all []ikeSA) {
+func (x *match) ikeSAs(t *testing.T) []ikeSA {
+	t.Helper()
+	return established(t, x.ours)
+}
+
+// established returns the established IKE SAs of a gateway.
+func established(t *testing.T, g *lab.Gateway) (all []ikeSA) {
 	t.Helper()
 	var list struct {
 		SAs []ikeSA `json:"sas"`
 	}
-	must(t, json.Unmarshal([]byte(parley(t, x.ours, "sa", "list", "-o", "json")), &list))
+	must(t, json.Unmarshal([]byte(parley(t, g, "sa", "list", "-o", "json")), &list))
 	for _, sa := range list.SAs {
 		if sa.State == "established" {
 			all = append(all, sa)

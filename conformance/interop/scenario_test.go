@@ -268,7 +268,7 @@ func rekeyIKE(t *testing.T, x *match) {
 }
 
 // floodInterval is between the packets of a flood.
-const floodInterval = 2 * time.Millisecond
+const floodInterval = 3 * time.Millisecond
 
 // flood has packets cross all the time, and returns what ends that and demands that none was lost.
 func (s *site) flood(t *testing.T) (end func(*testing.T)) {
