@@ -39,6 +39,11 @@ func (c *child) usable() bool {
 	return c.up && !c.deleting && !c.removing && c.leaveAt.IsZero() && c.heir == nil
 }
 
+// replaced reports whether another child has taken the place of this one, or it was deleted and only waits for what is on its way.
+func (c *child) replaced() bool {
+	return !c.leaveAt.IsZero() || c.deleting && c.by == byRekey || c.heir != nil && c.heir.child.up
+}
+
 // selectors returns what a child is for, as both sides agreed.
 func (c *child) selectors() (local, remote []policy.Selector) {
 	return policySelectors(c.sa.LocalTS), policySelectors(c.sa.RemoteTS)

@@ -201,7 +201,7 @@ func (s *SA) Info() machine.Info {
 	info := machine.Info{UID: s.uid, Conn: s.connName(), State: s.state.String(), IKE: s.describe(),
 		Created: s.created, Established: s.opened, Inner: s.inner.describe()}
 	for _, c := range s.children {
-		if c.up && c.leaveAt.IsZero() {
+		if c.up && !c.replaced() {
 			info.Children = append(info.Children, c.describe())
 		}
 	}
