@@ -1,6 +1,11 @@
 package protocol
 
-import "github.com/parley-ike/parley/conformance/protocol/peer"
+import (
+	"math/rand/v2"
+	"slices"
+
+	"github.com/parley-ike/parley/conformance/protocol/peer"
+)
 
 // INFORMATIONAL, deletes and errors (RFC 7296 sections 1.4, 1.5, 2.4, 2.21, 3.10, 3.11).
 var informCases = []Case{
@@ -20,6 +25,7 @@ var informCases = []Case{
 	{IDs: ids("RFC7296-2.25.2-4"), Title: "When Deletes of the IKE SA cross, ours gets an empty response, and the SA ends.", Run: crossingIKEDeletes},
 	{IDs: ids("RFC7296-2.21.3-1", "RFC7296-3.10.1-3"), Title: "A malformed protected request gets INVALID_SYNTAX.", Run: malformedInformational},
 	{IDs: ids("RFC7296-2.21.3-1"), Title: "A protected request of an unknown exchange type gets an error, or no answer, and no crash.", Run: unknownExchange},
+	{IDs: ids("RFC7296-2.21.3-1", "RFC7296-2.21.2-2"), Title: "Sixty authentic IKE_AUTH and CREATE_CHILD_SA requests with random changes inside do not disturb the next.", Run: mangled},
 	{IDs: ids("RFC7296-3.10.1-2", "RFC7296-3.12-2"), Title: "Unknown errors and statuses in a request are ignored.", Run: unknownNotifies},
 	{IDs: ids("RFC7296-3.10-2"), Title: "The Protocol ID of a notify without SPI is ignored.", Run: notifyProtocol},
 	{IDs: ids("RFC7296-2.21.4-2", "RFC7296-2.21.4-3"), Title: "A request for an unknown IKE SA gets INVALID_IKE_SPI in clear, with its SPIs and message ID.", Run: unknownSPI},
@@ -286,5 +292,34 @@ func icmpUnreachable(t *T) {
 	sa.answer(m)
 	t.counts(1, 0)
 	t.forget()
+	sa.alive()
+}
+
+func mangled(t *T) {
+	r := rand.New(rand.NewPCG(7296, 2))
+	mangle := func(m peer.Message) peer.Oddities {
+		inner, first := m.Inner()
+		inner = slices.Clone(inner)
+		for range 1 + r.IntN(3) {
+			inner[r.IntN(len(inner))] = byte(r.Uint32())
+		}
+		return peer.Oddities{Inner: inner, InnerFirst: &first}
+	}
+	for i := range 60 {
+		sa := t.beginCookied()
+		m := sa.claim()
+		if i%2 == 1 {
+			sa.admitted(sa.ask(m))
+			m = sa.Request(peer.CreateChildSA, sa.offers(0).payloads()...)
+		}
+		t.send(sa.way, sa.Seal(m, mangle(m)))
+		if _, ok := t.receive(silence/8, sa.ours); ok {
+			t.send(sa.way, sa.seal(sa.Request(peer.Informational, peer.DeletePayload(peer.ProtoIKE))))
+		}
+	}
+	pause(silence)
+	t.forget()
+	sa := t.beginCookied()
+	sa.admitted(sa.ask(sa.claim()))
 	sa.alive()
 }

@@ -8,7 +8,11 @@ import (
 	"github.com/parley-ike/parley/conformance/protocol/peer"
 )
 
-const rekeying = "a command to rekey, and lifetimes in the configuration"
+// The daemon rekeys what is three seconds old.
+var (
+	agingChild = Settings{LifeChild: 3 * time.Second}
+	agingIKE   = Settings{LifeIKE: 3 * time.Second}
+)
 
 // Rekeying of children and IKE SAs, and collisions (RFC 7296 sections 1.3.2, 1.3.3, 2.8, 2.9.2, 2.18, 2.25).
 var rekeyCases = []Case{
@@ -17,33 +21,34 @@ var rekeyCases = []Case{
 	{IDs: ids("RFC7296-2.25-4", "RFC7296-2.25.1-3", "RFC7296-3.10-1"), Title: "A request to rekey an unknown child gets CHILD_SA_NOT_FOUND.", Run: rekeyUnknownChild},
 	{IDs: ids("RFC7296-2.25.1-1"), Title: "A request to rekey a child that the daemon is deleting gets TEMPORARY_FAILURE.", Run: rekeyClosingChild},
 	{IDs: ids("RFC7296-1.3.1-3", "RFC7296-2.7-3"), Title: "When the peer's rekeying of a child fails, the child and the IKE SA live.", Run: rekeyChildFails},
-	{IDs: ids("RFC7296-1.3.3-1", "RFC7296-2.9.2-1", "RFC7296-2.9.2-2", "RFC7296-2.8-3", "RFC7296-3.10-1", "RFC7296-2.4-8"),
-		Title: "The daemon rekeys a child with REKEY_SA of the SPI it receives on and the same selectors, and then deletes the old one.", Run: daemonRekeysChild, NotYet: rekeying},
-	{IDs: ids("RFC7296-2.25-5"), Title: "After CHILD_SA_NOT_FOUND the daemon drops the child and makes it anew.", Run: daemonChildNotFound, NotYet: rekeying},
-	{IDs: ids("RFC7296-2.25-2"), Title: "After TEMPORARY_FAILURE to a rekeying the daemon waits, keeps the old child meanwhile, and tries again.", Run: daemonRekeyWaits, NotYet: rekeying},
-	{IDs: ids("RFC7296-2.25.1-5"), Title: "A Delete of a child that the daemon is rekeying is answered with a Delete.", Run: deleteWhileRekeying, NotYet: rekeying},
-	{IDs: ids("RFC7296-2.25.1-2", "RFC7296-2.8.1-3"), Title: "When both rekey a child, the daemon answers, and deletes its own new one if it has the lowest nonce.", Run: childCollisionLost, NotYet: rekeying},
-	{IDs: ids("RFC7296-2.25.1-2", "RFC7296-2.8.1-3"), Title: "When both rekey a child and ours has the lowest nonce, the daemon keeps its own and lets us delete ours.", Run: childCollisionWon, NotYet: rekeying},
-	{IDs: ids("RFC7296-2.25.1-7"), Title: "A request to rekey the IKE SA while the daemon rekeys a child gets TEMPORARY_FAILURE.", Run: rekeyIKEWhileChild, NotYet: rekeying},
+	{IDs: ids("RFC7296-1.3.3-1", "RFC7296-2.8-1", "RFC7296-2.9.2-1", "RFC7296-2.9.2-2", "RFC7296-2.8-3", "RFC7296-3.10-1", "RFC7296-2.4-8"),
+		Title: "The daemon rekeys a child with REKEY_SA of the SPI it receives on and the same selectors, and then deletes the old one.", Run: daemonRekeysChild},
+	{IDs: ids("RFC7296-2.25-5"), Title: "After CHILD_SA_NOT_FOUND the daemon drops the child and makes it anew.", Run: daemonChildNotFound},
+	{IDs: ids("RFC7296-2.25-2"), Title: "After TEMPORARY_FAILURE to a rekeying the daemon waits, keeps the old child meanwhile, and tries again.", Run: daemonRekeyWaits},
+	{IDs: ids("RFC7296-2.25.1-5"), Title: "A Delete of a child that the daemon is rekeying is answered with a Delete.", Run: deleteWhileRekeying},
+	{IDs: ids("RFC7296-2.25.1-2", "RFC7296-2.8.1-3"), Title: "When both rekey a child, the daemon answers, and deletes its own new one if it has the lowest nonce.", Run: childCollisionLost},
+	{IDs: ids("RFC7296-2.25.1-2", "RFC7296-2.8.1-3"), Title: "When both rekey a child and ours has the lowest nonce, the daemon keeps its own and lets us delete ours.", Run: childCollisionWon},
+	{IDs: ids("RFC7296-2.25.1-7"), Title: "A request to rekey the IKE SA while the daemon rekeys a child gets TEMPORARY_FAILURE.", Run: rekeyIKEWhileChild},
 	{IDs: ids("RFC7296-1.3.2-1", "RFC7296-2.18-1", "RFC7296-2.18-4", "RFC7296-2.8.2-2", "RFC7296-2.8-6"),
 		Title: "The peer rekeys the IKE SA: the new one has the keys of RFC 7296, begins with message ID 0, and inherits the child.", Run: rekeyIKE},
 	{IDs: ids("RFC7296-2.18-3"), Title: "Rekeying of the IKE SA with group NONE, or without any group and KEi, is refused.", Run: rekeyIKEWithoutKE},
 	{IDs: ids("RFC7296-1.3-3", "RFC7296-3.4-5"), Title: "Rekeying of the IKE SA with a KEi of another group gets INVALID_KE_PAYLOAD, and the old one lives.", Run: rekeyIKEOtherGroup},
 	{IDs: ids("RFC7296-2.25.2-2"), Title: "A request to rekey an IKE SA that the daemon is deleting gets TEMPORARY_FAILURE.", Run: rekeyClosingIKE},
 	{IDs: ids("RFC7296-2.8.2-3"), Title: "A request to rekey an IKE SA that has been rekeyed already gets TEMPORARY_FAILURE.", Run: rekeyRekeyedIKE},
-	{IDs: ids("RFC7296-1.3.2-1", "RFC7296-2.18-1", "RFC7296-2.18-2", "RFC7296-2.18-4", "RFC7296-2.8-4", "RFC7296-2.4-9"),
-		Title: "The daemon rekeys the IKE SA with KEi and no group NONE; its last request on the old one deletes it.", Run: daemonRekeysIKE, NotYet: rekeying},
-	{IDs: ids("RFC7296-2.25.2-5", "RFC7296-1.3.2-2"), Title: "While the daemon rekeys the IKE SA, requests for children and their rekeying get TEMPORARY_FAILURE.", Run: childWhileRekeyingIKE, NotYet: rekeying},
-	{IDs: ids("RFC7296-2.25.2-6"), Title: "While the daemon rekeys the IKE SA, a Delete of a child is answered with a Delete.", Run: deleteChildWhileRekeyingIKE, NotYet: rekeying},
-	{IDs: ids("RFC7296-2.25.2-3"), Title: "While the daemon rekeys the IKE SA, a Delete of it is answered, and ends it.", Run: deleteIKEWhileRekeyingIKE, NotYet: rekeying},
-	{IDs: ids("RFC7296-2.25.2-1", "RFC7296-2.8.2-1", "RFC7296-2.8.2-2"), Title: "When both rekey the IKE SA, the daemon answers, and deletes its own new one if it has the lowest nonce; the other inherits the child.", Run: ikeCollisionLost, NotYet: rekeying},
-	{IDs: ids("RFC7296-2.25.2-1", "RFC7296-2.8.2-1", "RFC7296-2.8.2-2"), Title: "When both rekey the IKE SA and ours has the lowest nonce, the daemon's inherits the child.", Run: ikeCollisionWon, NotYet: rekeying},
-	{IDs: ids("RFC7296-2.8-1"), Title: "A child is rekeyed by the daemon before its lifetime is over.", Run: lifeOfChild, NotYet: rekeying,
-		Settings: Settings{LifeChild: 4 * time.Second}},
-	{IDs: ids("RFC7296-2.8-1"), Title: "An IKE SA is rekeyed by the daemon before its lifetime is over.", Run: lifeOfIKE, NotYet: rekeying,
-		Settings: Settings{LifeIKE: 4 * time.Second}},
-	{IDs: ids("RFC7296-4-5"), Title: "On NO_ADDITIONAL_SAS to the rekeying of the IKE SA, the daemon makes a new one and deletes the old, or keeps the old.", Run: noAdditionalSAs, NotYet: rekeying,
-		Settings: Settings{LifeIKE: 4 * time.Second}},
+	{IDs: ids("RFC7296-1.3.2-1", "RFC7296-2.8-1", "RFC7296-2.18-1", "RFC7296-2.18-2", "RFC7296-2.18-4", "RFC7296-2.8-4", "RFC7296-2.4-9"),
+		Title: "The daemon rekeys the IKE SA with KEi and no group NONE; its last request on the old one deletes it.", Run: daemonRekeysIKE},
+	{IDs: ids("RFC7296-2.25.2-5", "RFC7296-1.3.2-2"), Title: "While the daemon rekeys the IKE SA, requests for children and their rekeying get TEMPORARY_FAILURE.", Run: childWhileRekeyingIKE},
+	{IDs: ids("RFC7296-2.25.2-6"), Title: "While the daemon rekeys the IKE SA, a Delete of a child is answered with a Delete.", Run: deleteChildWhileRekeyingIKE},
+	{IDs: ids("RFC7296-2.25.2-3"), Title: "While the daemon rekeys the IKE SA, a Delete of it is answered, and ends it.", Run: deleteIKEWhileRekeyingIKE},
+	{IDs: ids("RFC7296-2.25.2-1", "RFC7296-2.8.2-1", "RFC7296-2.8.2-2"), Title: "When both rekey the IKE SA, the daemon answers, and deletes its own new one if it has the lowest nonce; the other inherits the child.", Run: ikeCollisionLost},
+	{IDs: ids("RFC7296-2.25.2-1", "RFC7296-2.8.2-1", "RFC7296-2.8.2-2"), Title: "When both rekey the IKE SA and ours has the lowest nonce, the daemon's inherits the child.", Run: ikeCollisionWon},
+	{IDs: ids("RFC7296-4-5"), Title: "On NO_ADDITIONAL_SAS to the rekeying of the IKE SA, the daemon makes a new one and deletes the old, or keeps the old.", Run: noAdditionalSAs, Settings: agingIKE},
+	{IDs: ids("RFC7296-2.8-6"), Title: "The IKE SA that the peer makes by rekeying is ready when the response comes, also while the daemon's own rekeying is out.", Run: rekeyIKEReady,
+		Defect: "until its own rekeying is answered, the daemon answers INVALID_IKE_SPI in clear"},
+	{IDs: ids("RFC7296-2.8-1"), Title: "A child is rekeyed by the daemon before its lifetime is over, and so is what takes its place.", Run: lifeOfChild, Settings: agingChild},
+	{IDs: ids("RFC7296-2.8-1"), Title: "An IKE SA is rekeyed by the daemon before its lifetime is over, and so is what takes its place.", Run: lifeOfIKE, Settings: agingIKE},
+	{IDs: ids("RFC7296-2.8-1", "RFC7296-2.8-2"), Title: "An IKE SA that cannot be rekeyed is closed when its lifetime is over.", Run: ageOfIKE, Settings: agingIKE},
+	{IDs: ids("RFC7296-2.8-1", "RFC7296-2.4-8"), Title: "A child that cannot be rekeyed is deleted when its lifetime is over.", Run: ageOfChild, Settings: agingChild},
 }
 
 // rekeySA names the child to rekey by the SPI that the requester receives on (RFC 7296 section 1.3.3).
@@ -115,9 +120,14 @@ func rekeyChildFails(t *T) {
 	t.counts(1, 1)
 }
 
-// daemonRekeys orders the daemon to rekey the child and returns its request, which must name the child.
+// daemonRekeys orders the daemon to rekey the child and returns its request.
 func (sa *SA) daemonRekeys() peer.Message {
 	sa.t.order(RekeyChild)
+	return sa.rekeyed()
+}
+
+// rekeyed waits for the daemon's request to rekey the child, which must name it.
+func (sa *SA) rekeyed() peer.Message {
 	m := sa.request(peer.CreateChildSA)
 	n, there := m.Notify(peer.RekeySA)
 	if !there || n.Protocol != peer.ProtoESP || !bytes.Equal(n.SPI, sa.out) {
@@ -388,12 +398,13 @@ func rekeyRekeyedIKE(t *T) {
 	sa.alive()
 }
 
-// daemonRenews orders the daemon to rekey the IKE SA and returns its request with our half of the new SA.
+// daemonRenews orders the daemon to rekey the IKE SA and returns its request with our half of the new one.
 func (sa *SA) daemonRenews() (*SA, peer.Message) {
 	sa.t.order(RekeyIKE)
 	return sa.renews()
 }
 
+// renews waits for the daemon's request to rekey the IKE SA.
 func (sa *SA) renews() (*SA, peer.Message) {
 	m := sa.request(peer.CreateChildSA)
 	t := sa.t
@@ -480,7 +491,16 @@ func (sa *SA) collideIKE(nonce []byte) (ours, theirs *SA) {
 	ours.renewed(sa, sa.ask(ours.requestOn(sa)))
 	theirs.Nr = slices.Repeat([]byte{0xff}, 32)
 	theirs.consent(sa, m)
+	pause(silence) // see rekeyIKEReady
 	return ours, theirs
+}
+
+func rekeyIKEReady(t *T) {
+	old := t.up()
+	old.daemonRenews()
+	sa := old.renewal()
+	sa.renewed(old, old.ask(sa.requestOn(old)))
+	sa.alive()
 }
 
 func ikeCollisionLost(t *T) {
@@ -518,22 +538,70 @@ func ikeCollisionWon(t *T) {
 
 func lifeOfChild(t *T) {
 	sa := t.up()
-	m := sa.request(peer.CreateChildSA)
-	n, there := m.Notify(peer.RekeySA)
-	if !there || !bytes.Equal(n.SPI, sa.out) {
-		t.Fatalf("want REKEY_SA of %x: %v", sa.out, m)
+	for range 2 {
+		m := sa.rekeyed()
+		o, answer := sa.agreeTo(m)
+		sa.answer(m, answer...)
+		del := sa.request(peer.Informational)
+		sa.deleted(del)
+		sa.answer(del, peer.DeletePayload(peer.ProtoESP, sa.in))
+		sa.in, sa.out = o.spi, o.out
 	}
-	_, answer := sa.agreeTo(m)
-	sa.answer(m, answer...)
-	del := sa.request(peer.Informational)
-	sa.deleted(del)
 }
 
 func lifeOfIKE(t *T) {
 	old := t.up()
-	sa, m := old.renews()
-	sa.consent(old, m)
-	sa.inform()
+	for range 2 {
+		sa, m := old.renews()
+		sa.consent(old, m)
+		del := old.request(peer.Informational)
+		old.answer(del)
+		old = sa
+	}
+}
+
+// refuseAll answers every request of the daemon but a Delete with an error, until it deletes something.
+func (sa *SA) refuseAll(kind uint16) peer.Message {
+	for end := time.Now().Add(2 * patience); time.Now().Before(end); {
+		d, ok := sa.t.receive(patience, func(d peer.Datagram) bool {
+			h, err := peer.Header(d.Bytes)
+			return err == nil && sa.ours(d) && !h.Response()
+		})
+		if !ok {
+			break
+		}
+		m, _ := sa.open(d)
+		sa.t.note("<<", m)
+		sa.Theirs = m.ID + 1
+		if m.Body(peer.TypeDelete) != nil {
+			return m
+		}
+		if m.Exchange == peer.CreateChildSA {
+			sa.answer(m, peer.NotifyPayload(kind))
+		} else {
+			sa.answer(m)
+		}
+	}
+	sa.t.Fatalf("the daemon keeps what is too old")
+	return peer.Message{}
+}
+
+func ageOfIKE(t *T) {
+	sa := t.up()
+	m := sa.refuseAll(peer.NoProposalChosen)
+	if _, any := m.Deletes(peer.ProtoIKE); !any {
+		t.Fatalf("want a Delete of the IKE SA: %v", m)
+	}
+	sa.answer(m)
+	t.counts(0, 0)
+}
+
+func ageOfChild(t *T) {
+	sa := t.up()
+	m := sa.refuseAll(peer.NoProposalChosen)
+	sa.deleted(m)
+	sa.answer(m)
+	t.counts(1, 0)
 }
 
 func noAdditionalSAs(t *T) {

@@ -44,6 +44,7 @@ const charonConnection = `%NAME% {
         remote_ts = %PEERTS%
         esp_proposals = %ESP%
         rekey_time = %LIFECHILD%
+        life_time = 1h
         rand_time = 0
         updown =
       }
@@ -167,23 +168,20 @@ type charon struct{ *lab.StrongSwan }
 // Order implements Daemon.
 func (d charon) Order(ctx context.Context, o Order, connection string) error {
 	args := map[Order][]string{
-		Up:        {"--initiate", "--child", connection + "-lan"},
-		UpSecond:  {"--initiate", "--child", connection + "-second"},
-		Down:      {"--terminate", "--ike", connection},
-		DownChild: {"--terminate", "--child", connection + "-lan"},
+		Up:         {"--initiate", "--child", connection + "-lan"},
+		UpSecond:   {"--initiate", "--child", connection + "-second"},
+		Down:       {"--terminate", "--ike", connection},
+		DownChild:  {"--terminate", "--child", connection + "-lan"},
+		RekeyIKE:   {"--rekey", "--ike", connection},
+		RekeyChild: {"--rekey", "--child", connection + "-lan"},
 	}[o]
-	if rekeys := map[Order]string{RekeyIKE: "--ike", RekeyChild: "--child"}; rekeys[o] != "" {
-		name := connection
-		if o == RekeyChild {
-			name += "-lan"
-		}
-		_, err := d.Swanctl(ctx, "--rekey", rekeys[o], name)
-		return err
-	}
 	if args == nil {
 		return fmt.Errorf("%w %s", ErrCannot, o)
 	}
-	go func() { _, _ = d.Swanctl(context.WithoutCancel(ctx), append(args, "--timeout", "-1")...) }() // do not wait
+	if o != RekeyIKE && o != RekeyChild {
+		args = append(args, "--timeout", "-1") // do not wait
+	}
+	go func() { _, _ = d.Swanctl(context.WithoutCancel(ctx), args...) }()
 	return nil
 }
 

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/parley-ike/parley/conformance/interop/lab"
 	"github.com/parley-ike/parley/conformance/protocol/peer"
@@ -110,7 +111,15 @@ func parleyInner(place Place, s Settings, c Connection) []string {
 	case s.Pool:
 		remote, peerTS = `pool = ["p"]`, "assigned"
 	}
-	return []string{"TS", ts, "PEERTS", peerTS, "LOCAL", local, "REMOTE", remote, "CHILD", child}
+	return []string{"TS", ts, "PEERTS", peerTS, "LOCAL", local, "REMOTE", remote, "CHILD", child + parleyLife("    ", s.LifeChild)}
+}
+
+// parleyLife makes an SA live for ten seconds more than until it is rekeyed.
+func parleyLife(indent string, rekey time.Duration) string {
+	if rekey == 0 {
+		return ""
+	}
+	return fmt.Sprintf("%slifetime {\n%s  time = %q\n%s  margin = \"10s\"\n%s  jitter = \"0s\"\n%s}\n", indent, indent, rekey+10*time.Second, indent, indent, indent)
 }
 
 func parleyPool(s Settings) string {
@@ -145,6 +154,7 @@ func parleyMore(s Settings, c Connection) string {
 	fmt.Fprintf(&b, "  retransmit {\n    initial = %q\n    max = \"60s\"\n    factor = 2\n    tries = %d\n  }\n", retransmit, tries)
 	fmt.Fprintf(&b, "  liveness = %q\n", s.Liveness)
 	fmt.Fprintf(&b, "  mobike = %v\n", s.MOBIKE)
+	b.WriteString(parleyLife("  ", s.LifeIKE))
 	if s.Window != 0 {
 		fmt.Fprintf(&b, "  window = %d\n", s.Window)
 	}
@@ -173,10 +183,12 @@ type parleyd struct{ *lab.Gateway }
 // Order implements Daemon.
 func (d parleyd) Order(ctx context.Context, o Order, connection string) error {
 	args := map[Order][]string{
-		Up:        {"up", connection, "--no-wait"},
-		UpSecond:  {"up", connection, "--child", "second", "--no-wait"},
-		Down:      {"down", connection, "--no-wait"},
-		DownChild: {"down", connection, "--child", "lan", "--no-wait"},
+		Up:         {"up", connection, "--no-wait"},
+		UpSecond:   {"up", connection, "--child", "second", "--no-wait"},
+		Down:       {"down", connection, "--no-wait"},
+		DownChild:  {"down", connection, "--child", "lan", "--no-wait"},
+		RekeyIKE:   {"rekey", connection, "--no-wait"},
+		RekeyChild: {"rekey", connection + "/lan", "--no-wait"},
 	}[o]
 	if args == nil {
 		return fmt.Errorf("%w %s", ErrCannot, o)

@@ -144,7 +144,7 @@ func (g *group) runAll(d Daemon, all []Connection) {
 		wg.Go(func() {
 			g.slots <- struct{}{}
 			defer func() { <-g.slots }()
-			t := &T{Connection: all[n], daemon: d, settings: g.settings, far: g.farIP, ns: g.near,
+			t := &T{Connection: all[n], daemon: d, settings: g.settings, far: g.farIP, ns: g.near, farNS: g.far,
 				ports: map[netip.AddrPort]*peer.Port{}, inbox: make(chan peer.Datagram, inboxLen)}
 			g.results[i] = t.run(&g.cases[i])
 		})

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"os"
 	"runtime"
 	"slices"
 	"strings"
@@ -33,6 +34,7 @@ type T struct {
 	settings Settings
 	far      netip.Addr // of the daemon
 	ns       *lab.Namespace
+	farNS    *lab.Namespace // the daemon's
 	ports    map[netip.AddrPort]*peer.Port
 	inbox    chan peer.Datagram
 	aside    []peer.Datagram // received while waiting for something else
@@ -54,6 +56,9 @@ func (t *T) run(c *Case) Result {
 		c.Run(t)
 	}()
 	<-done
+	if len(t.result.Faults) > 0 {
+		t.noteDrops()
+	}
 	t.result.Took = time.Since(t.since)
 	return *t.result
 }
@@ -65,6 +70,22 @@ func (t *T) close() {
 	if fault := recover(); fault != nil { // of a case, not of the daemon
 		buf := make([]byte, 1<<14)
 		t.Errorf("the case panics: %v\n%s", fault, buf[:runtime.Stack(buf, false)])
+	}
+}
+
+// noteDrops notes how many datagrams the kernel has dropped because the daemon or we did not read them in time: the last column
+// of /proc/net/udp.
+func (t *T) noteDrops() {
+	for side, ns := range map[string]*lab.Namespace{"peer": t.ns, "daemon": t.farNS} {
+		_ = ns.Do(func() error {
+			raw, err := os.ReadFile("/proc/thread-self/net/udp")
+			for line := range strings.Lines(string(raw)) {
+				if f := strings.Fields(line); len(f) == 13 && f[12] != "0" {
+					t.note("!", fmt.Sprintf("the %s's socket %s dropped %s datagrams", side, f[1], f[12]))
+				}
+			}
+			return err
+		})
 	}
 }
 
@@ -99,7 +120,7 @@ func (t *T) must(err error) {
 func (t *T) note(arrow string, what any) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.result.Trace = append(t.result.Trace, fmt.Sprintf("%8.3f %s %v", time.Since(t.since).Seconds(), arrow, what))
+	t.result.Trace = append(t.result.Trace, fmt.Sprintf("%s %8.3f %s %v", time.Now().Format("05.000"), time.Since(t.since).Seconds(), arrow, what))
 }
 
 // listen opens a port of the peer.

@@ -5,6 +5,7 @@ import (
 	"time"
 )
 
+// RFC7296-2.8.1-1: chance decides when exactly.
 func TestSAsAreReplacedSomeTimeBeforeTheirEnd(t *testing.T) {
 	t.Parallel()
 	tests := []struct {
