@@ -4,7 +4,6 @@ import (
 	"io"
 	"os"
 	"syscall"
-	"unsafe"
 )
 
 // socket reads and writes a socket that does not block with plain system calls: the runtime is not told of them, for they
@@ -25,8 +24,8 @@ func direct(conn io.ReadWriter) io.ReadWriter {
 		return conn
 	}
 	s := &socket{}
-	s.in = transfer{wait: raw.Read, trap: syscall.SYS_READ}
-	s.out = transfer{wait: raw.Write, trap: syscall.SYS_WRITE}
+	s.in = transfer{wait: raw.Read, move: readNow}
+	s.out = transfer{wait: raw.Write, move: writeNow}
 	s.in.try, s.out.try = s.in.once, s.out.all
 	return s
 }
@@ -47,7 +46,7 @@ func (s *socket) Write(p []byte) (int, error) { return s.out.run(p, "write") }
 type transfer struct {
 	wait func(func(fd uintptr) bool) error // calls try until it says true, and waits for the socket in between
 	try  func(fd uintptr) bool
-	trap uintptr
+	move func(fd uintptr, p []byte) (int, syscall.Errno)
 
 	p     []byte
 	n     int
@@ -67,11 +66,10 @@ func (t *transfer) run(p []byte, name string) (int, error) {
 // once moves what it can and reports whether that, or an end, was there.
 func (t *transfer) once(fd uintptr) bool {
 	for {
-		rest := t.p[t.n:]
-		n, _, errno := syscall.RawSyscall(t.trap, fd, uintptr(unsafe.Pointer(unsafe.SliceData(rest))), uintptr(len(rest)))
+		n, errno := t.move(fd, t.p[t.n:])
 		switch errno {
 		case 0:
-			t.n += int(n)
+			t.n += n
 			return true
 		case syscall.EINTR:
 		case syscall.EAGAIN:
