@@ -81,12 +81,14 @@ func (x *rekeyI) response(p packet) {
 	_, made := wire2.Get[wire2.SA](p.Payloads)
 	n, _ := firstError(p.Payloads)
 	switch {
-	case s.state != Established:
+	case s.state != Established && s.state != Deleting:
 		x.end()
-	case made:
+	case made: // also when the SA is about to end: the peer has the new one
 		x.accept(p)
 	case s.rival != nil: // the peer has replaced the SA itself, and did not notice us (RFC 7296 section 2.8.2)
 		s.yield()
+	case s.state == Deleting:
+		x.end()
 	case n.Kind == wire2.TemporaryFailure:
 		x.end()
 		s.putOff(x.task)
@@ -176,6 +178,13 @@ func (x *rekeyI) finish(b birth, shared secret.Bytes) {
 		s.handOver(n, byUs)
 		s.leave()
 	}
+}
+
+// moving reports whether another SA is about to take the place of this one: a plugin is at work on that, of which the peer has
+// been told, or waits for. No request of ours begins on the old SA then; what it asks is the new one's affair (RFC 7296 section
+// 2.25.2).
+func (s *SA) moving() bool {
+	return s.servingIKE != nil || s.rekeying != nil && s.rekeying.sent && s.rekeying.answered
 }
 
 // later ends the exchange, and tries again after a while.

@@ -110,4 +110,5 @@ func (x *rekeyR) end() {
 	if x.then != nil {
 		x.then()
 	}
+	x.s.pump()
 }

@@ -80,7 +80,7 @@ func (s *SA) request(r request) {
 // pump sends requests while the window has room. The last message ID is kept for ending the SA, which must be closed
 // before the IDs run out (RFC 7296 section 2.2).
 func (s *SA) pump() {
-	for len(s.own.queue) > 0 && s.own.room(s.own.queue[0]) && s.own.next <= maxMessageID {
+	for len(s.own.queue) > 0 && !s.moving() && s.own.room(s.own.queue[0]) && s.own.next <= maxMessageID {
 		if s.own.next == maxMessageID && s.state == Established {
 			s.own.queue = nil
 			s.deleteIKE(byError, "the message IDs are used up")

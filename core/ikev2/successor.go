@@ -35,8 +35,11 @@ type origin struct {
 	by     string
 	update []*child // whose updates the old SA did not see confirmed
 	moved  bool     // the peer is still to be told of our address (RFC 4555)
-	stop   string   // why an operator wants it ended, "" when he does not
+	stop   ending   // why it is to end at once
 }
+
+// ending is who wants an SA ended and why; without a reason nobody does.
+type ending struct{ by, reason string }
 
 type originTask uint8
 
@@ -80,7 +83,7 @@ func (s *SA) ownSPI() uint64 {
 
 // handOver gives a new SA all that outlives this one, and the new SA to the driver.
 func (s *SA) handOver(n *SA, by string) {
-	n.origin = &origin{task: takeOver, prev: s.uid, by: by, moved: s.mobike.asked, stop: s.stopping}
+	n.origin = &origin{task: takeOver, prev: s.uid, by: by, moved: s.mobike.asked, stop: s.ending()}
 	s.stopping, s.deadline = "", never
 	n.inner.inherit(&s.inner)
 	n.session, n.mobike, n.fragments = s.session, s.mobike, s.fragments
@@ -97,6 +100,14 @@ func (s *SA) handOver(n *SA, by string) {
 	s.children = slices.DeleteFunc(s.children, func(c *child) bool { return !staying(c) })
 	s.giveUpCalls(n)
 	s.spawn(n)
+}
+
+// ending is what the new SA ends with, because this one was about to: whoever wanted that did not mean the name.
+func (s *SA) ending() ending {
+	if bye, told := s.goodbye.(event.IKEDeleted); told && s.state == Deleting {
+		return ending{bye.By, bye.Reason}
+	}
+	return ending{byOperator, s.stopping}
 }
 
 // giveUpCalls leaves calls about children that have moved to the new SA.
@@ -151,8 +162,8 @@ func (s *SA) originate() {
 		if o.moved {
 			s.updateAddresses()
 		}
-		if o.stop != "" {
-			s.deleteIKE(byOperator, o.stop)
+		if o.stop.reason != "" {
+			s.deleteIKE(o.stop.by, o.stop.reason)
 		}
 	case deleteItself:
 		s.deleteIKE(byRekey, redundant)
