@@ -1,9 +1,11 @@
 package engine
 
 import (
+	"slices"
 	"testing"
 	"time"
 
+	"github.com/parley-ike/parley/bus/event"
 	"github.com/parley-ike/parley/core/machine"
 	"github.com/parley-ike/parley/core/policy"
 )
@@ -58,6 +60,36 @@ func TestOneSuccessorAtATime(t *testing.T) {
 	if n := w.east.Len(); n != 2 {
 		t.Errorf("there are %d SAs, want the old one and one successor", n)
 	}
+}
+
+// The old SA is rekeyed while it is reauthenticated: what has its place goes (RFC 7296 sections 2.8 and 2.8.3), whatever the policy
+// of uniqueness.
+func TestReauthenticationEndsWhatTheOldSABecame(t *testing.T) {
+	t.Parallel()
+	for _, unique := range []policy.Unique{policy.UniqueReplace, policy.UniqueKeep, policy.UniqueNever} {
+		r := NewRoster()
+		old := addMember(r, 1, event.UID{1}, unique, event.UID{})
+		r.inherit(epoch, 1, 2, machine.Info{UID: event.UID{2}, Conn: "west", IKE: old.IKE})
+		addMember(r, 3, event.UID{3}, unique, event.UID{1})
+		r.inherit(epoch, 3, 4, machine.Info{UID: event.UID{4}, Conn: "west", IKE: old.IKE})
+		got := r.reauthenticated(4, event.UID{1})
+		if !slices.ContainsFunc(got, func(s summons) bool { return s.to == 2 }) {
+			t.Errorf("%v: summoned were %v, and not the SA that has the place of the old one", unique, got)
+		}
+	}
+}
+
+// addMember puts an SA into a roster as an initiator does, and fails to where a side that keeps refuses it.
+func addMember(r *Roster, owner machine.Owner, uid event.UID, unique policy.Unique, replaces event.UID) event.IKEEstablished {
+	up := event.IKEEstablished{IKE: event.IKESA{Role: initiator, LocalID: "east", RemoteID: "west"}}
+	if unique != policy.UniqueNever {
+		answer, _ := r.admit(owner, machine.Admit{Conn: "west", IKE: up.IKE, UID: uid, Begun: epoch, Keep: unique == policy.UniqueKeep, Replaces: replaces})
+		if answer.Instead != (event.UID{}) {
+			return up
+		}
+	}
+	r.established(epoch, owner, uid, "west", up)
+	return up
 }
 
 // A responder that wants it asks the initiator to (RFC 4478 section 2).

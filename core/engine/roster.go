@@ -35,6 +35,7 @@ type pair struct{ local, remote string }
 type member struct {
 	owner    machine.Owner
 	uid      event.UID
+	line     []event.UID // those whose place it took by rekeying, the latest last
 	conn     string
 	ike      event.IKESA
 	pair     pair
@@ -44,6 +45,13 @@ type member struct {
 	begun    time.Time // when its first message was sent or received
 	up       time.Time // when it was established, zero before
 }
+
+// remembered is how many of those an SA knows whose place it took. What names one of them began moments ago, so that no more than
+// one or two rekeyings lie in between.
+const remembered = 4
+
+// was reports whether m is, or has taken the place of, the SA with a UID.
+func (m *member) was(uid event.UID) bool { return m.uid == uid || slices.Contains(m.line, uid) }
 
 // summons is a command for another SA.
 type summons struct {
@@ -67,7 +75,7 @@ func (r *Roster) admit(owner machine.Owner, op machine.Admit) (machine.Admitted,
 	for _, other := range r.others(m) {
 		answer.Others++ // also the one that it replaces, so that INITIAL_CONTACT does not end that too early
 		forgotten := op.Contact && other.up.Before(m.begun)
-		if op.Keep && !other.up.IsZero() && other.conn == m.conn && other.uid != op.Replaces && !forgotten {
+		if op.Keep && !other.up.IsZero() && other.conn == m.conn && !other.was(op.Replaces) && !forgotten {
 			answer.Instead = other.uid
 			return answer, []summons{{other.owner, machine.Probe{}}}
 		}
@@ -92,7 +100,7 @@ func (r *Roster) established(now time.Time, owner machine.Owner, uid event.UID, 
 	}
 	var list []summons
 	for _, other := range r.peers[m.pair] {
-		if other != m && !other.up.IsZero() && other.uid != m.replaces {
+		if other != m && !other.up.IsZero() && !other.was(m.replaces) {
 			list = append(list, m.meets(other, e.InitialContact)...)
 		}
 	}
@@ -127,7 +135,7 @@ func (m *member) crosses(other *member) bool {
 	return m.ike.Role != other.ike.Role && m.up.Sub(other.up) < crossing
 }
 
-// reauthenticated ends the SA whose children another one took over.
+// reauthenticated ends the SA whose children another one took over, or the one by which it was rekeyed meanwhile.
 func (r *Roster) reauthenticated(owner machine.Owner, old event.UID) []summons {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -135,12 +143,13 @@ func (r *Roster) reauthenticated(owner machine.Owner, old event.UID) []summons {
 	if m == nil {
 		return nil
 	}
+	var list []summons
 	for _, other := range r.others(m) {
-		if other.uid == old {
-			return []summons{{other.owner, machine.Replaced{By: m.uid, Cause: machine.ReplaceReauth}}}
+		if other.was(old) {
+			list = append(list, summons{other.owner, machine.Replaced{By: m.uid, Cause: machine.ReplaceReauth}})
 		}
 	}
-	return nil
+	return list
 }
 
 // inherit puts an SA into the roster that took the place of another by rekeying.
@@ -150,6 +159,8 @@ func (r *Roster) inherit(now time.Time, from, owner machine.Owner, info machine.
 	m := &member{begun: now}
 	if parent := r.members[from]; parent != nil {
 		*m = *parent
+		line := append(slices.Clone(parent.line), parent.uid)
+		m.line = line[max(0, len(line)-remembered):]
 	}
 	m.owner, m.uid, m.conn, m.ike, m.up = owner, info.UID, info.Conn, info.IKE, now
 	m.pair = pair{info.IKE.LocalID, info.IKE.RemoteID}
