@@ -29,15 +29,8 @@ const rekeysSalt = 0x4e4e1f5
 // rekeying is how long operators and backends rekey: through the storm and into the calm.
 const rekeying = 3 * time.Minute
 
-// Rekeys has half of the worlds rekey, expire and cross. It is off by default as long as such worlds have findings that are not
-// understood: seed 365 differs in its replay.
-var Rekeys bool
-
 // drawRekeys makes up the rekeys of a world, in half of the worlds.
 func drawRekeys(seed uint64) rekeys {
-	if !Rekeys {
-		return rekeys{}
-	}
 	r := rand.New(rand.NewPCG(seed, rekeysSalt))
 	if r.IntN(2) == 0 {
 		return rekeys{}
