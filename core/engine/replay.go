@@ -4,67 +4,13 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"hash"
-	"hash/fnv"
 	"iter"
-	"net/netip"
 	"reflect"
 	"time"
 
 	"github.com/parley-ike/parley/core/journal"
 	"github.com/parley-ike/parley/core/machine"
 )
-
-// Digest sums up effects: what was sent, octet for octet, and what was called, cancelled and told. Equal effects have
-// equal digests.
-func Digest(effects []machine.Effect) uint64 {
-	h := fnv.New64a()
-	for _, effect := range effects {
-		switch fx := effect.(type) {
-		case machine.Send:
-			fmt.Fprintf(h, "send %s %s %d ", fx.Local, fx.Remote, len(fx.Bytes))
-			h.Write(fx.Bytes)
-		case machine.Call:
-			fmt.Fprintf(h, "call %d %d %d ", fx.Ticket, fx.Key, fx.By.UnixNano())
-			digestValue(h, reflect.ValueOf(fx.Op))
-		case machine.Spawn:
-			fmt.Fprintf(h, "spawn %d ", fx.Owner)
-		default: // plain data
-			fmt.Fprintf(h, "%T %+v ", effect, effect)
-		}
-	}
-	return h.Sum64()
-}
-
-// digestValue adds all of v, secrets as well: they differ when anything before them did.
-func digestValue(h hash.Hash64, v reflect.Value) {
-	switch v.Kind() {
-	case reflect.Struct:
-		switch x := v.Interface().(type) {
-		case netip.Addr, netip.AddrPort:
-			fmt.Fprint(h, x)
-			return
-		case time.Time:
-			fmt.Fprint(h, x.UnixNano(), ",")
-			return
-		}
-		fmt.Fprint(h, v.Type().Name())
-		for i := range v.NumField() {
-			digestValue(h, v.Field(i))
-		}
-	case reflect.Slice, reflect.Array:
-		fmt.Fprint(h, v.Len(), ":")
-		if v.Type().Elem().Kind() == reflect.Uint8 && v.Kind() == reflect.Slice {
-			h.Write(v.Bytes())
-			return
-		}
-		for i := range v.Len() {
-			digestValue(h, v.Index(i))
-		}
-	default:
-		fmt.Fprint(h, v.Interface(), ",")
-	}
-}
 
 // ErrDiverged says that a replay had other effects than the recorded run: the journal comes from another build, or a
 // machine does not depend on its inputs alone.
