@@ -68,7 +68,7 @@ type IKEEstablished struct {
 // IKEDeleted says: an established IKE SA ended in order.
 type IKEDeleted struct {
 	IKE    IKESA  `json:"ike"`
-	By     string `json:"by"`     // "peer", "operator", "liveness", "error", "replaced", "expired", "redirect"
+	By     string `json:"by"`     // "peer", "operator", "liveness", "error", "replaced", "expired", "redirect"; of a child also "configuration"
 	Reason string `json:"reason"` // a sentence
 }
 

@@ -98,9 +98,10 @@ type ConfigChanged struct {
 	Added       []string `json:"added,omitempty"`   // connections
 	Changed     []string `json:"changed,omitempty"` // the SAs of these and of removed ones are deleted
 	Removed     []string `json:"removed,omitempty"`
-	Pools       bool     `json:"pools,omitempty"`   // address pools differ
-	Credentials bool     `json:"credentials"`       // the keys that the store offers are others
-	Restart     []string `json:"restart,omitempty"` // settings that wait for a restart of the daemon
+	Children    []string `json:"children,omitempty"` // connections that changed in their children only: their IKE SAs stay
+	Pools       bool     `json:"pools,omitempty"`    // address pools differ
+	Credentials bool     `json:"credentials"`        // the keys that the store offers are others
+	Restart     []string `json:"restart,omitempty"`  // settings that wait for a restart of the daemon
 }
 
 // ConfigRejected says: a configuration was refused and nothing changed.

@@ -16,8 +16,9 @@ func (a *app) reloadCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "reload", Short: "Apply a changed configuration", Args: args(0, 0, ""), ValidArgsFunction: cobra.NoFileCompletions,
 		Long: "reload has the daemon read its configuration again and apply what differs, as SIGHUP does. Connections that did not\n" +
-			"change keep their SAs; those of changed and removed ones are deleted, and made anew where a child says start = \"up\".\n" +
-			"A configuration with a mistake changes nothing.\n\n" + exitHelp,
+			"change keep their SAs. One of which only children changed keeps its IKE SA: children that are gone are deleted, those that\n" +
+			"changed are made anew. The SAs of other changed and of removed ones are deleted, and made anew where a child says\n" +
+			"start = \"up\". A configuration with a mistake changes nothing.\n\n" + exitHelp,
 		Example: "  parley reload --dry-run\n  parley reload",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return a.ask(cmd.Context(), func(ctx context.Context, c *control.Client) error {
@@ -44,10 +45,10 @@ func (a *app) tellReload(out *controlv1.ReloadResponse) error {
 		a.printf("%s: added\n", name)
 	}
 	for _, c := range out.Changed {
-		a.printf("%s: changed (%s)%s\n", c.Name, strings.Join(c.What, ", "), fate(out.DryRun, c.IkeSas))
+		a.printf("%s: changed (%s)%s\n", c.Name, strings.Join(c.What, ", "), fate(out.DryRun, c))
 	}
 	for _, c := range out.Removed {
-		a.printf("%s: removed%s\n", c.Name, fate(out.DryRun, c.IkeSas))
+		a.printf("%s: removed%s\n", c.Name, fate(out.DryRun, c))
 	}
 	if out.Pools {
 		a.printf("pools: changed\n")
@@ -66,13 +67,19 @@ func (a *app) tellReload(out *controlv1.ReloadResponse) error {
 	return nil
 }
 
-// fate says what becomes of a connection's IKE SAs.
-func fate(dryRun bool, sas uint32) string {
-	switch {
-	case sas == 0:
-		return ""
-	case dryRun:
-		return fmt.Sprintf(", %s deleted", count(int(sas), "IKE SA would be", "IKE SAs would be"))
+// fate says what becomes of a connection's SAs.
+func fate(dryRun bool, c *controlv1.ChangedConnection) string {
+	is, are := "is", "are"
+	if dryRun {
+		is, are = "would be", "would be"
 	}
-	return fmt.Sprintf(", %s deleted", count(int(sas), "IKE SA is", "IKE SAs are"))
+	switch {
+	case c.IkeSas > 0:
+		return fmt.Sprintf(", %s deleted", count(int(c.IkeSas), "IKE SA "+is, "IKE SAs "+are))
+	case c.ChildSas > 0:
+		return fmt.Sprintf(", %s deleted or replaced, the IKE SA stays", count(int(c.ChildSas), "child SA "+is, "child SAs "+are))
+	case c.KeptIkeSas > 0:
+		return ", no SA is touched"
+	}
+	return ""
 }

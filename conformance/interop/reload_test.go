@@ -51,8 +51,8 @@ func TestAReloadTouchesOnlyWhatChanged(t *testing.T) {
 	}
 	s.pings(t, 2)
 
-	s.rewrite(t, east, "CHILD", `start = "up"`)
-	contains(t, parley(t, east, "reload"), "west: changed (child lan: start", "1 IKE SA is deleted", "nobody: removed")
+	s.rewrite(t, east, "CONNECTION", `liveness = "20s"`, "CHILD", `start = "up"`)
+	contains(t, parley(t, east, "reload"), "west: changed (liveness, child lan: start", "1 IKE SA is deleted", "nobody: removed")
 	eventually(t, "another SA is there", func() bool {
 		now := sas(t, east)
 		return strings.Contains(now, "established") && now != first && !ended(sas(t, west))
@@ -63,6 +63,63 @@ func TestAReloadTouchesOnlyWhatChanged(t *testing.T) {
 	must(t, syscall.Kill(east.PID(), syscall.SIGHUP))
 	eventually(t, "the tunnel is gone", func() bool { return ended(sas(t, east)) && ended(sas(t, west)) })
 	s.silent(t)
+}
+
+// child is one more child of a connection, from the protected network of one gateway to a network behind the other.
+func child(name, local, remote, more string) string {
+	return lab.Fill("  child \"%NAME%\" {\n    local_ts = [\"%LOCAL%\"]\n    remote_ts = [\"%REMOTE%\"]\n    %MORE%\n  }\n",
+		"NAME", name, "LOCAL", local, "REMOTE", remote, "MORE", more)
+}
+
+// TestAReloadOfChildrenKeepsTheIKESA: one child is gone, one is new and one is different. Of the child SAs only these end or come,
+// also at the peer; a dry run says so before.
+func TestAReloadOfChildrenKeepsTheIKESA(t *testing.T) {
+	s := newSite(t, v4in4)
+	all := func(net, peer string) string {
+		return child("gone", net+".1.0.0/16", peer+".31.0.0/16", "") + child("other", net+".1.0.0/16", peer+".32.0.0/16", "") +
+			child("fresh", net+".1.0.0/16", peer+".33.0.0/16", "")
+	}
+	s.gateway(t, s.west, "CONNECTION", strings.NewReplacer("local_ts", "remote_ts", "remote_ts", "local_ts").Replace(all("10", "10")))
+	was := child("gone", "10.1.0.0/16", "10.31.0.0/16", "") + child("other", "10.1.0.0/16", "10.32.0.0/16", "")
+	is := child("fresh", "10.1.0.0/16", "10.33.0.0/16", `start = "up"`) + child("other", "10.1.0.0/16", "10.32.7.0/24", "")
+	east := s.gateway(t, s.east, "CONNECTION", was)
+	parley(t, east, "up", "west", "--child", "lan", "--child", "gone", "--child", "other")
+	s.pings(t, 2)
+	uid, lan := ikeUID(t, east), childUID(t, east, "lan")
+
+	s.rewrite(t, east, "CONNECTION", is)
+	contains(t, parley(t, east, "reload", "--dry-run"), "west: changed (child fresh added, child other: remote_ts, child gone removed)",
+		"2 child SAs would be deleted or replaced, the IKE SA stays")
+	contains(t, parley(t, east, "sa", "show", "west"), "gone", "10.32.0.0/16")
+	contains(t, parley(t, east, "reload"), "2 child SAs are deleted or replaced, the IKE SA stays")
+	eventually(t, "the children are the new ones", func() bool {
+		now := parley(t, east, "sa", "show", "west")
+		return !strings.Contains(now, "gone") && strings.Contains(now, "fresh") && strings.Contains(now, "10.32.7.0/24")
+	})
+	s.pings(t, 2)
+	if ikeUID(t, east) != uid || childUID(t, east, "lan") != lan {
+		t.Errorf("the IKE SA was %s with lan %s and is\n%s", uid, lan, sas(t, east))
+	}
+	contains(t, parley(t, east, "events", "tail", "--no-follow", "--filter", "child_sa.*", "--filter", "config.*"),
+		"other children: west", "another configuration")
+}
+
+// ikeUID returns the name of the IKE SA of the connection west.
+func ikeUID(t *testing.T, g *lab.Gateway) string {
+	t.Helper()
+	_, rest, _ := strings.Cut(parley(t, g, "sa", "show", "west"), "uid")
+	return field(rest, 0)
+}
+
+// childUID returns the name of a child SA of the connection west.
+func childUID(t *testing.T, g *lab.Gateway, child string) string {
+	t.Helper()
+	out := parley(t, g, "sa", "show", "west")
+	_, rest, found := strings.Cut(out, "child SA "+child+"\n")
+	if !found {
+		t.Fatalf("no child %s:\n%s", child, out)
+	}
+	return field(rest, 1)
 }
 
 // TestAReloadBringsOtherKeys: the credential store takes another list of keys while it runs.

@@ -20,10 +20,13 @@ type Changes struct {
 	Restart []string
 }
 
-// Change says how a connection differs: "remote identity", "child lan: remote_ts", "child dmz added".
+// Change says how a connection differs: "remote identity", "child lan: remote_ts", "child dmz added". When it differs in its
+// children only, IKE SAs stay, and of the child SAs those whose children are gone or differ end.
 type Change struct {
-	Connection string
-	What       []string
+	Connection   string
+	What         []string
+	ChildrenOnly bool
+	Children     []string // that are gone or differ
 }
 
 // Empty reports whether there is nothing to do.
@@ -47,7 +50,7 @@ func Diff(old, new *Snapshot) Changes {
 		case reflect.DeepEqual(before, conn):
 			c.Same = append(c.Same, conn.Name)
 		default:
-			c.Changed = append(c.Changed, Change{conn.Name, differences(before, conn)})
+			c.Changed = append(c.Changed, differences(before, conn))
 		}
 	}
 	for _, conn := range old.Policy.Connections {
@@ -82,29 +85,35 @@ func onlyAtStart(old, new *Snapshot) (all []string) {
 }
 
 // differences says in the words of the configuration what two versions of a connection do not share.
-func differences(old, new *policy.Connection) []string {
+func differences(old, new *policy.Connection) Change {
 	was, is := *old, *new
 	was.Children, is.Children = nil, nil
-	all := fields(reflect.ValueOf(was), reflect.ValueOf(is), "")
+	c := Change{Connection: new.Name, What: fields(reflect.ValueOf(was), reflect.ValueOf(is), "")}
+	c.ChildrenOnly = len(c.What) == 0
 	for _, child := range new.Children {
 		before, ok := old.Child(child.Name)
 		if !ok {
-			all = append(all, fmt.Sprintf("child %s added", child.Name))
+			c.What = append(c.What, fmt.Sprintf("child %s added", child.Name))
 			continue
 		}
-		for _, f := range fields(reflect.ValueOf(*before), reflect.ValueOf(*child), "") {
-			all = append(all, fmt.Sprintf("child %s: %s", child.Name, f))
+		differ := fields(reflect.ValueOf(*before), reflect.ValueOf(*child), "")
+		for _, f := range differ {
+			c.What = append(c.What, fmt.Sprintf("child %s: %s", child.Name, f))
+		}
+		if len(differ) > 0 {
+			c.Children = append(c.Children, child.Name)
 		}
 	}
 	for _, child := range old.Children {
 		if _, ok := new.Child(child.Name); !ok {
-			all = append(all, fmt.Sprintf("child %s removed", child.Name))
+			c.What = append(c.What, fmt.Sprintf("child %s removed", child.Name))
+			c.Children = append(c.Children, child.Name)
 		}
 	}
-	if len(all) == 0 {
-		all = []string{"the order of the children"}
+	if len(c.What) == 0 {
+		c.What = []string{"the order of the children"}
 	}
-	return all
+	return c
 }
 
 // fields lists the fields of two structs of one type that differ, as settings are written: RemoteTS is remote_ts, and what lies

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"google.golang.org/grpc/codes"
@@ -35,7 +36,7 @@ func (s *Server) Reload(ctx context.Context, req *controlv1.ReloadRequest) (*con
 	out := &controlv1.ReloadResponse{DryRun: req.DryRun, Config: s.c.Source, Added: changes.Added, Same: changes.Same,
 		Pools: changes.Pools, Credentials: changes.Credentials, Restart: changes.Restart}
 	for _, c := range changes.Changed {
-		out.Changed = append(out.Changed, &controlv1.ChangedConnection{Name: c.Connection, What: c.What, IkeSas: sasOf(sas, c.Connection)})
+		out.Changed = append(out.Changed, changed(c, sas))
 	}
 	for _, name := range changes.Removed {
 		out.Removed = append(out.Removed, &controlv1.ChangedConnection{Name: name, IkeSas: sasOf(sas, name)})
@@ -44,6 +45,24 @@ func (s *Server) Reload(ctx context.Context, req *controlv1.ReloadRequest) (*con
 		out.Warnings = append(out.Warnings, w.String())
 	}
 	return out, nil
+}
+
+// changed says what becomes of the SAs of a connection.
+func changed(c config.Change, sas []machine.Info) *controlv1.ChangedConnection {
+	out := &controlv1.ChangedConnection{Name: c.Connection, What: c.What}
+	if !c.ChildrenOnly {
+		out.IkeSas = sasOf(sas, c.Connection)
+		return out
+	}
+	out.KeptIkeSas = sasOf(sas, c.Connection)
+	for _, info := range sas {
+		for _, child := range info.Children {
+			if info.Conn == c.Connection && usable(info) && slices.Contains(c.Children, child.Name) {
+				out.ChildSas++
+			}
+		}
+	}
+	return out
 }
 
 // sasOf counts the IKE SAs of a connection that have not ended.
@@ -62,7 +81,7 @@ func changes(e event.ConfigChanged) string {
 	for _, part := range []struct {
 		what  string
 		names []string
-	}{{"added", e.Added}, {"changed", e.Changed}, {"removed", e.Removed}, {"waiting for a restart", e.Restart}} {
+	}{{"added", e.Added}, {"changed", e.Changed}, {"other children", e.Children}, {"removed", e.Removed}, {"waiting for a restart", e.Restart}} {
 		if len(part.names) > 0 {
 			all = append(all, fmt.Sprintf("%s: %s", part.what, list(part.names)))
 		}

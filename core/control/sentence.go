@@ -236,6 +236,8 @@ func actor(by string) string {
 		return "another IKE SA"
 	case "redirect":
 		return "a redirect"
+	case "configuration":
+		return "another configuration"
 	case "expired":
 		return "the end of its lifetime"
 	case "rekey":

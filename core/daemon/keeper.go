@@ -54,8 +54,13 @@ func (k *keeper) keep(c *policy.Connection) {
 }
 
 // reload forgets what a new configuration removed or changed, and begins anew with what it has instead. The SAs of before end
-// without being missed.
+// without being missed. Where only children changed, all else that is known stays so.
 func (k *keeper) reload(e event.ConfigChanged) {
+	for _, name := range e.Children {
+		if c, ok := k.policy().Connection(name); ok && k.kept[name] != nil {
+			k.kept[name].reconfigure(c)
+		}
+	}
 	for _, name := range slices.Concat(e.Removed, e.Changed) {
 		delete(k.kept, name)
 	}

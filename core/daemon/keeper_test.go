@@ -241,3 +241,25 @@ func TestAReloadBringsUpWhatIsNew(t *testing.T) {
 	})
 	a.want(t, 0, time.Minute)
 }
+
+// A reload that changes children only keeps what is known of the others: nobody is called again, and an operator's word counts on.
+func TestAReloadOfChildrenCallsOnlyForThem(t *testing.T) {
+	t.Parallel()
+	was := []*policy.Child{{Name: "lan", Start: policy.StartUp}, {Name: "rested", Start: policy.StartUp}}
+	a := keeping(t, was, func(a *attempts) {
+		a.comesUp(1, "lan")
+		a.keeper.order(order{conn: "west", children: []string{"rested"}, down: true})
+		wait(time.Minute)
+		a.joined = true
+		west := &policy.Connection{Name: "west", Children: append(was, &policy.Child{Name: "dmz", Start: policy.StartUp})}
+		west.ApplyDefaults()
+		a.policy = &policy.Snapshot{Connections: []*policy.Connection{west}}
+		a.bus.Publish(event.Record{Event: event.ConfigChanged{Children: []string{"west"}}})
+		a.tell(1, event.ChildEstablished{Child: event.ChildSA{UID: event.UID{1, 2}, Name: "dmz"}})
+		wait(time.Minute)
+	})
+	a.want(t, 0, time.Minute)
+	if want := []string{"lan", "rested", "dmz"}; !slices.Equal(a.asked, want) {
+		t.Errorf("asked for %v, want %v", a.asked, want)
+	}
+}

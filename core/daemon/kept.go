@@ -1,6 +1,7 @@
 package daemon
 
 import (
+	"maps"
 	"time"
 
 	"github.com/parley-ike/parley/bus/event"
@@ -26,6 +27,18 @@ type kept struct {
 func newKept(c *policy.Connection, random func() float64) *kept {
 	return &kept{conn: c, random: random, sas: map[event.UID]bool{}, children: map[event.UID]string{},
 		revive: map[string]bool{}, cleared: map[string]bool{}, stopped: map[string]bool{}, called: map[string]bool{}}
+}
+
+// reconfigure goes on with another version of the connection. What was ordered and heard of children counts on by their names; what
+// is new is tried for at once.
+func (w *kept) reconfigure(c *policy.Connection) {
+	w.conn = c
+	for _, m := range []map[string]bool{w.revive, w.cleared, w.stopped, w.called} {
+		maps.DeleteFunc(m, func(name string, _ bool) bool { _, stays := c.Child(name); return !stays })
+	}
+	if len(w.missing()) > 0 {
+		w.next = time.Now()
+	}
 }
 
 // missing lists the children that should be up and are not.

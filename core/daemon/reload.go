@@ -81,8 +81,17 @@ func running(old, next *config.Snapshot) *config.Snapshot {
 	return &merged
 }
 
-// apply puts a configuration in force. The SAs of connections that are gone or different end; who is to start them again
-// hears it on the bus.
+// changeChildren has the IKE SAs of connections go on with other children.
+func (d *daemon) changeChildren(ctx context.Context, conns []string) {
+	for _, name := range conns {
+		if _, err := d.engine.Reconfigure(ctx, name); err != nil {
+			d.log.Error("the children of a connection could not be changed", zap.String("conn", name), zap.Error(err))
+		}
+	}
+}
+
+// apply puts a configuration in force. The SAs of connections that are gone or different end, or where only children are, those;
+// who is to start them again hears it on the bus.
 func (d *daemon) apply(ctx context.Context, old, next *config.Snapshot, c config.Changes) {
 	d.inForce.Store(running(old, next))
 	if c.Pools {
@@ -92,8 +101,13 @@ func (d *daemon) apply(ctx context.Context, old, next *config.Snapshot, c config
 	e := event.ConfigChanged{Source: d.options.Config, Old: old.Hash, New: next.Hash, Added: c.Added, Removed: c.Removed,
 		Pools: c.Pools, Credentials: c.Credentials, Restart: c.Restart}
 	for _, change := range c.Changed {
-		e.Changed = append(e.Changed, change.Connection)
+		if change.ChildrenOnly {
+			e.Children = append(e.Children, change.Connection)
+		} else {
+			e.Changed = append(e.Changed, change.Connection)
+		}
 	}
+	d.changeChildren(ctx, e.Children)
 	for _, name := range append(e.Changed[:len(e.Changed):len(e.Changed)], e.Removed...) {
 		if _, err := d.engine.Terminate(ctx, engine.Selector{Conn: name}, "", "the configuration changed"); err != nil {
 			d.log.Error("the SAs of a changed connection could not be deleted", zap.String("conn", name), zap.Error(err))

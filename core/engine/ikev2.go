@@ -2,6 +2,7 @@ package engine
 
 import (
 	"bytes"
+	"context"
 	"encoding/gob"
 	"fmt"
 	"net/netip"
@@ -33,6 +34,20 @@ func (e *Engine) SetPolicy(s *policy.Snapshot) {
 		env.Limits = old.env.Limits
 	}
 	e.SetProtocol(NewIKEv2(env))
+}
+
+// Reconfigure has the IKE SAs of a connection go on with its present version, which differs in the children only, and returns how
+// many there are. It goes on after it returns.
+func (e *Engine) Reconfigure(ctx context.Context, conn string) (int, error) {
+	p, ok := (*e.protocol.Load()).(*IKEv2)
+	if !ok {
+		return 0, nil
+	}
+	c, err := p.connection(conn)
+	if err != nil {
+		return 0, err
+	}
+	return e.command(ctx, Selector{Conn: conn}, machine.Reconfigure{Connection: c})
 }
 
 // Inspect implements Protocol.

@@ -93,6 +93,8 @@ func RenderInput(in machine.Input) string {
 			return fmt.Sprintf("reply #%d: %v", in.Ticket, in.Err)
 		}
 		return fmt.Sprintf("reply #%d: %s", in.Ticket, typeName(in.Result))
+	case machine.Reconfigure: // is long
+		return typeName(in)
 	}
 	return fmt.Sprintf("%s %+v", typeName(in), in)
 }

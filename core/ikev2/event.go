@@ -22,6 +22,7 @@ const (
 	byReplaced = "replaced"
 	byExpired  = "expired"
 	byRedirect = "redirect"
+	byConfig   = "configuration"
 
 	scopeIKE   = "ike"
 	scopeChild = "child"

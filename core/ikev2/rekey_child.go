@@ -139,13 +139,15 @@ func (s *SA) replacedByUs(c *child) {
 	s.requestDelete(c.sa.SPIIn, func() { s.deleted(c) })
 }
 
-// deleted ends a child whose Delete the peer has answered.
+// deleted ends a child whose Delete the peer has answered. One that has moved to another IKE SA meanwhile is deleted there.
 func (s *SA) deleted(c *child) {
-	if c.by == byRekey {
+	switch {
+	case !slices.Contains(s.children, c):
+	case c.by == byRekey:
 		s.retire(c, byRekey, c.reason)
-		return
+	default:
+		s.remove(c)
 	}
-	s.remove(c)
 }
 
 // announceRekeyed tells that a child is in use in place of another.

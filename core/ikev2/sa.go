@@ -72,7 +72,8 @@ type SA struct {
 	forged            forgeries
 	session           session
 	inner             inner
-	goodbye           event.Event // IKEDeleted, told when the children are gone
+	next              *policy.Connection // to go on with when the SA is established; nil: there is nothing new
+	goodbye           event.Event        // IKEDeleted, told when the children are gone
 	lingerTill        time.Time
 	reason            string // of Done
 	now               time.Time
@@ -142,7 +143,10 @@ func (s *SA) Step(now time.Time, in machine.Input, fx *machine.Effects) {
 		s.reauthenticate()
 	case machine.Redirect:
 		s.redirectClient(in.To)
+	case machine.Reconfigure:
+		s.reconfigure(in)
 	}
+	s.adoptNext()
 	s.serveNext()
 	s.work()
 	s.checkReplaced()

@@ -86,6 +86,7 @@ func (s *SA) handOver(n *SA, by string) {
 	n.origin = &origin{task: takeOver, prev: s.uid, by: by, moved: s.mobike.asked, stop: s.ending()}
 	s.stopping, s.deadline = "", never
 	n.inner.inherit(&s.inner)
+	s.nextFor(n)
 	n.session, n.mobike, n.fragments = s.session, s.mobike, s.fragments
 	n.session.looking, n.mobike.asked, n.mobike.newest = 0, false, 0
 	s.session = session{} // what is to be done about the authentication is the new one's affair

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/parley-ike/parley/core/machine"
+	"github.com/parley-ike/parley/core/policy"
 )
 
 // entry is an input in the form that gob can carry: gob has no way to say "an empty struct", which ticks, probes and some
@@ -38,12 +39,15 @@ var (
 	inputs = index[machine.Input](
 		machine.Datagram{}, machine.Tick{}, machine.Initiate{}, machine.Terminate{}, machine.Probe{}, machine.Rekey{},
 		machine.Migrate{}, machine.ChildExpired{}, machine.ChildMoved{}, machine.ChildLost{},
-		machine.Replaced{}, machine.Reauthenticate{}, machine.Redirect{})
+		machine.Replaced{}, machine.Reauthenticate{}, machine.Redirect{}, machine.Reconfigure{})
 	results = index[machine.Result](
 		machine.KEInitiated{}, machine.KEResponded{}, machine.KEFinished{}, machine.Signed{}, machine.Verified{},
 		machine.Authenticated{}, machine.AllocatedSPI{}, machine.Freed{}, machine.Installed{}, machine.Removed{}, machine.Usage{},
 		machine.Admitted{}, machine.Leased{}, machine.Released{})
 )
+
+// What a configuration is made of, in inputs that carry one.
+func init() { gob.RegisterName("parley.Connection", &policy.Connection{}) }
 
 // index registers the types that have fields with gob, and returns all by name.
 func index[T any](values ...T) map[string]T {

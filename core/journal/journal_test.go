@@ -22,6 +22,7 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 	"github.com/parley-ike/parley/bus/event"
 	"github.com/parley-ike/parley/core/machine"
+	"github.com/parley-ike/parley/core/policy"
 	"github.com/parley-ike/parley/sdk/secret"
 	"go.uber.org/goleak"
 )
@@ -56,6 +57,7 @@ func samples() []machine.Input {
 		machine.ChildMoved{SPIIn: 256, Remote: west},
 		machine.ChildLost{SPIIn: 256},
 		machine.Reauthenticate{},
+		machine.Reconfigure{Connection: &policy.Connection{Name: "west", Children: []*policy.Child{{Name: "lan"}}}},
 		machine.Redirect{To: machine.Gateway{Addr: west.Addr(), Host: "gw"}},
 		machine.Replaced{By: event.UID{7}, Cause: machine.ReplaceContact, Grace: time.Second},
 		machine.Reply{Ticket: 9, Err: &machine.CallError{Kind: machine.Refused, Text: "no"}},

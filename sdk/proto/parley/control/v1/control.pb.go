@@ -240,12 +240,14 @@ func (x *ReloadResponse) GetPools() bool {
 	return false
 }
 
-// ChangedConnection is a connection whose IKE SAs are deleted by a reload.
+// ChangedConnection is a connection that a reload removes or changes. One that differs in its children only keeps its IKE SAs.
 type ChangedConnection struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
-	What          []string               `protobuf:"bytes,2,rep,name=what,proto3" json:"what,omitempty"`                    // "remote identity", "child lan: remote_ts"
-	IkeSas        uint32                 `protobuf:"varint,3,opt,name=ike_sas,json=ikeSas,proto3" json:"ike_sas,omitempty"` // that are there
+	What          []string               `protobuf:"bytes,2,rep,name=what,proto3" json:"what,omitempty"`                                  // "remote identity", "child lan: remote_ts"
+	IkeSas        uint32                 `protobuf:"varint,3,opt,name=ike_sas,json=ikeSas,proto3" json:"ike_sas,omitempty"`               // that are deleted
+	KeptIkeSas    uint32                 `protobuf:"varint,4,opt,name=kept_ike_sas,json=keptIkeSas,proto3" json:"kept_ike_sas,omitempty"` // that stay
+	ChildSas      uint32                 `protobuf:"varint,5,opt,name=child_sas,json=childSas,proto3" json:"child_sas,omitempty"`         // of the ones that stay: deleted, or made anew if they only changed
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -297,6 +299,20 @@ func (x *ChangedConnection) GetWhat() []string {
 func (x *ChangedConnection) GetIkeSas() uint32 {
 	if x != nil {
 		return x.IkeSas
+	}
+	return 0
+}
+
+func (x *ChangedConnection) GetKeptIkeSas() uint32 {
+	if x != nil {
+		return x.KeptIkeSas
+	}
+	return 0
+}
+
+func (x *ChangedConnection) GetChildSas() uint32 {
+	if x != nil {
+		return x.ChildSas
 	}
 	return 0
 }
@@ -3729,11 +3745,14 @@ const file_parley_control_v1_control_proto_rawDesc = "" +
 	"\arestart\x18\b \x03(\tR\arestart\x12\x1a\n" +
 	"\bwarnings\x18\t \x03(\tR\bwarnings\x12\x14\n" +
 	"\x05pools\x18\n" +
-	" \x01(\bR\x05pools\"T\n" +
+	" \x01(\bR\x05pools\"\x93\x01\n" +
 	"\x11ChangedConnection\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n" +
 	"\x04what\x18\x02 \x03(\tR\x04what\x12\x17\n" +
-	"\aike_sas\x18\x03 \x01(\rR\x06ikeSas\"\x10\n" +
+	"\aike_sas\x18\x03 \x01(\rR\x06ikeSas\x12 \n" +
+	"\fkept_ike_sas\x18\x04 \x01(\rR\n" +
+	"keptIkeSas\x12\x1b\n" +
+	"\tchild_sas\x18\x05 \x01(\rR\bchildSas\"\x10\n" +
 	"\x0eVersionRequest\"?\n" +
 	"\x0fVersionResponse\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\tR\aversion\x12\x12\n" +
