@@ -367,7 +367,7 @@ func TestDiffNamesWhatAReloadChanges(t *testing.T) {
 		{"nothing but comments and explicit defaults", "# hello\n" + strings.Replace(minimal, "{", "{\n  liveness = \"30s\"\n", 1) + north, Changes{Same: []string{"west", "north"}}},
 		{"one goes, one comes", minimal + south, Changes{Added: []string{"south"}, Removed: []string{"north"}, Same: []string{"west"}, Credentials: true}},
 		{"one changes", minimal + strings.Replace(north, "10.2.", "10.3.", 1), Changes{Changed: []Change{{"north", []string{"child lan: remote_ts"}, true, []string{"lan"}}}, Same: []string{"west"}}},
-		{"a child comes", minimal + strings.Replace(north, `child "lan"`, "child \"dmz\" {\n remote_ts = [\"10.5.0.0/16\"]\n }\n child \"lan\"", 1),
+		{"a child comes", minimal + strings.Replace(north, `child "lan"`, "child \"dmz\" {\n local_ts = [\"10.1.0.0/16\"]\n remote_ts = [\"10.5.0.0/16\"]\n }\n child \"lan\"", 1),
 			Changes{Changed: []Change{{"north", []string{"child dmz added"}, true, nil}}, Same: []string{"west"}}},
 		{"much changes", minimal + strings.NewReplacer("identity = \"north", "identity = \"no", `child "lan"`, "liveness = \"1s\"\n child \"dmz\"").Replace(north) + "credentials { psk \"no.example.net\" { file = \"north.psk\" } }",
 			Changes{Changed: []Change{{"north", []string{"remote identity", "liveness", "child dmz added", "child lan removed"}, false, []string{"lan"}}}, Same: []string{"west"}, Credentials: true}},

@@ -34,7 +34,7 @@ func NewNamespace(name string) (*Namespace, error) {
 		return nil, fmt.Errorf("lab: netlink in %s: %w", name, err)
 	}
 	ns := &Namespace{Name: name, handle: handle, Links: links}
-	if err := ns.up("lo"); err != nil {
+	if err := ns.Up("lo"); err != nil {
 		ns.Close()
 		return nil, err
 	}
@@ -113,13 +113,26 @@ func (ns *Namespace) Close() {
 	_ = ns.handle.Close()
 }
 
-func (ns *Namespace) up(link string) error {
+// Up brings a link up.
+func (ns *Namespace) Up(link string) error {
 	l, err := ns.Links.LinkByName(link)
 	if err == nil {
 		err = ns.Links.LinkSetUp(l)
 	}
 	if err != nil {
 		return fmt.Errorf("lab: %s: bring up %s: %w", ns.Name, link, err)
+	}
+	return nil
+}
+
+// Down takes a link down, and with it the routes that use it.
+func (ns *Namespace) Down(link string) error {
+	l, err := ns.Links.LinkByName(link)
+	if err == nil {
+		err = ns.Links.LinkSetDown(l)
+	}
+	if err != nil {
+		return fmt.Errorf("lab: %s: take down %s: %w", ns.Name, link, err)
 	}
 	return nil
 }
@@ -165,7 +178,7 @@ func (ns *Namespace) stub(name string) (netlink.Link, error) {
 		return nil, fmt.Errorf("lab: %s: make %s: %w", ns.Name, name, err)
 	}
 	for _, end := range []string{name, name + "x"} {
-		if err := ns.up(end); err != nil {
+		if err := ns.Up(end); err != nil {
 			return nil, err
 		}
 	}
@@ -181,7 +194,7 @@ func JoinAs(a *Namespace, linkA string, b *Namespace, linkB string) error {
 	if err := a.Links.LinkAdd(veth); err != nil {
 		return fmt.Errorf("lab: join %s and %s: %w", a.Name, b.Name, err)
 	}
-	return errors.Join(a.up(linkA), b.up(linkB))
+	return errors.Join(a.Up(linkA), b.Up(linkB))
 }
 
 // Possible reports why namespaces with tunnels cannot be made here, nil when they can.
