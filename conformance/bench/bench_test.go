@@ -103,7 +103,7 @@ func BenchmarkMemory(b *testing.B) {
 		b.Run(placement, func(b *testing.B) {
 			p := startPair(b, Options{Proposal: x25519, OutOfProcess: placement == "hosted"})
 			run(b, p, 500, inFlight)
-			initiator, responder, err := p.Grow(sas, inFlight)
+			initiator, responder, err := p.Grow(sas, inFlight, nil)
 			if err != nil {
 				b.Fatal(err)
 			}

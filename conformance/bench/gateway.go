@@ -15,7 +15,6 @@ import (
 
 	"github.com/parley-ike/parley/bus"
 	"github.com/parley-ike/parley/core/engine"
-	"github.com/parley-ike/parley/core/ikev2"
 	"github.com/parley-ike/parley/core/machine"
 	"github.com/parley-ike/parley/core/pluginhost"
 	"github.com/parley-ike/parley/core/transport"
@@ -44,8 +43,10 @@ func Main() {
 
 // order is what a gateway is told, a line of JSON.
 type order struct {
-	Handshakes, InFlight int  // 0: none
-	Settle               bool // measure memory, too
+	Handshakes, Rekeys int // at most one of them; 0: none
+	InFlight           int
+	Child              string // which child SAs to rekey, "": the IKE SAs
+	Settle             bool   // measure memory, too
 }
 
 // report answers an order, and comes once in the beginning.
@@ -94,7 +95,7 @@ func (g *gateway) start(ctx context.Context) (err error) {
 	if g.transport, err = transport.Open(transport.Config{Addrs: []netip.Addr{g.setup.Local}, Ephemeral: true}); err != nil {
 		return err
 	}
-	snapshot, err := g.setup.policy()
+	env, err := g.setup.env()
 	if err != nil {
 		return err
 	}
@@ -103,7 +104,7 @@ func (g *gateway) start(ctx context.Context) (err error) {
 		return err
 	}
 	g.engine, err = engine.New(engine.Config{
-		Protocol:  engine.NewIKEv2(&ikev2.Env{Policy: snapshot}),
+		Protocol:  engine.NewIKEv2(env),
 		NewSender: func() engine.Sender { return g.transport.NewSender() },
 		Caller:    caller, Publisher: g.tap, Port: g.port(), RemotePort: g.setup.PeerPort, StopTimeout: time.Millisecond,
 		Limits: g.setup.limits(),
@@ -175,7 +176,7 @@ func (g *gateway) serve(ctx context.Context, in io.Reader, out io.Writer) error 
 	}
 }
 
-// patience is how long the handshakes of an order may take.
+// patience is how long the handshakes or rekeyings of an order may take.
 const patience = 2 * time.Minute
 
 func (g *gateway) carryOut(ctx context.Context, o order) report {
@@ -183,8 +184,11 @@ func (g *gateway) carryOut(ctx context.Context, o order) report {
 	defer cancel()
 	r := report{Port: g.port()}
 	var err error
-	if o.Handshakes > 0 {
+	switch {
+	case o.Handshakes > 0:
 		r.Took, err = g.tap.run(ctx, g.engine, o.Handshakes, o.InFlight)
+	case o.Rekeys > 0:
+		r.Took, err = g.tap.rekey(ctx, g.engine, o.Rekeys, o.InFlight, o.Child)
 	}
 	if err == nil {
 		r.Usage, err = measure(g.plugins(), o.Settle)

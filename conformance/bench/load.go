@@ -19,11 +19,15 @@ type tap struct {
 	load    atomic.Pointer[load]
 	resent  atomic.Uint64
 	trouble atomic.Pointer[string]
+	rekeys  atomic.Pointer[rekeys]
 }
 
 // Publish implements engine.Publisher.
 func (t *tap) Publish(r event.Record) {
 	t.Bus.Publish(r)
+	if k := t.rekeys.Load(); k != nil {
+		k.see(r)
+	}
 	switch e := r.Event.(type) {
 	case event.ChildEstablished:
 		t.ended(true, "")

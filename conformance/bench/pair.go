@@ -17,9 +17,11 @@ import (
 type Options struct {
 	Proposal     string
 	OutOfProcess bool
-	Dir          string // for both gateways; short, because it holds sockets
-	Profile      string // a folder for CPU profiles; "" for none
-	Flooded      bool   // the responder is to stand a flood
+	Dir          string        // for both gateways; short, because it holds sockets
+	Profile      string        // a folder for CPU profiles; "" for none
+	Flooded      bool          // the responder is to stand a flood
+	Liveness     time.Duration // idle time before a peer is asked whether it lives; 0: never
+	Brief        bool          // what was replaced is kept for briefGrace
 
 	responder string // proposal of the responder, "": the same
 }
@@ -58,7 +60,7 @@ func (o Options) start(role string, s Setup) (*process, report, error) {
 	if o.OutOfProcess {
 		placement = "hosted"
 	}
-	s.OutOfProcess, s.Profile = o.OutOfProcess, o.Profile
+	s.OutOfProcess, s.Profile, s.Liveness, s.Brief = o.OutOfProcess, o.Profile, o.Liveness, o.Brief
 	s.Dir = filepath.Join(o.Dir, role+"-"+placement)
 	if err := os.MkdirAll(s.Dir, 0o700); err != nil {
 		return nil, report{}, err
@@ -127,25 +129,36 @@ func (p *Pair) Stop() {
 	}
 }
 
-// Side is what one side of a number of handshakes cost.
+// Side is what one side of a number of handshakes or rekeyings cost.
 type Side struct{ CPU, PluginCPU time.Duration }
 
 // Total is the CPU time of gateway and plugins together.
 func (s Side) Total() time.Duration { return s.CPU + s.PluginCPU }
 
-// Round is what a number of handshakes cost.
+// Round is what a number of handshakes or rekeyings cost.
 type Round struct {
-	Handshakes           int
+	Count                int
 	Took                 time.Duration
-	Initiator, Responder Side // for one handshake
+	Initiator, Responder Side // for one of them
 	Resent               uint64
 }
 
-// Rate is handshakes per second.
-func (r Round) Rate() float64 { return float64(r.Handshakes) / r.Took.Seconds() }
+// Rate is how many there were in a second.
+func (r Round) Rate() float64 { return float64(r.Count) / r.Took.Seconds() }
 
 // Run performs n handshakes, inFlight at a time.
 func (p *Pair) Run(n, inFlight int) (Round, error) {
+	return p.round(order{Handshakes: n, InFlight: inFlight}, n)
+}
+
+// Rekey has the initiator rekey n times, inFlight at a time and each SA in its turn. With child set it is child SAs of that
+// name that are rekeyed.
+func (p *Pair) Rekey(n, inFlight int, child string) (Round, error) {
+	return p.round(order{Rekeys: n, InFlight: inFlight, Child: child}, n)
+}
+
+// round has the initiator carry out an order for n exchanges and tells what they cost.
+func (p *Pair) round(o order, n int) (Round, error) {
 	var before, after [2]report
 	var err error
 	sides := [2]*process{p.initiator, p.responder}
@@ -154,16 +167,16 @@ func (p *Pair) Run(n, inFlight int) (Round, error) {
 			return Round{}, err
 		}
 	}
-	for i, o := range [2]order{{Handshakes: n, InFlight: inFlight}, {}} {
+	for i, o := range [2]order{o, {}} {
 		if after[i], err = sides[i].tell(o); err != nil {
 			return Round{}, err
 		}
-		if made := after[i].SAs - before[i].SAs; made != int64(n) {
+		if made := after[i].SAs - before[i].SAs; o.Handshakes > 0 && made != int64(n) {
 			return Round{}, fmt.Errorf("bench: %d handshakes made %d SAs", n, made)
 		}
 	}
 	return Round{
-		Handshakes: n, Took: after[0].Took, Resent: after[0].Resent - before[0].Resent,
+		Count: n, Took: after[0].Took, Resent: after[0].Resent - before[0].Resent,
 		Initiator: side(before[0].Usage, after[0].Usage, n), Responder: side(before[1].Usage, after[1].Usage, n),
 	}, nil
 }
@@ -172,11 +185,33 @@ func side(before, after Usage, n int) Side {
 	return Side{CPU: (after.CPU - before.CPU) / time.Duration(n), PluginCPU: (after.PluginCPU - before.PluginCPU) / time.Duration(n)}
 }
 
+// Rest returns the part of a processor that the initiator and the responder use, each with its plugins, over a time in which
+// they are told nothing.
+func (p *Pair) Rest(d time.Duration) (initiator, responder float64, err error) {
+	var used [2]float64
+	var before [2]report
+	sides := [2]*process{p.initiator, p.responder}
+	for i, side := range sides {
+		if before[i], err = side.tell(order{}); err != nil {
+			return
+		}
+	}
+	time.Sleep(d)
+	for i, side := range sides {
+		after, err := side.tell(order{})
+		if err != nil {
+			return 0, 0, err
+		}
+		used[i] = after.Usage.CPUSince(before[i].Usage).Seconds() / d.Seconds()
+	}
+	return used[0], used[1], nil
+}
+
 // Memory is what an established SA with one child takes, in octets.
 type Memory struct{ Heap, RSS, PluginRSS float64 }
 
-// Grow establishes n SAs and returns what each of them takes in the initiator and in the responder.
-func (p *Pair) Grow(n, inFlight int) (initiator, responder Memory, err error) {
+// Grow establishes n SAs, does then (if not nil), and returns what each SA takes in the initiator and in the responder.
+func (p *Pair) Grow(n, inFlight int, then func() error) (initiator, responder Memory, err error) {
 	var grown [2]Memory
 	var before [2]report
 	sides := [2]*process{p.initiator, p.responder}
@@ -185,7 +220,10 @@ func (p *Pair) Grow(n, inFlight int) (initiator, responder Memory, err error) {
 			return
 		}
 	}
-	if _, err = p.Run(n, inFlight); err != nil {
+	if _, err = p.Run(n, inFlight); err == nil && then != nil {
+		err = then()
+	}
+	if err != nil {
 		return
 	}
 	for i, side := range sides {

@@ -6,7 +6,9 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"time"
 
+	"github.com/parley-ike/parley/core/ikev2"
 	"github.com/parley-ike/parley/core/policy"
 )
 
@@ -17,9 +19,11 @@ type Setup struct {
 	PeerPort     uint16 // where an initiator calls the responder
 	Proposal     string // of the IKE SA
 	OutOfProcess bool
-	Dir          string // the gateway's own
-	Profile      string // a folder for CPU profiles; "" for none
-	Flooded      bool   // floods are bounded as by default, and peers may come from anywhere
+	Dir          string        // the gateway's own
+	Profile      string        // a folder for CPU profiles; "" for none
+	Liveness     time.Duration // idle time before a peer is asked whether it lives; 0: never
+	Brief        bool          // what was replaced is kept for briefGrace
+	Flooded      bool          // floods are bounded as by default, and peers may come from anywhere
 }
 
 const (
@@ -35,6 +39,20 @@ const psk = "a pre-shared key of forty octets, or more\n"
 // writePSK puts the key where the credential store looks for it.
 func (s Setup) writePSK() error {
 	return os.WriteFile(filepath.Join(s.Dir, pskFile), []byte(psk), 0o600)
+}
+
+// briefGrace is how long what was replaced is kept where many rekeyings are made that in life are hours apart: with the
+// default, their leftovers would be what is measured.
+const briefGrace = 50 * time.Millisecond
+
+// env is what the SAs of the gateway share.
+func (s Setup) env() (*ikev2.Env, error) {
+	snapshot, err := s.policy()
+	env := &ikev2.Env{Policy: snapshot}
+	if s.Brief {
+		env.Limits = ikev2.Limits{Grace: briefGrace, Linger: briefGrace}
+	}
+	return env, err
 }
 
 // policy allows one connection.
@@ -56,7 +74,7 @@ func (s Setup) policy() (*policy.Snapshot, error) {
 		IKE: []policy.Proposal{ike}, Children: []*policy.Child{{Name: childName, ESP: []policy.Proposal{esp}, RemoteTS: []policy.Selector{policy.SelectorOf(netip.PrefixFrom(s.Peer, s.Peer.BitLen()))}}},
 	}
 	c.ApplyDefaults()
-	c.Liveness = 0 // idle SAs shall be idle
+	c.Liveness = s.Liveness
 	c.Unique = policy.UniqueNever
 	return &policy.Snapshot{Connections: []*policy.Connection{c}}, nil
 }

@@ -30,7 +30,7 @@ func median[T cmp.Ordered](all Rounds, f func(Round) T) T {
 	return Median(values)
 }
 
-// Rate is the median of handshakes per second.
+// Rate is the median of how many there were in a second.
 func (all Rounds) Rate() float64 { return median(all, Round.Rate) }
 
 // Initiator is the median of the CPU time of the initiator and its plugins for one handshake.
@@ -71,7 +71,7 @@ func (c Case) Ratio() float64 {
 // PrintCases writes what handshakes cost as a table.
 func PrintCases(w io.Writer, cases []Case) error {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(t, "suite\tin flight\tplugins\thandshakes/s\tinitiator CPU µs\tresponder CPU µs\tof which plugins\tratio\tresent\t")
+	fmt.Fprintln(t, "suite\tin flight\tplugins\tper second\tinitiator CPU µs\tresponder CPU µs\tof which plugins\tratio\tresent\t")
 	for _, c := range cases {
 		printRow(t, c, "linked", c.Linked, "")
 		printRow(t, c, "hosted", c.Hosted, fmt.Sprintf("%.2f", c.Ratio()))
