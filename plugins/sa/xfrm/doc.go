@@ -4,8 +4,7 @@
 //
 //   - Probe finds out by really trying: it installs and deletes a throw-away SA per algorithm, with an SPI that no SA can have
 //     (RFC 4303 section 2.1), and tells what the kernel answered and what that means.
-//   - Install makes the inbound SA, the inbound policies, the outbound SA and the outbound policies in this order, and Remove goes
-//     the other way, so that there is no moment at which a protected packet finds no policy but has an SA to arrive on.
+//   - All that package kernel promises: an order that leaks nothing, a journal, nothing made again with keys that were used.
 //   - Of children with the same selectors the youngest that is not held back sends: the outbound policy names its SPI. A policy
 //     goes with the last child that needs it. Rekeying loses no packet.
 //   - Update changes ports in place. To another address it makes the SA anew with the numbers, window and counters of the old one;

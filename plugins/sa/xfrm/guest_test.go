@@ -17,6 +17,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/parley-ike/parley/conformance/kit/guest"
+	"github.com/parley-ike/parley/plugins/sa/internal/kernel"
 	"github.com/parley-ike/parley/sdk/sa"
 )
 
@@ -362,7 +363,7 @@ func TestGuestPacketsCrossAsESPAndNeverInClear(t *testing.T) {
 							t.Fatal(err)
 						}
 					}
-					if m, err := ends[0].plugin.kernel.getSA(inbound(&cs[0])); err != nil || m == nil || m.Flags&nl.XFRM_STATE_ESN != 0 != esn {
+					if m, err := ends[0].plugin.kernel.getSA(kernel.Inbound(&cs[0])); err != nil || m == nil || m.Flags&nl.XFRM_STATE_ESN != 0 != esn {
 						t.Errorf("the inbound SA: %+v, %v", m, err)
 					}
 					stop, stopOther := ends[0].wire(), ends[1].wire()

@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/parley-ike/parley/plugins/sa/internal/kernel"
 	"github.com/parley-ike/parley/sdk/sa"
 )
 
@@ -25,24 +26,28 @@ var (
 
 // Probe implements sa.Plugin. It installs and deletes SAs that carry nothing.
 func (p *Plugin) Probe(context.Context) (sa.Capabilities, error) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	c := sa.Capabilities{Name: "xfrm", Modes: []sa.Mode{sa.Tunnel, sa.Transport}, ESN: true, Encap: len(p.encap) > 0,
+	var c sa.Capabilities
+	p.Locked(func() { c = p.probe() })
+	return c, nil
+}
+
+func (p *Plugin) probe() sa.Capabilities {
+	c := sa.Capabilities{Name: "xfrm", Modes: []sa.Mode{sa.Tunnel, sa.Transport}, ESN: true, Encap: p.CanEncap(),
 		MaxReplayWindow: maxReplayWindow, Traps: true, TFC: true, Offload: "none", Epoch: bootEpoch()}
 	if p.opening != nil {
-		c.Reason = fmt.Sprintf("sa/xfrm: %v", meaning(p.opening))
-		return c, nil
+		c.Reason = fmt.Sprintf("sa/xfrm: %v", p.opening)
+		return c
 	}
 	if err := p.try(probe4, 20, 128, 0); err != nil {
 		c.Reason = fmt.Sprintf("sa/xfrm: the kernel refused an ESP SA with AES-GCM: %v", meaning(err))
-		return c, nil
+		return c
 	}
 	c.Usable, c.Reason = true, "the kernel does ESP over IPv4 and IPv6"
 	if err := p.try(probe6, 20, 128, 0); err != nil {
 		c.Reason = fmt.Sprintf("the kernel does ESP over IPv4 only; over IPv6: %v", meaning(err))
 	}
 	c.Algorithms = p.algorithms()
-	return c, nil
+	return c
 }
 
 // algorithms tries every one.
@@ -84,10 +89,10 @@ func (p *Plugin) try(addrs [2]netip.Addr, encr, bits, integ uint16) error {
 	}
 	c := &sa.Child{Conn: "probe", SPIOut: probeSPI, Local: addrs[0], Remote: addrs[1], Encr: encr, KeyBits: bits, Integ: integ,
 		EncrOut: slices.Repeat([]byte{0x5a}, size), IntegOut: make([]byte, integrities[integ].key)}
-	if err := p.kernel.putSA(c, outbound(c), nil); err != nil {
+	if err := p.kernel.putSA(c, kernel.Outbound(c), nil); err != nil {
 		return err
 	}
-	return p.kernel.dropSA(outbound(c))
+	return p.kernel.dropSA(kernel.Outbound(c))
 }
 
 // meaning adds to an error of the kernel what it means here and how to mend it.

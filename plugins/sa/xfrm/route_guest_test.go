@@ -2,11 +2,13 @@ package xfrm
 
 import (
 	"context"
+	"net"
 	"net/netip"
 	"testing"
 
 	"github.com/vishvananda/netlink"
 
+	"github.com/parley-ike/parley/plugins/sa/internal/kernel"
 	"github.com/parley-ike/parley/sdk/sa"
 )
 
@@ -27,7 +29,7 @@ func (e *end) has() (addresses, routes int) {
 		if err != nil {
 			return err
 		}
-		all, err := netlink.RouteListFiltered(netlink.FAMILY_ALL, &netlink.Route{Table: DefaultRouteTable}, netlink.RT_FILTER_TABLE)
+		all, err := netlink.RouteListFiltered(netlink.FAMILY_ALL, &netlink.Route{Table: kernel.DefaultRouteTable}, netlink.RT_FILTER_TABLE)
 		routes = len(all)
 		return err
 	})
@@ -66,7 +68,7 @@ func TestGuestInnerAddressesAreThoseOfTheMachineAsLongAsAChildHasThem(t *testing
 		}
 		for i, v := range virtual {
 			gw := netip.MustParseAddr([]string{outer4[0], outer6[0]}[i])
-			if err := netlink.RouteAdd(&netlink.Route{LinkIndex: link.Attrs().Index, Dst: ipNet(netip.PrefixFrom(v, v.BitLen())), Gw: gw.AsSlice()}); err != nil {
+			if err := netlink.RouteAdd(&netlink.Route{LinkIndex: link.Attrs().Index, Dst: &net.IPNet{IP: v.AsSlice(), Mask: net.CIDRMask(v.BitLen(), v.BitLen())}, Gw: gw.AsSlice()}); err != nil {
 				return err
 			}
 		}

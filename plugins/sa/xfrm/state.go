@@ -10,6 +10,7 @@ import (
 	"github.com/vishvananda/netlink/nl"
 	"golang.org/x/sys/unix"
 
+	"github.com/parley-ike/parley/plugins/sa/internal/kernel"
 	"github.com/parley-ike/parley/sdk/sa"
 )
 
@@ -17,44 +18,9 @@ const (
 	modeTransport, modeTunnel = 0, 1
 	encapESPInUDP             = 2 // UDP_ENCAP_ESPINUDP (RFC 3948)
 	bitsPerWord               = 32
-	outboundWindow            = 32 // the kernel asks for one on outbound SAs with ESN too
 	maxReplayWindow           = 4096
+	minSPI                    = 256 // RFC 4303 section 2.1
 )
-
-// half is one direction of a child.
-type half struct {
-	out             bool
-	src, dst        netip.Addr
-	sport, dport    uint16
-	spi             uint32
-	window          uint32
-	encr, integrity []byte
-}
-
-func inbound(c *sa.Child) half {
-	return half{false, c.Remote, c.Local, c.RemotePort, c.LocalPort, c.SPIIn, c.ReplayWindow, c.EncrIn, c.IntegIn}
-}
-
-func outbound(c *sa.Child) half {
-	return half{true, c.Local, c.Remote, c.LocalPort, c.RemotePort, c.SPIOut, outboundWindow, c.EncrOut, c.IntegOut}
-}
-
-// halves are the SAs that the kernel has of a child: an outbound SA that is held back is made when it is to be used, since the
-// kernel would send on the youngest of a reqid.
-func halves(c *sa.Child) []half {
-	if c.Held {
-		return []half{inbound(c)}
-	}
-	return []half{inbound(c), outbound(c)}
-}
-
-// place is what names an SA in the kernel.
-type place struct {
-	dst netip.Addr
-	spi uint32
-}
-
-func (h half) at() place { return place{h.dst, h.spi} }
 
 func family(a netip.Addr) uint16 {
 	if a.Is4() {
@@ -69,21 +35,21 @@ func address(a netip.Addr) (x nl.XfrmAddress) {
 }
 
 // info is the fixed part of an SA's messages.
-func info(c *sa.Child, h half) nl.XfrmUsersaInfo {
-	m := nl.XfrmUsersaInfo{Saddr: address(h.src), Family: family(h.dst), Reqid: reqID(c), Mode: modeTunnel, Flags: nl.XFRM_STATE_AF_UNSPEC}
+func info(c *sa.Child, h kernel.Half) nl.XfrmUsersaInfo {
+	m := nl.XfrmUsersaInfo{Saddr: address(h.Src), Family: family(h.Dst), Reqid: reqID(c), Mode: modeTunnel, Flags: nl.XFRM_STATE_AF_UNSPEC}
 	if c.Mode == sa.Transport {
 		m.Mode, m.Flags = modeTransport, 0
 	}
-	m.Id = nl.XfrmId{Daddr: address(h.dst), Proto: unix.IPPROTO_ESP, Spi: nl.Swap32(h.spi)}
-	m.Lft = limits(c, h.out)
+	m.Id = nl.XfrmId{Daddr: address(h.Dst), Proto: unix.IPPROTO_ESP, Spi: nl.Swap32(h.SPI)}
+	m.Lft = limits(c, h.Out)
 	return m
 }
 
 // putSA makes one SA: over the reservation that ALLOCSPI made of its SPI, or anew; one that is there gets other ports and limits.
 // What it carries on from another SA takes the place of an empty replay state.
-func (k *kernel) putSA(c *sa.Child, h half, carried []attribute) error {
+func (k *driver) putSA(c *sa.Child, h kernel.Half, carried []attribute) error {
 	m := info(c, h)
-	attrs, err := transforms(c, h.encr, h.integrity)
+	attrs, err := transforms(c, h.Encr, h.Integ)
 	if err != nil {
 		return err
 	}
@@ -92,20 +58,20 @@ func (k *kernel) putSA(c *sa.Child, h half, carried []attribute) error {
 		if c.ESN {
 			m.Flags |= nl.XFRM_STATE_ESN
 		}
-	case c.ESN || h.window > bitsPerWord: // RFC 4303 section 2.2.1; the old field holds 32 packets at most
-		attrs = append(attrs, attribute{nl.XFRMA_REPLAY_ESN_VAL, replayState(max(h.window, 1))})
+	case c.ESN || h.Window > bitsPerWord: // RFC 4303 section 2.2.1; the old field holds 32 packets at most
+		attrs = append(attrs, attribute{nl.XFRMA_REPLAY_ESN_VAL, replayState(max(h.Window, 1))})
 		if c.ESN {
 			m.Flags |= nl.XFRM_STATE_ESN
 		}
 	default:
-		m.ReplayWindow = uint8(h.window)
+		m.ReplayWindow = uint8(h.Window)
 	}
-	if h.out && c.TFC > 0 && c.Mode == sa.Tunnel { // RFC 4303 section 2.7
+	if h.Out && c.TFC > 0 && c.Mode == sa.Tunnel { // RFC 4303 section 2.7
 		attrs = append(attrs, attribute{nl.XFRMA_TFCPAD, binary.NativeEndian.AppendUint32(nil, uint32(c.TFC))})
 	}
 	attrs = append(attrs, carried...)
 	if c.Encap {
-		e := nl.XfrmEncapTmpl{EncapType: encapESPInUDP, EncapSport: nl.Swap16(h.sport), EncapDport: nl.Swap16(h.dport)}
+		e := nl.XfrmEncapTmpl{EncapType: encapESPInUDP, EncapSport: nl.Swap16(h.SrcPort), EncapDport: nl.Swap16(h.DstPort)}
 		attrs = append(attrs, attribute{nl.XFRMA_ENCAP, e.Serialize()})
 	}
 	err = k.request(nl.XFRM_MSG_UPDSA, &m, attrs...)
@@ -139,7 +105,7 @@ type state struct {
 }
 
 // getSA reads an SA; nil when there is none.
-func (k *kernel) getSA(h half) (*state, error) {
+func (k *driver) getSA(h kernel.Half) (*state, error) {
 	req := nl.NewNetlinkRequest(nl.XFRM_MSG_GETSA, unix.NLM_F_ACK)
 	req.Sockets = k.sockets
 	req.AddData(saID(h))
@@ -174,29 +140,29 @@ func readState(msg []byte) (*state, error) {
 	return s, err
 }
 
-// listSAs reads all ESP SAs.
-func (k *kernel) listSAs() (map[place]*state, error) {
+// ListSAs implements kernel.Driver.
+func (k *driver) ListSAs() (map[kernel.Place]*kernel.State, error) {
 	req := nl.NewNetlinkRequest(nl.XFRM_MSG_GETSA, unix.NLM_F_DUMP)
 	req.Sockets = k.sockets
 	msgs, err := req.Execute(unix.NETLINK_XFRM, nl.XFRM_MSG_NEWSA)
 	if err != nil {
 		return nil, err
 	}
-	all := map[place]*state{}
+	all := map[kernel.Place]*kernel.State{}
 	for _, msg := range msgs {
 		if s, err := readState(msg); err == nil && s.Id.Proto == unix.IPPROTO_ESP {
-			all[placeOf(s.Id.Daddr, s.Family, s.Id.Spi)] = s
+			all[placeOf(s.Id.Daddr, s.Family, s.Id.Spi)] = s.plain()
 		}
 	}
 	return all, nil
 }
 
-func saID(h half) *nl.XfrmUsersaId {
-	return &nl.XfrmUsersaId{Daddr: address(h.dst), Spi: nl.Swap32(h.spi), Family: family(h.dst), Proto: unix.IPPROTO_ESP}
+func saID(h kernel.Half) *nl.XfrmUsersaId {
+	return &nl.XfrmUsersaId{Daddr: address(h.Dst), Spi: nl.Swap32(h.SPI), Family: family(h.Dst), Proto: unix.IPPROTO_ESP}
 }
 
 // dropSA deletes an SA of ours; none there, or one of another's, is left as it is.
-func (k *kernel) dropSA(h half) error {
+func (k *driver) dropSA(h kernel.Half) error {
 	m, err := k.getSA(h)
 	if err != nil || m == nil || !ours(m.Reqid) {
 		return err
@@ -210,12 +176,12 @@ func (k *kernel) dropSA(h half) error {
 	return err
 }
 
-// allocate reserves an inbound SPI; the kernel keeps the reservation for net.core.xfrm_acq_expires seconds.
-func (k *kernel) allocate(local, remote netip.Addr) (uint32, error) {
+// Reserve implements kernel.Driver; the kernel keeps the reservation for net.core.xfrm_acq_expires seconds.
+func (k *driver) Reserve(local, remote netip.Addr) (uint32, error) {
 	req := nl.NewNetlinkRequest(nl.XFRM_MSG_ALLOCSPI, unix.NLM_F_ACK)
 	req.Sockets = k.sockets
 	m := &nl.XfrmUserSpiInfo{Min: minSPI, Max: 1<<32 - 1}
-	m.XfrmUsersaInfo = info(&sa.Child{}, half{src: remote, dst: local})
+	m.XfrmUsersaInfo = info(&sa.Child{}, kernel.Half{Src: remote, Dst: local})
 	m.XfrmUsersaInfo.Reqid = ReqIDBase
 	req.AddData(m)
 	msgs, err := req.Execute(unix.NETLINK_XFRM, 0)
@@ -228,9 +194,9 @@ func (k *kernel) allocate(local, remote netip.Addr) (uint32, error) {
 	return nl.Swap32(nl.DeserializeXfrmUsersaInfo(msgs[0]).Id.Spi), nil
 }
 
-// free ends the reservation of an SPI. An SA that has it stays: its reqid is that of a child.
-func (k *kernel) free(local netip.Addr, spi uint32) error {
-	h := half{dst: local, spi: spi}
+// Free implements kernel.Driver. An SA that has the SPI stays: its reqid is that of a child.
+func (k *driver) Free(local, _ netip.Addr, spi uint32) error {
+	h := kernel.Half{Dst: local, SPI: spi}
 	m, err := k.getSA(h)
 	if err != nil || m == nil || m.Reqid != ReqIDBase {
 		return err
@@ -238,13 +204,13 @@ func (k *kernel) free(local netip.Addr, spi uint32) error {
 	return k.dropSA(h)
 }
 
-// kernel is a netlink socket in the network namespace where it was opened.
-type kernel struct {
+// driver is a netlink socket in the network namespace where it was opened.
+type driver struct {
 	sockets map[int]*nl.SocketHandle
 	pid     uint32 // by which the kernel's own words about what we did are known
 }
 
-func openKernel() (*kernel, error) {
+func openDriver() (*driver, error) {
 	s, err := nl.GetNetlinkSocketAt(-1, -1, unix.NETLINK_XFRM)
 	if err != nil {
 		return nil, err
@@ -254,12 +220,12 @@ func openKernel() (*kernel, error) {
 		s.Close()
 		return nil, err
 	}
-	return &kernel{map[int]*nl.SocketHandle{unix.NETLINK_XFRM: {Socket: s}}, pid}, nil
+	return &driver{map[int]*nl.SocketHandle{unix.NETLINK_XFRM: {Socket: s}}, pid}, nil
 }
 
-func (k *kernel) close() { k.sockets[unix.NETLINK_XFRM].Close() }
+func (k *driver) close() { k.sockets[unix.NETLINK_XFRM].Close() }
 
-func (k *kernel) request(kind nl.XfrmMsgType, m nl.NetlinkRequestData, attrs ...attribute) error {
+func (k *driver) request(kind nl.XfrmMsgType, m nl.NetlinkRequestData, attrs ...attribute) error {
 	req := nl.NewNetlinkRequest(int(kind), unix.NLM_F_CREATE|unix.NLM_F_EXCL|unix.NLM_F_ACK)
 	req.Sockets = k.sockets
 	req.AddData(m)

@@ -1,11 +1,16 @@
 package xfrm
 
 import (
+	"bytes"
 	"context"
 	"encoding/binary"
+	"encoding/json"
 	"fmt"
+	"maps"
 	"net"
 	"net/netip"
+	"os"
+	"path/filepath"
 	"sync"
 	"testing"
 	"time"
@@ -13,6 +18,7 @@ import (
 	"github.com/vishvananda/netlink"
 
 	"github.com/parley-ike/parley/conformance/kit"
+	"github.com/parley-ike/parley/plugins/sa/internal/kernel"
 	"github.com/parley-ike/parley/sdk/sa"
 )
 
@@ -120,7 +126,7 @@ func TestGuestFiftyRekeyingsLoseNoPacket(t *testing.T) {
 		held := next[1]
 		held.Held = true
 		must(ends[1].plugin.Install(ctx, held))
-		if out, err := ends[1].plugin.kernel.getSA(outbound(&next[1])); out != nil || err != nil {
+		if out, err := ends[1].plugin.kernel.getSA(kernel.Outbound(&next[1])); out != nil || err != nil {
 			t.Fatalf("an outbound SA that is held back is in the kernel: %v", err)
 		}
 		must(ends[0].plugin.Install(ctx, next[0]))
@@ -235,7 +241,7 @@ func addAddress(link, text string) error {
 // sent is the last sequence number of an outbound SA.
 func sent(t *testing.T, e *end, c *sa.Child) uint64 {
 	t.Helper()
-	s, err := e.plugin.kernel.getSA(outbound(c))
+	s, err := e.plugin.kernel.getSA(kernel.Outbound(c))
 	if err != nil || s == nil {
 		t.Fatalf("no outbound SA: %v", err)
 	}
@@ -281,13 +287,8 @@ func TestGuestAMoveThatWasCutShortIsCleanedUp(t *testing.T) {
 	}
 	moved := c
 	moved.Remote = netip.MustParseAddr("192.0.2.99")
-	entry := newEntry(moved)
-	old := e.plugin.journal.entries[c.UID]
-	entry.ReqID, entry.Born, entry.Was = old.ReqID, old.Born, []sa.Child{old.Child}
-	if err := e.plugin.journal.put(entry); err != nil { // the journal comes first; here the plugin dies
-		t.Fatal(err)
-	}
 	e.plugin.Close()
+	journalMove(t, filepath.Join(e.dir, "xfrm.journal"), moved.Remote) // the journal comes first; here the plugin died
 	e.start()
 	if list, err := e.plugin.List(ctx, "test"); err != nil || len(list) != 0 {
 		t.Errorf("a child without an outbound SA is listed: %+v, %v", list, err)
@@ -300,6 +301,33 @@ func TestGuestAMoveThatWasCutShortIsCleanedUp(t *testing.T) {
 		t.Fatal(err)
 	}
 	e.nothingLeft(0, 0)
+}
+
+// journalMove notes in a journal that its child is being moved.
+func journalMove(t *testing.T, path string, remote netip.Addr) {
+	t.Helper()
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	lines := bytes.Split(bytes.TrimSpace(text), []byte("\n"))
+	var line struct {
+		Put map[string]any `json:"put"`
+	}
+	if err := json.Unmarshal(lines[len(lines)-1], &line); err != nil {
+		t.Fatal(err)
+	}
+	was := line.Put["child"].(map[string]any)
+	moved := maps.Clone(was)
+	moved["Remote"] = remote
+	line.Put["child"], line.Put["was"], line.Put["live"] = moved, []any{was}, false
+	last, err := json.Marshal(line)
+	if err == nil {
+		err = os.WriteFile(path, append(append(text, last...), '\n'), 0o600)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
 }
 
 func TestGuestAnSPIIsGivenBack(t *testing.T) {

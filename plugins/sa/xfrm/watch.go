@@ -13,6 +13,7 @@ import (
 	"github.com/vishvananda/netlink/nl"
 	"golang.org/x/sys/unix"
 
+	"github.com/parley-ike/parley/plugins/sa/internal/kernel"
 	"github.com/parley-ike/parley/sdk/sa"
 )
 
@@ -33,12 +34,6 @@ const (
 	listenBuffer      = 8 << 20 // some ten thousand messages
 	messageBuffer     = 1 << 16
 )
-
-// movedPause is how often a child that moves is told of: the kernel tells with each packet.
-const movedPause = time.Second
-
-// resyncPause is how long after a loss of messages the kernel is compared with the journal; more losses meanwhile cost nothing.
-const resyncPause = 200 * time.Millisecond
 
 // listen opens the sockets on which the kernel tells events.
 func listen() (files []*os.File, err error) {
@@ -81,7 +76,7 @@ func (p *Plugin) Watch(ctx context.Context, tell func(sa.Event)) error {
 		go p.read(ctx, f)
 		defer context.AfterFunc(ctx, func() { _ = f.SetReadDeadline(time.Unix(1, 0)) })()
 	}
-	go p.resync()
+	go p.Resync()
 	return p.Feed.Watch(ctx, tell)
 }
 
@@ -97,7 +92,7 @@ func (p *Plugin) read(ctx context.Context, f *os.File) {
 		n, from, errno := receive(conn, buf)
 		switch {
 		case errors.Is(errno, unix.ENOBUFS):
-			p.resyncSoon()
+			p.ResyncSoon()
 		case errno != nil:
 			return // closed, or the end of the watch
 		case from == 0: // the kernel, and nobody else
@@ -106,7 +101,7 @@ func (p *Plugin) read(ctx context.Context, f *os.File) {
 				p.heard(m)
 			}
 			if err != nil {
-				p.resyncSoon()
+				p.ResyncSoon()
 			}
 		}
 	}
@@ -127,11 +122,6 @@ func receive(conn syscall.RawConn, buf []byte) (n int, from uint32, err error) {
 
 // heard handles one message of the kernel.
 func (p *Plugin) heard(m syscall.NetlinkMessage) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.journal == nil && p.ready() != nil {
-		return
-	}
 	switch nl.XfrmMsgType(m.Header.Type) {
 	case nl.XFRM_MSG_ACQUIRE:
 		p.acquired(m.Data)
@@ -144,7 +134,7 @@ func (p *Plugin) heard(m syscall.NetlinkMessage) {
 			p.deleted(m.Data)
 		}
 	case nl.XFRM_MSG_FLUSHSA:
-		p.compare()
+		p.Resync()
 	}
 }
 
@@ -154,23 +144,9 @@ func (p *Plugin) expired(b []byte) {
 		return
 	}
 	m := nl.DeserializeXfrmUsersaInfo(b)
-	e := p.journal.sas[placeOf(m.Id.Daddr, m.Family, m.Id.Spi)]
-	if e == nil || m.Id.Proto != unix.IPPROTO_ESP {
-		return
+	if m.Id.Proto == unix.IPPROTO_ESP {
+		p.Expired(placeOf(m.Id.Daddr, m.Family, m.Id.Spi), b[nl.SizeofXfrmUsersaInfo] != 0, (&state{XfrmUsersaInfo: m}).plain())
 	}
-	hard := b[nl.SizeofXfrmUsersaInfo] != 0
-	v := e.Child.Soft
-	if hard {
-		v = e.Child.Hard
-		e.last.add(m, e.sends(m))
-	}
-	told := p.tell(sa.Expired{SPIIn: e.Child.SPIIn, Hard: hard, Cause: cause(&e.Child, v, m)})
-	e.gone = e.gone || hard && told // it is no loss any more
-}
-
-// sends tells whether an SA is the outbound one.
-func (e *entry) sends(m *nl.XfrmUsersaInfo) bool {
-	return placeOf(m.Id.Daddr, m.Family, m.Id.Spi) == outbound(&e.Child).at()
 }
 
 // mapped handles struct xfrm_user_mapping: authentic ESP in UDP came from elsewhere.
@@ -179,14 +155,9 @@ func (p *Plugin) mapped(b []byte) {
 		return
 	}
 	id := nl.DeserializeXfrmUsersaId(b)
-	e := p.journal.sas[placeOf(id.Daddr, id.Family, id.Spi)]
-	if e == nil || time.Since(e.movedAt) < movedPause {
-		return
-	}
-	e.movedAt = time.Now()
 	var from nl.XfrmAddress
 	copy(from[:], b[sizeofUsersaID+4+16:])
-	p.tell(sa.Moved{SPIIn: e.Child.SPIIn, Remote: netip.AddrPortFrom(addressOf(from, id.Family), binary.BigEndian.Uint16(b[62:]))})
+	p.Mapped(placeOf(id.Daddr, id.Family, id.Spi), netip.AddrPortFrom(addressOf(from, id.Family), binary.BigEndian.Uint16(b[62:])))
 }
 
 // deleted handles struct xfrm_usersa_id: another program deleted an SA.
@@ -195,20 +166,11 @@ func (p *Plugin) deleted(b []byte) {
 		return
 	}
 	id := nl.DeserializeXfrmUsersaId(b)
-	if e := p.journal.sas[placeOf(id.Daddr, id.Family, id.Spi)]; e != nil && p.lost(e) {
-		p.miss(e)
-	}
+	p.Deleted(placeOf(id.Daddr, id.Family, id.Spi))
 }
 
-// miss tells once that a child is lost.
-func (p *Plugin) miss(e *entry) {
-	if !e.gone {
-		e.gone = p.tell(sa.Lost{SPIIn: e.Child.SPIIn})
-	}
-}
-
-func placeOf(dst nl.XfrmAddress, family uint16, spi uint32) place {
-	return place{addressOf(dst, family), nl.Swap32(spi)}
+func placeOf(dst nl.XfrmAddress, family uint16, spi uint32) kernel.Place {
+	return kernel.Place{Dst: addressOf(dst, family), SPI: nl.Swap32(spi)}
 }
 
 func addressOf(a nl.XfrmAddress, family uint16) netip.Addr {
@@ -216,64 +178,4 @@ func addressOf(a nl.XfrmAddress, family uint16) netip.Addr {
 		return netip.AddrFrom4([4]byte(a[:4]))
 	}
 	return netip.AddrFrom16(a)
-}
-
-// tell hands an event over; without room all is compared again later.
-func (p *Plugin) tell(e sa.Event) bool {
-	if p.Tell(e) {
-		return true
-	}
-	p.resyncSoon()
-	return false
-}
-
-func (p *Plugin) resyncSoon() {
-	if p.resyncing.CompareAndSwap(false, true) {
-		time.AfterFunc(resyncPause, p.resync)
-	}
-}
-
-// resync compares the kernel with the journal.
-func (p *Plugin) resync() {
-	p.resyncing.Store(false)
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if !p.closed {
-		p.compare()
-	}
-}
-
-// compare tells of what happened while nobody listened.
-func (p *Plugin) compare() {
-	if p.ready() != nil {
-		return
-	}
-	have, err := p.kernel.listSAs()
-	if err != nil {
-		p.resyncSoon()
-		return
-	}
-	for _, e := range p.journal.entries {
-		why, lost := e.spent(have)
-		switch {
-		case lost && p.lost(e):
-			p.miss(e)
-		case why != "":
-			p.tell(sa.Expired{SPIIn: e.Child.SPIIn, Cause: why})
-		}
-	}
-}
-
-// spent names the soft limit that a child has reached, "" for none, and tells whether an SA is missing.
-func (e *entry) spent(have map[place]*state) (why string, missing bool) {
-	for _, h := range halves(&e.Child) {
-		m := have[h.at()]
-		if m == nil {
-			return "", true
-		}
-		if why == "" {
-			why = cause(&e.Child, e.Child.Soft, m.XfrmUsersaInfo)
-		}
-	}
-	return why, false
 }

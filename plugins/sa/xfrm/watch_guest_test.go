@@ -3,13 +3,13 @@ package xfrm
 import (
 	"context"
 	"net/netip"
-	"strings"
 	"testing"
 	"time"
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 
+	"github.com/parley-ike/parley/plugins/sa/internal/kernel"
 	"github.com/parley-ike/parley/sdk/sa"
 )
 
@@ -81,23 +81,15 @@ func TestGuestSequenceNumbersEndInTime(t *testing.T) {
 	ends[0].do(func() error { // as if four thousand million packets had been sent
 		all, err := netlink.XfrmStateList(netlink.FAMILY_ALL)
 		for _, s := range all {
-			if uint32(s.Spi) == cs[0].SPIOut && s.Limits.PacketSoft != softNumber {
+			if uint32(s.Spi) == cs[0].SPIOut && s.Limits.PacketSoft != kernel.SoftNumber {
 				t.Errorf("the soft limit is %d packets", s.Limits.PacketSoft)
 			}
-			if uint32(s.Spi) == cs[0].SPIOut && s.Limits.PacketHard != hardNumber {
+			if uint32(s.Spi) == cs[0].SPIOut && s.Limits.PacketHard != kernel.HardNumber {
 				t.Errorf("the hard limit is %d packets", s.Limits.PacketHard)
 			}
 		}
 		return err
 	})
-	c := &cs[0]
-	for n, want := range map[uint64]string{0: "", softNumber - 1: "", softNumber: sa.SequenceNumbers} {
-		m := info(c, outbound(c))
-		m.Curlft.Packets = n
-		if got := cause(c, c.Soft, &m); got != want {
-			t.Errorf("after %d packets the cause is %q", n, got)
-		}
-	}
 }
 
 // RFC 3948 section 3.
@@ -120,7 +112,7 @@ func TestGuestAPeerThatMovesIsToldOf(t *testing.T) {
 		if err := ends[1].plugin.Update(context.Background(), cs[1]); err != nil {
 			t.Fatal(err)
 		}
-		time.Sleep(movedPause)
+		time.Sleep(time.Second)
 		probe(ends[0], ends[1], inner4[0], inner4[1], 1, 50*time.Millisecond)
 		ends[1].wantEvents()
 	}
@@ -176,42 +168,9 @@ func TestGuestAnOverrunIsSurvived(t *testing.T) {
 	}
 	e.told = make(chan sa.Event, 64)
 	go func() { _ = e.plugin.Watch(ctx, func(event sa.Event) { e.told <- event }) }()
-	time.Sleep(2 * resyncPause)
+	time.Sleep(2 * kernel.ResyncPause)
 	e.do(func() error {
 		return netlink.XfrmStateDel(&netlink.XfrmState{Dst: last.Local.AsSlice(), Src: last.Remote.AsSlice(), Proto: netlink.XFRM_PROTO_ESP, Spi: int(last.SPIIn)})
 	})
 	e.wantEvents(sa.Lost{SPIIn: last.SPIIn})
-}
-
-func TestAJournalWhoseLastLineIsCutShortIsRead(t *testing.T) {
-	t.Parallel()
-	dir := t.TempDir()
-	j, err := openJournal(dir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	one, two := children(1, suite{20, 128, 0}, true, false, false)[0], children(2, suite{20, 128, 0}, true, false, false)[0]
-	for _, c := range []sa.Child{one, two} {
-		if err := j.put(newEntry(c)); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if err := j.gone(one.UID); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := j.file.WriteString(`{"put":{"child":{"UI`); err != nil {
-		t.Fatal(err)
-	}
-	again, err := openJournal(dir)
-	if err != nil || len(again.entries) != 1 || again.entries[two.UID] == nil {
-		t.Errorf("%+v, %v", again, err)
-	}
-	for range 3 * compactAfter {
-		if err := again.put(newEntry(two)); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if info, err := again.file.Stat(); err != nil || info.Size() > 2<<20 || !strings.HasSuffix(again.path, journalName) {
-		t.Errorf("the journal grows for ever: %v, %v", info.Size(), err)
-	}
 }

@@ -1,4 +1,4 @@
-package xfrm
+package kernel
 
 import (
 	"errors"
@@ -26,58 +26,58 @@ const (
 // their own, which is asked before the main one.
 
 // arrange gives a child's addresses to the machine and makes its routes.
-func (p *Plugin) arrange(e *entry) error {
-	if p.links == nil {
-		return p.noLinks
+func (b *Backend) arrange(e *entry) error {
+	if b.links == nil {
+		return b.noLinks
 	}
 	for _, a := range e.Child.Addresses {
-		if err := p.give(a); err != nil {
+		if err := b.give(a); err != nil {
 			return err
 		}
 	}
-	return p.route(e.remotes())
+	return b.route(e.remotes())
 }
 
 // clear takes away what no child needs any more after e has gone from the journal.
-func (p *Plugin) clear(e *entry) error {
-	if p.links == nil {
+func (b *Backend) clear(e *entry) error {
+	if b.links == nil {
 		return nil
 	}
-	problems := []error{p.route(e.remotes())}
+	problems := []error{b.route(e.remotes())}
 	for _, a := range e.Child.Addresses {
-		if !p.journal.needs(a) && p.journal.given[a] {
-			problems = append(problems, p.takeBack(a))
+		if !b.journal.needs(a) && b.journal.given[a] {
+			problems = append(problems, b.takeBack(a))
 		}
 	}
 	return errors.Join(problems...)
 }
 
 // give gives the machine an address. One that it has already is not ours, and stays.
-func (p *Plugin) give(a netip.Addr) error {
-	if p.journal.given[a] {
+func (b *Backend) give(a netip.Addr) error {
+	if b.journal.given[a] {
 		return nil
 	}
-	link, err := p.links.LinkByName(p.cfg.Interface)
+	link, err := b.links.LinkByName(b.cfg.Interface)
 	if err != nil {
-		return fmt.Errorf("interface %s for the inner address %v: %w; set interface", p.cfg.Interface, a, err)
+		return fmt.Errorf("interface %s for the inner address %v: %w; set interface", b.cfg.Interface, a, err)
 	}
-	err = p.links.AddrAdd(link, hostAddress(a))
+	err = b.links.AddrAdd(link, hostAddress(a))
 	switch {
 	case errors.Is(err, unix.EEXIST):
 		return nil
 	case err != nil:
-		return fmt.Errorf("giving %s the inner address %v: %w", p.cfg.Interface, a, err)
+		return fmt.Errorf("giving %s the inner address %v: %w", b.cfg.Interface, a, err)
 	}
-	return p.journal.give(a, true)
+	return b.journal.give(a, true)
 }
 
-func (p *Plugin) takeBack(a netip.Addr) error {
-	if link, err := p.links.LinkByName(p.cfg.Interface); err == nil {
-		if err := p.links.AddrDel(link, hostAddress(a)); err != nil && !errors.Is(err, unix.EADDRNOTAVAIL) {
-			return fmt.Errorf("taking the inner address %v from %s: %w", a, p.cfg.Interface, err)
+func (b *Backend) takeBack(a netip.Addr) error {
+	if link, err := b.links.LinkByName(b.cfg.Interface); err == nil {
+		if err := b.links.AddrDel(link, hostAddress(a)); err != nil && !errors.Is(err, unix.EADDRNOTAVAIL) {
+			return fmt.Errorf("taking the inner address %v from %s: %w", a, b.cfg.Interface, err)
 		}
 	}
-	return p.journal.give(a, false)
+	return b.journal.give(a, false)
 }
 
 func hostAddress(a netip.Addr) *netlink.Addr {
@@ -89,29 +89,29 @@ func ipNet(p netip.Prefix) *net.IPNet {
 }
 
 // route makes the routes of prefixes what the youngest child that reaches each wants.
-func (p *Plugin) route(prefixes []netip.Prefix) error {
-	if p.cfg.RouteTable < 0 {
+func (b *Backend) route(prefixes []netip.Prefix) error {
+	if b.cfg.RouteTable < 0 {
 		return nil
 	}
-	own, err := p.own()
+	own, err := b.own()
 	if err != nil {
 		return err
 	}
 	for _, dst := range prefixes {
-		r := &netlink.Route{Dst: ipNet(dst), Table: p.cfg.RouteTable, Protocol: routeProtocol}
-		e := p.journal.reaches(dst)
+		r := &netlink.Route{Dst: ipNet(dst), Table: b.cfg.RouteTable, Protocol: routeProtocol}
+		e := b.journal.reaches(dst)
 		source := netip.Addr{}
 		if e != nil {
 			source = e.source(dst, own)
 		}
 		if !source.IsValid() {
 			r.Scope = netlink.SCOPE_NOWHERE // of any scope
-			if err := p.links.RouteDel(r); err != nil && !errors.Is(err, unix.ESRCH) {
+			if err := b.links.RouteDel(r); err != nil && !errors.Is(err, unix.ESRCH) {
 				return fmt.Errorf("deleting the route to %v: %w", dst, err)
 			}
 			continue
 		}
-		if err := p.putRoute(r, e, dst, source); err != nil {
+		if err := b.putRoute(r, e, dst, source); err != nil {
 			return fmt.Errorf("route to %v from %v: %w", dst, source, err)
 		}
 	}
@@ -119,8 +119,8 @@ func (p *Plugin) route(prefixes []netip.Prefix) error {
 }
 
 // putRoute leads a prefix by the way that the outer packets take. As long as there is none, nothing can be sent in any case.
-func (p *Plugin) putRoute(r *netlink.Route, e *entry, dst netip.Prefix, source netip.Addr) error {
-	ways, err := p.links.RouteGet(e.Child.Remote.AsSlice())
+func (b *Backend) putRoute(r *netlink.Route, e *entry, dst netip.Prefix, source netip.Addr) error {
+	ways, err := b.links.RouteGet(e.Child.Remote.AsSlice())
 	if err != nil || len(ways) == 0 {
 		return nil
 	}
@@ -131,25 +131,32 @@ func (p *Plugin) putRoute(r *netlink.Route, e *entry, dst netip.Prefix, source n
 	if r.Gw == nil && dst.Addr().Is4() {
 		r.Scope = netlink.SCOPE_LINK
 	}
-	if err := p.rule(dst.Addr()); err != nil {
+	if err := b.rule(dst.Addr()); err != nil {
 		return err
 	}
-	return p.links.RouteReplace(r)
+	return b.links.RouteReplace(r)
 }
 
 // rule has our table asked before the main one.
-func (p *Plugin) rule(a netip.Addr) error {
+func (b *Backend) rule(a netip.Addr) error {
 	rule := netlink.NewRule()
-	rule.Priority, rule.Table, rule.Family = rulePriority, p.cfg.RouteTable, int(family(a))
-	if err := p.links.RuleAdd(rule); err != nil && !errors.Is(err, unix.EEXIST) {
-		return fmt.Errorf("rule for table %d: %w", p.cfg.RouteTable, err)
+	rule.Priority, rule.Table, rule.Family = rulePriority, b.cfg.RouteTable, family(a)
+	if err := b.links.RuleAdd(rule); err != nil && !errors.Is(err, unix.EEXIST) {
+		return fmt.Errorf("rule for table %d: %w", b.cfg.RouteTable, err)
 	}
 	return nil
 }
 
+func family(a netip.Addr) int {
+	if a.Is4() {
+		return netlink.FAMILY_V4
+	}
+	return netlink.FAMILY_V6
+}
+
 // own lists this machine's addresses that packets of its own may bear.
-func (p *Plugin) own() (all []netip.Addr, err error) {
-	known, err := p.links.AddrList(nil, netlink.FAMILY_ALL)
+func (b *Backend) own() (all []netip.Addr, err error) {
+	known, err := b.links.AddrList(nil, netlink.FAMILY_ALL)
 	for _, k := range known {
 		if a, ok := netip.AddrFromSlice(k.IP); ok && k.Scope == int(netlink.SCOPE_UNIVERSE) {
 			all = append(all, a.Unmap())
@@ -179,8 +186,8 @@ func (e *entry) source(dst netip.Prefix, own []netip.Addr) netip.Addr {
 // remotes lists the prefixes that a child reaches.
 func (e *entry) remotes() (all []netip.Prefix) {
 	for _, t := range e.traffic {
-		if !slices.Contains(all, t.remote) {
-			all = append(all, t.remote)
+		if !slices.Contains(all, t.Remote) {
+			all = append(all, t.Remote)
 		}
 	}
 	return all

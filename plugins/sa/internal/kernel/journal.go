@@ -1,4 +1,4 @@
-package xfrm
+package kernel
 
 import (
 	"bytes"
@@ -18,8 +18,6 @@ import (
 	"github.com/parley-ike/parley/sdk/sa"
 )
 
-const journalName = "xfrm.journal"
-
 // entry is a child that the kernel holds, or might hold.
 type entry struct {
 	Child sa.Child   `json:"child"` // without keys
@@ -29,7 +27,7 @@ type entry struct {
 	Was   []sa.Child `json:"was"`   // where it may still be: an update that has not ended moves it from there
 	Live  bool       `json:"live"`  // the kernel had all of it
 
-	traffic []traffic // its policies
+	traffic []Traffic // its policies
 	last    usage     // of SAs that the kernel has ended
 	gone    bool      // it was told that the kernel lost it
 	movedAt time.Time // when it was told that the peer is elsewhere
@@ -86,9 +84,22 @@ func (e *entry) sameSAs(o *entry) bool {
 
 // kernel is the child as the kernel is told of it.
 func (e *entry) kernel() *sa.Child {
-	c := e.Child
-	c.ReqID = e.ReqID
-	return &c
+	return &e.places()[0]
+}
+
+// places are the child as the kernel is told of it, and where it may still be.
+func (e *entry) places() []sa.Child {
+	all := append([]sa.Child{e.Child}, e.Was...)
+	for i := range all {
+		all[i].ReqID = e.ReqID
+	}
+	return all
+}
+
+// inPlace tells whether an entry's SAs are those of the other one, where they are.
+func (e *entry) inPlace(o *entry) bool {
+	a, b := &e.Child, &o.Child
+	return e.sameSAs(o) && len(e.Was) == 0 && a.Local == b.Local && a.Remote == b.Remote && a.Encap == b.Encap
 }
 
 // line is one change of the journal: a child as it is to be, the UID of one that is gone, all traps of an owner, or
@@ -115,18 +126,18 @@ type journal struct {
 	file    *os.File
 	lines   int
 	entries map[sa.UID]*entry
-	users   map[traffic][]*entry // who needs a policy
-	sas     map[place]*entry     // whose an SA is
+	users   map[Traffic][]*entry // who needs a policy
+	sas     map[Place]*entry     // whose an SA is
 	sets    map[string][]sa.Trap // by owner
-	traps   map[traffic]*trap
+	traps   map[Traffic]*trap
 	via     map[netip.Prefix][]*entry // who reaches a prefix
 	given   map[netip.Addr]bool       // addresses that the machine has from us
 	born    uint64
 }
 
-func openJournal(dir string) (*journal, error) {
-	j := &journal{path: filepath.Join(dir, journalName), entries: map[sa.UID]*entry{}, users: map[traffic][]*entry{}, sas: map[place]*entry{},
-		sets: map[string][]sa.Trap{}, traps: map[traffic]*trap{},
+func openJournal(dir, name string) (*journal, error) {
+	j := &journal{path: filepath.Join(dir, name+".journal"), entries: map[sa.UID]*entry{}, users: map[Traffic][]*entry{}, sas: map[Place]*entry{},
+		sets: map[string][]sa.Trap{}, traps: map[Traffic]*trap{},
 		via: map[netip.Prefix][]*entry{}, given: map[netip.Addr]bool{}}
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("state_dir: %w; name a folder that this user may write", err)
@@ -169,7 +180,7 @@ func (j *journal) read(text []byte) error {
 // add indexes an entry, in the place of one with its UID.
 func (j *journal) add(e *entry) {
 	j.drop(e.Child.UID)
-	e.traffic, _ = policies(&e.Child) // one that has none is refused before it comes here
+	e.traffic, _ = Policies(&e.Child) // one that has none is refused before it comes here
 	j.entries[e.Child.UID] = e
 	for _, t := range e.traffic {
 		j.users[t] = append(j.users[t], e)
@@ -177,7 +188,7 @@ func (j *journal) add(e *entry) {
 	for _, dst := range e.remotes() {
 		j.via[dst] = append(j.via[dst], e)
 	}
-	j.sas[inbound(&e.Child).at()], j.sas[outbound(&e.Child).at()] = e, e
+	j.sas[Inbound(&e.Child).At()], j.sas[Outbound(&e.Child).At()] = e, e
 	j.born = max(j.born, e.Born)
 }
 
@@ -192,9 +203,9 @@ func (j *journal) drop(uid sa.UID) {
 			delete(j.via, dst)
 		}
 	}
-	for _, h := range []half{inbound(&e.Child), outbound(&e.Child)} {
-		if j.sas[h.at()] == e {
-			delete(j.sas, h.at())
+	for _, h := range []Half{Inbound(&e.Child), Outbound(&e.Child)} {
+		if j.sas[h.At()] == e {
+			delete(j.sas, h.At())
 		}
 	}
 	for _, t := range e.traffic {
@@ -202,6 +213,21 @@ func (j *journal) drop(uid sa.UID) {
 			delete(j.users, t)
 		}
 	}
+}
+
+// taken tells whether a reqid belongs to a child or a trap.
+func (j *journal) taken(id uint32) bool {
+	for _, e := range j.entries {
+		if e.ReqID == id {
+			return true
+		}
+	}
+	for _, t := range j.traps {
+		if t.ReqID == id {
+			return true
+		}
+	}
+	return false
 }
 
 // reaches is the youngest child that reaches a prefix, nil for none.
@@ -241,11 +267,11 @@ func (j *journal) trap(set trapSet) {
 	if j.sets[set.Owner] = set.Traps; len(set.Traps) == 0 {
 		delete(j.sets, set.Owner)
 	}
-	j.traps = map[traffic]*trap{}
+	j.traps = map[Traffic]*trap{}
 	for _, owner := range slices.Sorted(maps.Keys(j.sets)) {
 		for _, s := range j.sets[owner] {
 			t := &trap{Trap: s}
-			all, _ := policies(t.child())
+			all, _ := Policies(t.child())
 			for _, x := range all {
 				if j.traps[x] == nil {
 					j.traps[x] = t
@@ -256,16 +282,16 @@ func (j *journal) trap(set trapSet) {
 }
 
 // trapped lists the policies of an owner's traps.
-func (j *journal) trapped(owner string) (all []traffic) {
+func (j *journal) trapped(owner string) (all []Traffic) {
 	for _, s := range j.sets[owner] {
-		some, _ := policies((&trap{Trap: s}).child())
+		some, _ := Policies((&trap{Trap: s}).child())
 		all = append(all, some...)
 	}
 	return all
 }
 
 // leads is what a policy leads to: the owner's SAs, or a trap's that do not exist; nil for nothing.
-func (j *journal) leads(t traffic, dir uint8) *sa.Child {
+func (j *journal) leads(t Traffic, dir uint8) *sa.Child {
 	if e := j.owner(t, dir); e != nil {
 		return e.kernel()
 	}
@@ -276,12 +302,12 @@ func (j *journal) leads(t traffic, dir uint8) *sa.Child {
 }
 
 // owner is the child that a policy leads to: outwards the youngest that is not held back, inwards the youngest; nil for none.
-func (j *journal) owner(t traffic, dir uint8) (best *entry) {
+func (j *journal) owner(t Traffic, dir uint8) (best *entry) {
 	for _, e := range j.users[t] {
 		switch {
 		case best == nil:
 			best = e
-		case dir == dirOut && e.Child.Held != best.Child.Held:
+		case dir == DirOut && e.Child.Held != best.Child.Held:
 			if !e.Child.Held {
 				best = e
 			}
