@@ -112,6 +112,8 @@ func RenderEffect(effect machine.Effect) string {
 		return fmt.Sprintf("emit %s %+v", fx.Event.Kind().Name, fx.Event)
 	case machine.Spawn:
 		return fmt.Sprintf("spawn %016x", uint64(fx.Owner))
+	case machine.Decide:
+		return fmt.Sprintf("decide about %016x", uint64(fx.Owner))
 	case machine.Renew:
 		return fmt.Sprintf("renew with children %v", fx.Children)
 	case machine.Done:

@@ -50,6 +50,8 @@ func (s *Shard) perform(now time.Time, e *sa, effect machine.Effect) {
 		s.emit(now, e, fx)
 	case machine.Spawn:
 		s.spawn(now, e, fx)
+	case machine.Decide:
+		s.decide(e, fx)
 	case machine.Renew:
 		s.renew(e, fx)
 	case machine.Done:
@@ -124,6 +126,26 @@ func (s *Shard) spawn(now time.Time, parent *sa, fx machine.Spawn) {
 		return
 	}
 	s.c.Elsewhere(fx.Owner, func(other *Shard, _ time.Time) { other.adopt(child) })
+}
+
+// decide tells an SA that grew out of e what becomes of it. What it takes over is on its way until it knows.
+func (s *Shard) decide(e *sa, fx machine.Decide) {
+	s.hand(e.owner, fx.Children)
+	s.c.Counters.spawned.Add(1)
+	if uint64(fx.Owner)%uint64(s.c.Count) == uint64(s.c.Index) {
+		s.later = append(s.later, func(now time.Time) { s.decided(now, fx.Owner) })
+		return
+	}
+	s.c.Elsewhere(fx.Owner, func(other *Shard, now time.Time) { other.decided(now, fx.Owner) })
+}
+
+// decided steps an SA for which something was decided, and notes whose the children are.
+func (s *Shard) decided(now time.Time, o machine.Owner) {
+	if e := s.sas[o]; e != nil {
+		s.step(now, e, machine.Decided{})
+		s.own(e)
+	}
+	s.c.Counters.adopted.Add(1)
 }
 
 // adopt begins to drive a spawned SA. One that comes while the engine is stopping has missed the command to end.

@@ -114,6 +114,9 @@ func (s *SA) shutdown(reason string, linger time.Duration) {
 		c.removing = true
 		s.askRemoval(c)
 	}
+	if s.rival != nil {
+		s.decide(origin{task: giveUp, prev: s.uid})
+	}
 	s.freeAll()
 	s.withdraw()
 	s.wipe()
@@ -132,11 +135,8 @@ func (s *SA) wipe() {
 	if s.rekeying != nil {
 		s.rekeying.share.wipe()
 	}
-	if s.rival != nil {
-		s.rival.sa.wipe()
-	}
 	s.in, s.out, s.init, s.auth, s.create, s.serving, s.todo = nil, nil, nil, nil, nil, nil, nil
-	s.rekeying, s.servingIKE, s.rival = nil, nil, nil
+	s.rekeying, s.servingIKE = nil, nil
 	s.ownInit, s.peerInit = nil, nil
 }
 
@@ -168,6 +168,9 @@ func (s *SA) expireState() {
 		s.settle()
 	case s.state == Deleting:
 		s.farewell()
+	case s.state == Pending: // whoever should have decided is gone
+		s.origin = nil
+		s.deleteIKE(byRekey, orphanedReason)
 	case s.state == Rekeyed: // the peer should have deleted it
 		s.deleteIKE(byRekey, s.reason)
 	case s.state == Established: // an operator has waited long enough

@@ -59,6 +59,9 @@ func deletesIKE(ps []wire2.Payload) bool {
 // endedByPeer closes the SA on the peer's request; a close of our own that crosses it is forgotten (RFC 7296 section
 // 2.25.2). The empty response is kept for a while.
 func (s *SA) endedByPeer() {
+	if s.rekeying != nil && s.rekeying.part() {
+		return
+	}
 	if s.rival != nil { // and did not notice that we rekeyed it, too (RFC 7296 section 2.8.2)
 		s.yield()
 	}

@@ -84,6 +84,9 @@ func (s *SA) serves() bool {
 
 // serve hands a request in the window to its row, or refuses it before any handler runs.
 func (s *SA) serve(p packet, bad *wire2.Error) {
+	if s.waits(p, bad) {
+		return
+	}
 	if bad != nil {
 		s.refuse(bad.Error(), wire2.InvalidSyntax)
 		return

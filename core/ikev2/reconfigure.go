@@ -64,8 +64,3 @@ func (s *SA) disallow(name string) (had bool) {
 	}
 	return had
 }
-
-// nextFor hands a version that was noted to the SA that takes the place of this one.
-func (s *SA) nextFor(n *SA) {
-	n.conn, n.next, s.next = s.conn, s.next, nil
-}

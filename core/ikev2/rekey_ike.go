@@ -28,6 +28,7 @@ type rekeyI struct {
 	share    keyShare
 	sent     bool // the peer has been asked
 	answered bool // and has answered
+	parted   bool // and deleted the old SA, before we had made the new one
 }
 
 // beginRekeyIKE makes an SPI and a public value.
@@ -139,13 +140,36 @@ func (x *rekeyI) accept(p packet) {
 		return
 	}
 	x.share.finish(s, choice.Suite.KE, p, func(shared secret.Bytes, f *failure) {
-		if f != nil {
+		switch {
+		case f != nil && x.redundant(nonce.Data): // the peer's own stays
+			s.yield()
+		case f != nil && x.parted: // nobody is left whom to tell
+			x.end()
+		case f != nil:
 			x.broken(f.reason)
-			return
+		default:
+			x.finish(birth{initiator: true, own: x.spi, peer: binary.BigEndian.Uint64(choice.PeerSPI), suite: choice.Suite, ni: x.ni, nr: nonce.Data}, shared)
 		}
-		b := birth{initiator: true, own: x.spi, peer: binary.BigEndian.Uint64(choice.PeerSPI), suite: choice.Suite, ni: x.ni, nr: nonce.Data}
-		x.finish(b, shared)
+		if x.parted {
+			s.endedByPeer()
+		}
 	})
+}
+
+// part notes that the peer has deleted the old SA after it answered us, and reports whether our exchange goes on nevertheless: it
+// has made an SA, which takes the place of the old one, or is redundant and for us to delete (RFC 7296 section 2.8.2).
+func (x *rekeyI) part() bool {
+	x.parted = x.sent && x.answered
+	return x.parted
+}
+
+// leave ends the old SA, which the peer may have done already.
+func (x *rekeyI) leave() {
+	if x.parted {
+		x.s.awaitDelete(replacedReason)
+		return
+	}
+	x.s.leave()
 }
 
 // zeroSPI reports whether an SPI cannot be that of an IKE SA (RFC 7296 sections 3.1 and 3.3.1).
@@ -161,22 +185,20 @@ func (x *rekeyI) finish(b birth, shared secret.Bytes) {
 		return
 	}
 	x.end()
-	rival := s.rival
-	s.rival = nil
 	switch {
-	case rival == nil:
+	case s.rival == nil:
 		s.handOver(n, byUs)
-		s.leave()
-	case bytes.Compare(lower(b.ni, b.nr), rival.low) < 0:
-		s.emit(event.IKERekeyCollision{Kept: rival.sa.uid, By: byPeer})
-		s.spare(n, true)
-		s.handOver(rival.sa, byPeer)
+		x.leave()
+	case x.redundant(b.nr):
+		s.emit(event.IKERekeyCollision{Kept: s.rival.uid, By: byPeer})
+		s.spare(n)
+		s.decide(*s.bequest(byPeer))
 		s.awaitDelete(replacedReason)
 	default:
 		s.emit(event.IKERekeyCollision{Kept: n.uid, By: byUs})
-		s.spare(rival.sa, false)
+		s.decide(origin{task: awaitEnd, prev: s.uid})
 		s.handOver(n, byUs)
-		s.leave()
+		x.leave()
 	}
 }
 
@@ -185,6 +207,11 @@ func (x *rekeyI) finish(b birth, shared secret.Bytes) {
 // 2.25.2).
 func (s *SA) moving() bool {
 	return s.servingIKE != nil || s.rekeying != nil && s.rekeying.sent && s.rekeying.answered
+}
+
+// redundant reports whether the peer has made an SA as well, and ours has the lowest of the four nonces (RFC 7296 section 2.8.2).
+func (x *rekeyI) redundant(nr []byte) bool {
+	return x.s.rival != nil && bytes.Compare(lower(x.ni, nr), x.s.rival.low) < 0
 }
 
 // later ends the exchange, and tries again after a while.

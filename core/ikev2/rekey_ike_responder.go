@@ -88,7 +88,7 @@ func (x *rekeyR) exchanged(r machine.KEResponded, err *machine.CallError) {
 	case s.state != Established: // the response could not be sent
 		n.wipe()
 	case s.rekeying != nil: // both sides at once (RFC 7296 section 2.8.2)
-		s.rival = &rival{n, lower(b.ni, b.nr)}
+		s.suspend(n, lower(b.ni, b.nr))
 	default:
 		s.handOver(n, byPeer)
 		s.awaitDelete(replacedReason)

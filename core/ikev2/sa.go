@@ -109,7 +109,7 @@ func (s *SA) Step(now time.Time, in machine.Input, fx *machine.Effects) {
 	if s.created.IsZero() {
 		s.created, s.uid = now, s.newUID()
 	}
-	if s.origin != nil {
+	if s.origin != nil && s.state != Pending {
 		s.originate()
 	}
 	switch in := in.(type) {
@@ -119,6 +119,8 @@ func (s *SA) Step(now time.Time, in machine.Input, fx *machine.Effects) {
 		s.resume(in)
 	case machine.Tick:
 		s.tick()
+	case machine.Decided:
+		s.decided()
 	case machine.Initiate:
 		s.noteInitiate(in)
 		s.askAgain(in.Wants)

@@ -15,6 +15,7 @@ const (
 	Verifying                // an authenticator checks the peer's AUTH payload
 	Installing               // an SA backend installs the first child
 	Established              // both sides are authenticated
+	Pending                  // the peer made it by rekeying while our own rekeying is out: it is not known yet which of the two stays
 	Rekeyed                  // another IKE SA took its place; the peer deletes this one
 	Deleting                 // we asked the peer to end the SA
 	Closing                  // children are being removed; the last response is kept for repetition
@@ -22,7 +23,7 @@ const (
 )
 
 var stateNames = [...]string{"idle", "preparing", "init sent", "agreeing", "half-open", "signing", "auth sent", "verifying",
-	"installing", "established", "rekeyed", "deleting", "closing", "closed"}
+	"installing", "established", "pending", "rekeyed", "deleting", "closing", "closed"}
 
 // String returns the name for people.
 func (s State) String() string {

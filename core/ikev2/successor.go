@@ -1,11 +1,14 @@
 package ikev2
 
 import (
+	"net/netip"
 	"slices"
 
 	"github.com/parley-ike/parley/bus/event"
 	"github.com/parley-ike/parley/core/machine"
+	"github.com/parley-ike/parley/core/policy"
 	"github.com/parley-ike/parley/core/suite"
+	"github.com/parley-ike/parley/core/wire/wire2"
 	"github.com/parley-ike/parley/sdk/secret"
 )
 
@@ -22,20 +25,36 @@ type birth struct {
 	ni, nr    []byte
 }
 
-// rival is the SA that the peer has made while our own exchange is out. It has no driver yet.
+// rival is the SA that the peer has made while our own exchange is out. The peer may use it at once (RFC7296-2.8-6), so that the
+// driver has it already; what becomes of it is written into its origin, which it reads when it is told so (machine.Decided).
 type rival struct {
-	sa  *SA
-	low []byte // the lower nonce of its exchange
+	uid    event.UID
+	owner  machine.Owner
+	origin *origin
+	low    []byte // the lower nonce of its exchange
 }
 
-// origin is what a new SA has to do first, in its first step.
+// origin is what a new SA has to do first: in its first step, or when it is decided.
 type origin struct {
-	task   originTask
-	prev   event.UID
-	by     string
-	update []*child // whose updates the old SA did not see confirmed
-	moved  bool     // the peer is still to be told of our address (RFC 4555)
-	stop   ending   // why it is to end at once
+	task originTask
+	prev event.UID
+	by   string
+	estate
+}
+
+// estate is what outlives an IKE SA.
+type estate struct {
+	conn, next    *policy.Connection
+	local, remote netip.AddrPort
+	nat           nat
+	children      []*child
+	todo          []task
+	session       session
+	mobike        mobike
+	inner         inner
+	update        []*child // whose updates the old SA did not see confirmed
+	moved         bool     // the peer is still to be told of our address (RFC 4555)
+	stop          ending   // why it is to end at once
 }
 
 // ending is who wants an SA ended and why; without a reason nobody does.
@@ -47,6 +66,7 @@ const (
 	takeOver     originTask = iota + 1 // the children are its own
 	deleteItself                       // it is redundant, and we began it
 	awaitEnd                           // it is redundant, and the peer deletes it
+	giveUp                             // the old SA has ended with all that it had
 )
 
 // successor makes the new SA, without children, and wipes the shared secret. SKEYSEED = prf(SK_d (old), g^ir (new) | Ni | Nr) with the
@@ -66,7 +86,7 @@ func (s *SA) successor(b birth, shared secret.Bytes) (*SA, error) {
 		n.spii, n.spir = b.peer, b.own
 	}
 	n.uid = n.newUID()
-	n.conn, n.named, n.nat, n.localID, n.remoteID = s.conn, s.named, s.nat, s.localID, s.remoteID
+	n.conn, n.named, n.nat, n.localID, n.remoteID, n.fragments = s.conn, s.named, s.nat, s.localID, s.remoteID, s.fragments
 	if n.keys, err = suite.DeriveIKE(b.suite, seed, b.ni, b.nr, n.spii, n.spir); err != nil {
 		return nil, err
 	}
@@ -83,24 +103,38 @@ func (s *SA) ownSPI() uint64 {
 
 // handOver gives a new SA all that outlives this one, and the new SA to the driver.
 func (s *SA) handOver(n *SA, by string) {
-	n.origin = &origin{task: takeOver, prev: s.uid, by: by, moved: s.mobike.asked, stop: s.ending()}
+	n.origin = s.bequest(by)
+	n.inherit()
+	s.spawn(n)
+}
+
+// bequest takes all that outlives this SA from it.
+func (s *SA) bequest(by string) *origin {
+	o := &origin{task: takeOver, prev: s.uid, by: by, estate: estate{conn: s.conn, next: s.next, local: s.local, remote: s.remote, nat: s.nat,
+		todo: slices.DeleteFunc(s.todo, task.isIKE), session: s.session, mobike: s.mobike, moved: s.mobike.asked, stop: s.ending()}}
+	o.inner.inherit(&s.inner)
+	o.session.looking, o.mobike.asked, o.mobike.newest = 0, false, 0
+	s.session, s.todo, s.next = session{}, nil, nil // what is to be done about the authentication is the new one's affair
 	s.stopping, s.deadline = "", never
-	n.inner.inherit(&s.inner)
-	s.nextFor(n)
-	n.session, n.mobike, n.fragments = s.session, s.mobike, s.fragments
-	n.session.looking, n.mobike.asked, n.mobike.newest = 0, false, 0
-	s.session = session{} // what is to be done about the authentication is the new one's affair
-	n.todo = slices.DeleteFunc(s.todo, task.isIKE)
-	s.todo = nil
 	staying := func(c *child) bool { return c.removing }
 	for _, c := range s.children {
 		if !staying(c) {
-			n.children = append(n.children, c)
+			o.children = append(o.children, c)
 		}
 	}
 	s.children = slices.DeleteFunc(s.children, func(c *child) bool { return !staying(c) })
-	s.giveUpCalls(n)
-	s.spawn(n)
+	s.giveUpCalls(&o.estate)
+	return o
+}
+
+// inherit takes over what was left to it.
+func (s *SA) inherit() {
+	e := &s.origin.estate
+	if s.conn = e.conn; e.next != nil {
+		s.next = e.next
+	}
+	s.local, s.remote, s.nat = e.local, e.remote, e.nat
+	s.children, s.todo, s.session, s.mobike, s.inner = e.children, e.todo, e.session, e.mobike, e.inner
 }
 
 // ending is what the new SA ends with, because this one was about to: whoever wanted that did not mean the name.
@@ -112,15 +146,15 @@ func (s *SA) ending() ending {
 }
 
 // giveUpCalls leaves calls about children that have moved to the new SA.
-func (s *SA) giveUpCalls(n *SA) {
+func (s *SA) giveUpCalls(e *estate) {
 	s.calls = slices.DeleteFunc(s.calls, func(c *call) bool {
 		switch op := c.op.(type) {
 		case machine.UpdateChild:
-			i := slices.IndexFunc(n.children, func(moved *child) bool { return moved.sa.UID == op.Child.UID })
+			i := slices.IndexFunc(e.children, func(moved *child) bool { return moved.sa.UID == op.Child.UID })
 			if i < 0 {
 				return false
 			}
-			n.origin.update = append(n.origin.update, n.children[i])
+			e.update = append(e.update, e.children[i])
 		case machine.QueryUsage:
 		default:
 			return false
@@ -132,12 +166,9 @@ func (s *SA) giveUpCalls(n *SA) {
 	})
 }
 
-// spare hands over a new SA that is redundant.
-func (s *SA) spare(n *SA, ours bool) {
-	n.origin = &origin{task: awaitEnd, prev: s.uid}
-	if ours {
-		n.origin.task = deleteItself
-	}
+// spare hands over an SA of ours that is redundant.
+func (s *SA) spare(n *SA) {
+	n.origin = &origin{task: deleteItself, prev: s.uid}
 	s.spawn(n)
 }
 
@@ -147,9 +178,53 @@ func (s *SA) spawn(n *SA) {
 	s.fx.Add(machine.Spawn{Owner: machine.Owner(n.ownSPI()), Machine: n})
 }
 
-const redundant = "it is redundant: both sides rekeyed the IKE SA at once"
+// suspend hands over an SA of the peer of which it is not known yet whether it takes the place of this one. However our own
+// exchange ends, within retransmission and the calls after it, this SA decides then.
+func (s *SA) suspend(n *SA, low []byte) {
+	n.origin, n.mobike.on = &origin{}, s.mobike.on
+	s.rival = &rival{uid: n.uid, owner: machine.Owner(n.ownSPI()), origin: n.origin, low: low}
+	s.spawn(n)
+	n.state, n.deadline = Pending, s.now.Add(s.conn.Retransmit.Total()+s.limits.HoldWait)
+}
 
-// originate is the first step of a new SA.
+// decide tells the rival what becomes of it.
+func (s *SA) decide(o origin) {
+	r := s.rival
+	s.rival = nil
+	*r.origin = o
+	fx := machine.Decide{Owner: r.owner}
+	for _, c := range o.children {
+		fx.Children = append(fx.Children, bare(c.sa))
+	}
+	s.fx.Add(fx)
+}
+
+// decided is the first thing that a suspended SA does; then it serves what had to wait for it.
+func (s *SA) decided() {
+	if s.state != Pending {
+		return
+	}
+	if s.origin.task == takeOver {
+		s.inherit()
+		s.enter(Established)
+	}
+	s.originate()
+	if x := s.peer.work; x != nil {
+		s.serve(x.packet, x.bad)
+	}
+}
+
+// waits reports whether a request has to wait until it is known whose the children are. One that only asks whether we live has not.
+func (s *SA) waits(p packet, bad *wire2.Error) bool {
+	return s.state == Pending && (bad != nil || p.Header.Exchange != wire2.Informational || len(p.Payloads) > 0)
+}
+
+const (
+	redundantReason = "it is redundant: both sides rekeyed the IKE SA at once"
+	orphanedReason  = "the IKE SA whose place it was to take has ended"
+)
+
+// originate is the first step of a new SA, or of a suspended one when it is decided.
 func (s *SA) originate() {
 	o := s.origin
 	s.origin, s.deadline, s.ni, s.nr = nil, never, nil, nil
@@ -167,9 +242,11 @@ func (s *SA) originate() {
 			s.deleteIKE(o.stop.by, o.stop.reason)
 		}
 	case deleteItself:
-		s.deleteIKE(byRekey, redundant)
+		s.deleteIKE(byRekey, redundantReason)
 	case awaitEnd:
-		s.awaitDelete(redundant)
+		s.awaitDelete(redundantReason)
+	case giveUp:
+		s.deleteIKE(byRekey, orphanedReason)
 	}
 }
 
@@ -202,11 +279,9 @@ func (s *SA) awaitDelete(reason string) {
 
 // yield leaves the children to the SA that the peer has made, and gives our own attempt up.
 func (s *SA) yield() {
-	n := s.rival.sa
-	s.rival = nil
 	if s.rekeying != nil {
 		s.rekeying.end()
 	}
-	s.handOver(n, byPeer)
+	s.decide(*s.bequest(byPeer))
 	s.awaitDelete(replacedReason)
 }

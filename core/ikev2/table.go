@@ -34,7 +34,7 @@ var requests = table{
 		may: pAuth | pIDr | pCert | pCertReq | pCP | pNotify | pVendorID, do: (*SA).answerAuth},
 	{in: in(HalfOpen), exch: wire2.IKEAuth, need: pIDi, // RFC 6023
 		may: pAuth | pIDr | pCert | pCertReq | pCP | pNotify | pVendorID, do: (*SA).answerChildlessAuth},
-	{in: in(Established, Rekeyed, Deleting), exch: wire2.Informational,
+	{in: in(Established, Pending, Rekeyed, Deleting), exch: wire2.Informational,
 		may: pNotify | pDelete | pCP | pVendorID, do: (*SA).answerInformational},
 	{in: in(Established, Rekeyed, Deleting), exch: wire2.CreateChildSA, need: pSA | pNonce | pTSi | pTSr,
 		may: pKE | pNotify | pCP | pVendorID, do: (*SA).answerCreateChild},

@@ -94,9 +94,10 @@ type host struct {
 	inner      []byte // of the fragments that it sent last
 	innerFirst wire.PayloadType
 
-	owner machine.Owner     // of one that was spawned
-	ends  int               // events that tell of the SA's end
-	born  map[event.UID]int // established and not yet deleted
+	owner     machine.Owner     // of one that was spawned
+	decisions int               // to be told
+	ends      int               // events that tell of the SA's end
+	born      map[event.UID]int // established and not yet deleted
 }
 
 type pending struct {
@@ -202,6 +203,8 @@ func (w *world) perform(h *host, e machine.Effect) {
 		w.logf("%s asks for a new SA with children %v%s", h.label, e.Children, renderGateway(e))
 	case machine.Spawn:
 		w.spawn(h, e)
+	case machine.Decide:
+		w.decide(h, e)
 	case machine.Done:
 		w.logf("%s done: %s", h.label, e.Reason)
 		w.checkDone(h, e.Reason)
@@ -230,6 +233,17 @@ func (w *world) spawn(from *host, e machine.Spawn) {
 	}
 	n.sas = append(n.sas, h)
 	w.logf("%s spawns %s with children %v", from.label, h.label, len(h.children))
+}
+
+// decide tells an SA that was spawned what becomes of it, as its driver does at once.
+func (w *world) decide(from *host, e machine.Decide) {
+	h := w.spawned(from.node, e.Owner)
+	for _, c := range e.Children {
+		h.born[c.UID] += from.born[c.UID]
+		delete(from.born, c.UID)
+	}
+	w.logf("%s decides about %s, children %v", from.label, h.label, len(e.Children))
+	h.decisions++
 }
 
 func renderEffects(list []machine.Effect) string {
@@ -406,7 +420,12 @@ func (w *world) run() {
 // tickSpawned lets a new SA begin, as its driver does at once.
 func (w *world) tickSpawned() bool {
 	for _, h := range w.all() {
-		if h.origin != nil {
+		switch {
+		case h.decisions > 0:
+			h.decisions--
+			w.step(h, machine.Decided{})
+			return true
+		case h.origin != nil && h.State() != Pending:
 			w.step(h, machine.Tick{})
 			return true
 		}

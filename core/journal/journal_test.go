@@ -48,6 +48,7 @@ func samples() []machine.Input {
 	list := []machine.Input{
 		machine.Datagram{Local: east, Remote: west, Bytes: []byte("datagram")},
 		machine.Tick{},
+		machine.Decided{},
 		machine.Initiate{Children: []string{"lan", "dmz"}, Replaces: event.UID{7}, Wants: []netip.Addr{west.Addr()}},
 		machine.Terminate{Child: "lan", Reason: "because"},
 		machine.Probe{},

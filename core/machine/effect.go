@@ -41,6 +41,13 @@ type Spawn struct {
 	Machine Machine
 }
 
+// Decide tells an SA that this one has spawned what becomes of it, when that was not known before: the driver gives it the input
+// Decided. Children, without keys, are its own from then on.
+type Decide struct {
+	Owner    Owner
+	Children []ChildSA
+}
+
 // Done tells that the SA has ended; no input will be answered any more.
 type Done struct{ Reason string }
 
@@ -49,6 +56,7 @@ func (Call) effect()   {}
 func (Cancel) effect() {}
 func (Emit) effect()   {}
 func (Spawn) effect()  {}
+func (Decide) effect() {}
 func (Done) effect()   {}
 
 // Effects collects the effects of a step. The zero value is ready; a driver reuses one.

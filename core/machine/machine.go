@@ -68,6 +68,9 @@ type Reply struct {
 // Tick tells that the deadline has passed.
 type Tick struct{}
 
+// Decided tells an SA that the one that spawned it has settled what becomes of it (Decide). What that is the two know.
+type Decided struct{}
+
 // Initiate is the command to start negotiating as the initiator. Children are names of the connection's children; the
 // first is made in IKE_AUTH, the others in CREATE_CHILD_SA exchanges. Given to an established SA it makes those that it
 // does not have.
@@ -117,6 +120,7 @@ type ChildLost struct{ SPIIn uint32 }
 func (Datagram) input()     {}
 func (Reply) input()        {}
 func (Tick) input()         {}
+func (Decided) input()      {}
 func (Initiate) input()     {}
 func (Terminate) input()    {}
 func (Probe) input()        {}
