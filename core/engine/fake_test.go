@@ -92,6 +92,8 @@ func (m *fake) datagram(now time.Time, in machine.Datagram, fx *machine.Effects,
 	case bytes.HasPrefix(body, []byte("spawn")):
 		o := binary.BigEndian.Uint64(body[5:])
 		fx.Add(machine.Spawn{Owner: machine.Owner(o), Machine: &fake{birth: Birth{SPI: o}, conn: m.conn, uid: event.UID{byte(o), 99}, state: "established"}})
+	case bytes.HasPrefix(body, []byte("decide")):
+		fx.Add(machine.Decide{Owner: machine.Owner(binary.BigEndian.Uint64(body[6:])), Children: []machine.ChildSA{{SPIIn: 7}}})
 	case bytes.HasPrefix(body, []byte("install")):
 		call(machine.InstallChild{Child: machine.ChildSA{Backend: "xfrm", SPIIn: uint32(body[7])}})
 	case bytes.HasPrefix(body, []byte("remove")):

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/parley-ike/parley/core/machine"
 )
@@ -46,6 +47,48 @@ func TestASpawnedSAIsToldOfTheChildrenThatItInherits(t *testing.T) {
 	b.Tell(b.now, childKey{"xfrm", 0xabc}, machine.ChildExpired{SPIIn: 0xabc, Hard: true})
 	if in := b.sas[0xabc].machine.(*fake).inputs; len(in) != 1 || in[0] != (machine.ChildExpired{SPIIn: 0xabc, Hard: true}) {
 		t.Errorf("the spawned SA got %v", in)
+	}
+}
+
+// RFC7296-2.8-6: a spawned SA answers before it is known what becomes of it, and learns that later.
+func TestASpawnedSALearnsWhatBecomesOfIt(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, Limits{})
+	b.loop(first(them, 1, nil))
+	parent := b.fakes.made[0].birth.SPI
+	spi := string(binary.BigEndian.AppendUint64(nil, 0xabc))
+	b.loop(message(parent, "spawn"+spi))
+	b.children[childKey{"", 7}] = machine.Owner(parent)
+	b.loop(message(parent, "decide"+spi))
+	if in := b.sas[0xabc].machine.(*fake).inputs; len(in) != 1 || in[0] != (machine.Decided{}) {
+		t.Errorf("the spawned SA got %v", in)
+	}
+	if o, known := b.children[childKey{"", 7}]; known {
+		t.Errorf("the child that was handed over is still that of %x", o)
+	}
+	if o := b.children[childKey{"", 0xabc}]; o != 0xabc {
+		t.Errorf("the child that the spawned SA has is that of %x", o)
+	}
+	if s, a := b.counters.spawned.Load(), b.counters.adopted.Load(); s != 2 || a != 2 {
+		t.Errorf("%d were on their way, %d arrived", s, a)
+	}
+}
+
+func TestWhatBecomesOfAnSAOfAnotherShardIsToldThere(t *testing.T) {
+	t.Parallel()
+	b, other := newBench(t, Limits{}), newBench(t, Limits{})
+	b.Shard.c.Count, other.Shard.c.Count, other.Shard.c.Index = 2, 2, 1
+	b.Shard.c.Elsewhere = func(_ machine.Owner, give func(*Shard, time.Time)) { give(other.Shard, b.now) }
+	b.loop(first(them, 1, nil))
+	parent := b.fakes.made[0].birth.SPI
+	spi := string(binary.BigEndian.AppendUint64(nil, 0xabd))
+	b.loop(message(parent, "spawn"+spi), message(parent, "decide"+spi))
+	if in := other.sas[0xabd].machine.(*fake).inputs; len(in) != 1 || in[0] != (machine.Decided{}) {
+		t.Errorf("the spawned SA got %v", in)
+	}
+	b.loop(message(parent, "decide"+string(binary.BigEndian.AppendUint64(nil, 0xabf)))) // it has ended
+	if s, a := b.counters.spawned.Load(), b.counters.adopted.Load()+other.counters.adopted.Load(); s != 3 || a != 3 {
+		t.Errorf("%d were on their way, %d arrived", s, a)
 	}
 }
 
