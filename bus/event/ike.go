@@ -32,6 +32,9 @@ type ChildSA struct {
 	RemoteTS []string `json:"remote_ts"`
 	Encap    bool     `json:"encap"` // ESP in UDP (RFC 3948)
 	Backend  string   `json:"backend"`
+
+	BackendReason string   `json:"backend_reason,omitempty"` // why it is in this SA backend
+	Handling      []string `json:"handling,omitempty"`       // settings of the data plane that are not the default: "if_id 7"
 }
 
 // Traffic counts what crossed a child SA.

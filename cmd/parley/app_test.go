@@ -58,7 +58,8 @@ func ikeSA() event.IKESA {
 
 func lan() event.ChildSA {
 	return event.ChildSA{UID: uid2, Name: "lan", SPIIn: "c0000001", SPIOut: "d0000001", Protocol: "ESP", Mode: "tunnel", Suite: "AES_GCM_16_256",
-		LocalTS: []string{"10.1.0.0/16"}, RemoteTS: []string{"10.2.0.0/16"}, Encap: true, Backend: "userspace"}
+		LocalTS: []string{"10.1.0.0/16"}, RemoteTS: []string{"10.2.0.0/16"}, Encap: true, Backend: "userspace",
+		BackendReason: "it is configured", Handling: []string{"mark 0x2a/0xff", "if_id 7"}}
 }
 
 func established() machine.Info {

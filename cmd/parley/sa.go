@@ -137,12 +137,23 @@ func (a *app) child(c *controlv1.Child) {
 		protocol += " in UDP"
 	}
 	facts := [][]string{{"uid", c.Uid}, {"SPIs", c.SpiIn + " (in) " + c.SpiOut + " (out)"}, {"protocol", protocol + ", " + c.Suite},
-		{"traffic", list(c.LocalTs) + " <-> " + list(c.RemoteTs)}, {"backend", orDash(c.Backend)}}
+		{"traffic", list(c.LocalTs) + " <-> " + list(c.RemoteTs)}, {"backend", backendText(c)}}
+	if len(c.Handling) > 0 {
+		facts = append(facts, []string{"handling", list(c.Handling)})
+	}
 	if t := c.Traffic; t != nil {
 		facts = append(facts, []string{"received", fmt.Sprintf("%d octets, %d packets", t.BytesIn, t.PacketsIn)},
 			[]string{"sent", fmt.Sprintf("%d octets, %d packets", t.BytesOut, t.PacketsOut)})
 	}
 	a.facts("    ", facts)
+}
+
+// backendText says where a child is, and why there.
+func backendText(c *controlv1.Child) string {
+	if c.BackendReason == "" {
+		return orDash(c.Backend)
+	}
+	return c.Backend + ": " + c.BackendReason
 }
 
 func (a *app) facts(indent string, facts [][]string) {

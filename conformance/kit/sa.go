@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/netip"
 	"reflect"
+	"slices"
 	"testing"
 
 	"github.com/parley-ike/parley/sdk"
@@ -453,6 +454,23 @@ func saUnsupported(ctx context.Context, f SAFixture) error {
 	var problems []error
 	for what, wrong := range map[string]sa.Child{"encryption 1023": encr, "integrity 1023": integ} {
 		problems = append(problems, wantError(what, f.Plugin.Install(ctx, wrong), sdk.ErrUnsupported), f.wantListed(ctx, kitOwner, wrong, 0))
+	}
+	return errors.Join(append(problems, saSettings(ctx, f, c))...)
+}
+
+// saSettings asks for settings that the backend has not told of.
+func saSettings(ctx context.Context, f SAFixture, c sa.Child) error {
+	can, err := f.Plugin.Probe(ctx)
+	if err != nil {
+		return err
+	}
+	problems := []error{}
+	for name, h := range map[string]sa.Handling{sa.SettingMark: {Mark: 1, MarkMask: 1}, sa.SettingOutputMark: {OutputMark: 1, OutputMarkMask: 1}, sa.SettingIfID: {IfID: 1},
+		sa.SettingDF: {ClearDF: true}, sa.SettingECN: {IgnoreECN: true}, sa.SettingDSCP: {DSCP: sa.DSCPNone}, sa.SettingOffload: {Offload: sa.OffloadAuto}} {
+		if wrong := c; !slices.Contains(can.Settings, name) {
+			wrong.Handling = h
+			problems = append(problems, wantError("setting "+name, f.Plugin.Install(ctx, wrong), sdk.ErrUnsupported), f.wantListed(ctx, kitOwner, wrong, 0))
+		}
 	}
 	return errors.Join(problems...)
 }

@@ -189,6 +189,7 @@ func (l *loader) read(tops []*section) {
 	}
 	l.pools(gather(tops, "pool", (*section).named))
 	l.connections(gather(tops, "connection", (*section).named))
+	l.shunts(tops)
 	for _, s := range tops {
 		s.finish()
 	}

@@ -33,6 +33,7 @@ func (l *loader) connection(s *section, c *policy.Connection) {
 	for _, b := range children {
 		c.Children = append(c.Children, b.child(profile))
 	}
+	s.netns(c, children)
 	s.retransmit(&c.Retransmit)
 	s.duration("call_budget", &c.CallBudget, 10*time.Millisecond)
 	s.boolean("force_encap", &c.ForceEncap)
@@ -232,6 +233,7 @@ func (s *section) child(profile string) *policy.Child {
 			s.fail(t.at, "%q is no backend: write a name such as \"xfrm\" or \"userspace\", or leave it out for the best there is", t.value)
 		}
 	}
+	s.handling(c)
 	return c
 }
 

@@ -15,6 +15,7 @@ type Changes struct {
 	Added, Removed, Same []string // connections
 	Changed              []Change // connections that exist in both, and differ
 	Credentials          bool
+	Shunts               bool // what bypasses protection or is discarded
 	Pools                bool // address pools; leases go on as far as the new ones have their addresses
 	// Restart lists the settings that differ and only take effect when the daemon starts: "daemon listen", "nats", "plugin acme".
 	Restart []string
@@ -31,7 +32,7 @@ type Change struct {
 
 // Empty reports whether there is nothing to do.
 func (c Changes) Empty() bool {
-	return len(c.Added)+len(c.Removed)+len(c.Changed)+len(c.Restart) == 0 && !c.Credentials && !c.Pools
+	return len(c.Added)+len(c.Removed)+len(c.Changed)+len(c.Restart) == 0 && !c.Credentials && !c.Pools && !c.Shunts
 }
 
 // Diff compares two snapshots by meaning: comments, order inside a block and explicit defaults do not count. Names are in the
@@ -41,7 +42,7 @@ func Diff(old, new *Snapshot) Changes {
 		old = &Snapshot{Policy: &policy.Snapshot{}}
 	}
 	c := Changes{Credentials: !reflect.DeepEqual(old.Credentials, new.Credentials), Restart: onlyAtStart(old, new),
-		Pools: !reflect.DeepEqual(old.Pools, new.Pools)}
+		Pools: !reflect.DeepEqual(old.Pools, new.Pools), Shunts: !reflect.DeepEqual(old.Policy.Shunts, new.Policy.Shunts)}
 	for _, conn := range new.Policy.Connections {
 		before, ok := old.Policy.Connection(conn.Name)
 		switch {

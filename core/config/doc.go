@@ -7,10 +7,13 @@
 //	              half_open_timeout, plugin_health, flood { cookie_threshold, source_cookie_threshold, max_half_open,
 //	              source_max_half_open, rate, source_rate, errors, source_errors }
 //	connection X  local { address, identity, auth }, remote { address, identity, auth }, proposals or profile,
-//	              liveness, nat_keepalive, call_budget, force_encap, max_children, lifetime { time, margin, jitter }, fragmentation { enable, size }, window,
+//	              liveness, nat_keepalive, call_budget, force_encap, max_children, lifetime { time, margin, jitter }, fragmentation { enable, size }, window, netns,
 //	              retransmit { initial, factor, max, tries },
-//	              child Y { local_ts, remote_ts, proposals or profile, mode, start, backend, replay_window,
+//	              child Y { local_ts, remote_ts, proposals or profile, mode, start, backend, replay_window, mark, output_mark, if_id, interface,
+//	              df, ecn, dscp, offload { mode, device, require },
 //	              lifetime { time, margin, jitter, bytes, packets } }
+//	bypass X      local_ts, remote_ts: traffic that passes in clear
+//	discard X     likewise: traffic that is dropped
 //	credentials   psk "IDENTITY" { file, local }
 //	plugin Z      kind, path, sha256, args, config, privileges, user
 //	nats          mode, url, credentials, store_dir, max_bytes, tls { ca, cert, key }

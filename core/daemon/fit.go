@@ -13,13 +13,13 @@ import (
 // where a child is: the chosen one, or for a child that this cannot do another one that can. A child that none can do is barred,
 // with the reason, so that nobody proposes it.
 func fitted(p *policy.Snapshot, chosen string, probed map[string]pluginhost.Capabilities) *policy.Snapshot {
-	out := &policy.Snapshot{}
+	out := &policy.Snapshot{Shunts: p.Shunts}
 	for _, c := range p.Connections {
 		conn := *c
 		conn.Children = nil
 		for _, child := range c.Children {
 			copied := *child
-			copied.Backend, copied.Barred = fit(child, chosen, probed)
+			fit(&copied, chosen, probed)
 			conn.Children = append(conn.Children, &copied)
 		}
 		out.Connections = append(out.Connections, &conn)
@@ -34,22 +34,22 @@ func (d *daemon) fitted(p *policy.Snapshot) *policy.Snapshot {
 	return fitted(p, d.backend.Backend, d.probed)
 }
 
-// fit returns where a child goes, and why it cannot be made there. What nobody has probed may do anything.
-func fit(c *policy.Child, chosen string, probed map[string]pluginhost.Capabilities) (backend, barred string) {
-	first := c.Backend
-	if first == "" {
-		first = chosen
+// fit says where a child goes, why there, and why it cannot be made there. What nobody has probed may do anything.
+func fit(c *policy.Child, chosen string, probed map[string]pluginhost.Capabilities) {
+	if c.Backend != "" {
+		c.BackendReason, c.Barred = "it is configured", lacks(c, c.Backend, probed)
+		return
 	}
-	barred = lacks(c, first, probed)
-	if barred == "" || c.Backend != "" {
-		return first, barred
+	c.Backend, c.BackendReason, c.Barred = chosen, "the first that is usable here", lacks(c, chosen, probed)
+	if c.Barred == "" {
+		return
 	}
 	for _, name := range backendOrder {
 		if probed[name].Usable && lacks(c, name, probed) == "" {
-			return name, ""
+			c.Backend, c.BackendReason, c.Barred = name, c.Barred, ""
+			return
 		}
 	}
-	return first, barred
 }
 
 // lacks says what a backend cannot do of what a child needs, "" for nothing.
@@ -64,6 +64,13 @@ func lacks(c *policy.Child, backend string, probed map[string]pluginhost.Capabil
 		return fmt.Sprintf("SA backend %s pads no packets: leave tfc out, or name a backend that does", backend)
 	case needsESN(c) && !can.ESN:
 		return fmt.Sprintf("SA backend %s has no extended sequence numbers: write esn = \"no\", or name a backend that has", backend)
+	case c.ReplayWindow > can.MaxReplayWindow && can.MaxReplayWindow != 0:
+		return fmt.Sprintf("SA backend %s has replay windows of %d packets at most: write replay_window = %[2]d", backend, can.MaxReplayWindow)
+	}
+	for _, s := range c.Handling.Settings() {
+		if !slices.Contains(can.Settings, s.Name) {
+			return fmt.Sprintf("SA backend %s has no %s (%s): leave it out, or name a backend that has", backend, s.Name, s.Value)
+		}
 	}
 	return ""
 }

@@ -12,7 +12,8 @@ import (
 // A child that the chosen SA backend cannot do goes to another one that can, and is barred when there is none.
 func TestAChildGoesWhereItCanBeDone(t *testing.T) {
 	t.Parallel()
-	xfrm := pluginhost.Capabilities{Usable: true, Modes: []machine.Mode{machine.Tunnel, machine.Transport}, ESN: true}
+	xfrm := pluginhost.Capabilities{Usable: true, Modes: []machine.Mode{machine.Tunnel, machine.Transport}, ESN: true,
+		MaxReplayWindow: 4096, Settings: []string{"mark", "if_id"}}
 	away := xfrm
 	away.Usable = false
 	own := pluginhost.Capabilities{Usable: true, Modes: []machine.Mode{machine.Tunnel}, TFC: true}
@@ -32,6 +33,11 @@ func TestAChildGoesWhereItCanBeDone(t *testing.T) {
 		"long sequence numbers":        {policy.Child{ESP: esn}, both, "xfrm", ""},
 		"padding":                      {policy.Child{TFC: 1400}, both, "userspace", ""},
 		"padding, where nobody can":    {policy.Child{TFC: 1400, Backend: "xfrm"}, both, "xfrm", "tfc"},
+		"a mark":                       {policy.Child{Handling: policy.Handling{MarkMask: 1}}, both, "xfrm", ""},
+		"a mark, nobody can":           {policy.Child{Handling: policy.Handling{MarkMask: 1}}, alone, "userspace", "has no mark (0x0/0x1)"},
+		"a number, named":              {policy.Child{Handling: policy.Handling{IfID: 7}, Backend: "userspace"}, both, "userspace", "has no if_id (7)"},
+		"a setting that nobody has":    {policy.Child{Handling: policy.Handling{ClearDF: true}, Backend: "xfrm"}, both, "xfrm", "has no df (clear)"},
+		"a long window":                {policy.Child{ReplayWindow: 8192, Backend: "xfrm"}, both, "xfrm", "replay_window = 4096"},
 		"a backend that nobody probed": {policy.Child{Mode: policy.Transport, Backend: "acme"}, both, "acme", ""},
 	} {
 		p := &policy.Snapshot{Connections: []*policy.Connection{{Name: "west", Children: []*policy.Child{&tt.child}}}}
@@ -39,8 +45,30 @@ func TestAChildGoesWhereItCanBeDone(t *testing.T) {
 		if got.Backend != tt.want || (got.Barred == "") != (tt.barred == "") || !strings.Contains(got.Barred, tt.barred) {
 			t.Errorf("%s: %q, barred %q; want %q, %q", name, got.Backend, got.Barred, tt.want, tt.barred)
 		}
+		if got.BackendReason == "" {
+			t.Errorf("%s: nobody says why it is in %s", name, got.Backend)
+		}
 		if tt.child.Barred != "" {
 			t.Errorf("%s: the configuration itself was changed", name)
 		}
+	}
+}
+
+// What is to bypass or to be discarded goes where that can be done.
+func TestShuntsGoToABackendThatHasThem(t *testing.T) {
+	t.Parallel()
+	xfrm := pluginhost.Capabilities{Usable: true, Settings: []string{"bypass", "discard"}}
+	for chosen, probed := range map[string]map[string]pluginhost.Capabilities{
+		"xfrm": {"xfrm": xfrm}, "userspace": {"userspace": {Usable: true}, "xfrm": xfrm}, "acme": {"acme": {Usable: true}, "xfrm": xfrm}} {
+		if got := shuntBackend(chosen, probed); got != "xfrm" {
+			t.Errorf("%s: %q", chosen, got)
+		}
+	}
+	if got := shuntBackend("userspace", map[string]pluginhost.Capabilities{"userspace": {Usable: true}, "xfrm": {Settings: xfrm.Settings}}); got != "" {
+		t.Errorf("to one that cannot be used: %q", got)
+	}
+	all := shuntsOf(&policy.Snapshot{Shunts: []*policy.Shunt{{Name: "a"}, {Name: "b", Discard: true}}})
+	if len(all) != 2 || all[0].Action != pluginhost.Bypass || all[1].Action != pluginhost.Discard {
+		t.Errorf("%+v", all)
 	}
 }

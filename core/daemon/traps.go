@@ -11,6 +11,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/parley-ike/parley/bus/event"
+	"github.com/parley-ike/parley/core/ikev2"
 	"github.com/parley-ike/parley/core/machine"
 	"github.com/parley-ike/parley/core/pluginhost"
 	"github.com/parley-ike/parley/core/policy"
@@ -36,7 +37,9 @@ func (t *traps) has(conn, child string) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for _, all := range t.set {
-		if slices.ContainsFunc(all, func(t pluginhost.Trap) bool { return t.Conn == conn && t.Child == child }) {
+		if slices.ContainsFunc(all, func(t pluginhost.Trap) bool {
+			return t.Conn == conn && t.Child == child && t.Action == pluginhost.Acquiring
+		}) {
 			return true
 		}
 	}
@@ -55,10 +58,33 @@ func trapsOf(p *policy.Snapshot, backend string) (all []pluginhost.Trap) {
 				local = append(local[:len(local):len(local)], anywhere(child.RemoteTS)...)
 			}
 			all = append(all, pluginhost.Trap{Conn: c.Name, Child: child.Name, Mode: machine.Mode(child.Mode), Local: c.Local.Addr, Remote: c.Remote.Addr,
-				LocalTS: opSelectors(local), RemoteTS: opSelectors(child.RemoteTS)})
+				LocalTS: opSelectors(local), RemoteTS: opSelectors(child.RemoteTS), Handling: ikev2.Handling(child.Handling)})
 		}
 	}
 	return all
+}
+
+// shuntsOf are the policies without SAs of the configuration, for the one backend that has them.
+func shuntsOf(p *policy.Snapshot) (all []pluginhost.Trap) {
+	for _, s := range p.Shunts {
+		action := pluginhost.Bypass
+		if s.Discard {
+			action = pluginhost.Discard
+		}
+		all = append(all, pluginhost.Trap{Conn: s.Word(), Child: s.Name, LocalTS: opSelectors(s.LocalTS), RemoteTS: opSelectors(s.RemoteTS), Action: action})
+	}
+	return all
+}
+
+// shuntBackend is the SA backend that is given policies without SAs: the chosen one, or another that has them; "" when none has.
+func shuntBackend(chosen string, probed map[string]pluginhost.Capabilities) string {
+	for _, name := range append([]string{chosen}, backendOrder...) {
+		can := probed[name]
+		if can.Usable && slices.Contains(can.Settings, "bypass") && slices.Contains(can.Settings, "discard") {
+			return name
+		}
+	}
+	return ""
 }
 
 // anywhere selects all addresses of the families of others.
@@ -85,9 +111,13 @@ func (d *daemon) setTraps(ctx context.Context, backend string) {
 	if d.keeper.Load() == nil {
 		return
 	}
-	wanted := trapsOf(d.fitted(d.inForce.Load().Policy), backend)
+	p := d.fitted(d.inForce.Load().Policy)
+	wanted := trapsOf(p, backend)
 	d.mu.Lock()
 	able := d.probed[backend].Traps
+	if shunts := shuntsOf(p); len(shunts) > 0 && backend == shuntBackend(d.backend.Backend, d.probed) {
+		wanted = append(wanted, shunts...)
+	}
 	d.mu.Unlock()
 	if len(wanted) == 0 && !able {
 		return

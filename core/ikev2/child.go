@@ -65,7 +65,7 @@ func (s *SA) newChild(a agreement) (*child, error) {
 		Encr: uint16(chosen.Encr), KeyBits: uint16(chosen.KeyBits), Integ: uint16(chosen.Integ), ESN: chosen.ESN,
 		EncrIn: keys.EncrR, IntegIn: keys.IntegR, EncrOut: keys.EncrI, IntegOut: keys.IntegI,
 		ReplayWindow: a.conf.ReplayWindow, LocalTS: opSelectors(a.local), RemoteTS: opSelectors(a.remote),
-		Addresses: s.inner.assigned,
+		Addresses: s.inner.assigned, Handling: Handling(a.conf.Handling),
 	}
 	if !a.initiator {
 		sa.EncrIn, sa.IntegIn, sa.EncrOut, sa.IntegOut = keys.EncrI, keys.IntegI, keys.EncrR, keys.IntegR

@@ -168,6 +168,21 @@ type ChildSA struct {
 	// Addresses are inner addresses of ours that the peer assigned (RFC 7296 section 2.19); the backend gives them to the
 	// machine as long as the child is there.
 	Addresses []netip.Addr
+	Handling  Handling
+}
+
+// Handling says how the data plane treats the packets of a child, beside protecting them; see policy.Handling. Marks with a mask
+// of 0 are none.
+type Handling struct {
+	Mark, MarkMask             uint32
+	OutputMark, OutputMarkMask uint32
+	IfID                       uint32
+	Interface, Netns           string
+	ClearDF, IgnoreECN         bool
+	DSCP                       uint8 // 0 outwards, 1 inwards, 2 both, 3 neither
+	Offload                    uint8 // 0 none, 1 auto, 2 packet, 3 crypto
+	OffloadDevice              string
+	OffloadRequired            bool
 }
 
 // Volume is an amount of traffic in one direction; a zero field has no limit.

@@ -21,10 +21,11 @@ type Capabilities struct {
 	Modes           []machine.Mode
 	ESN, Encap      bool
 	MaxReplayWindow uint32
-	Offload         string // "none", "crypto", "packet"
-	Epoch           uint64 // changes when the data plane lost its state
-	Traps           bool   // it catches packets for which there is no child yet
-	TFC             bool   // it can pad inner packets
+	Offload         string   // "none", "crypto", "packet"
+	Epoch           uint64   // changes when the data plane lost its state
+	Traps           bool     // it catches packets for which there is no child yet
+	TFC             bool     // it can pad inner packets
+	Settings        []string // of the data plane that it can do, as they are called in the configuration
 }
 
 // Algorithm is an ESP transform: type 1 encryption, 3 integrity (RFC 7296 section 3.3.2).
@@ -52,7 +53,7 @@ func capabilities(r *sav1.ProbeResponse) Capabilities {
 	out := Capabilities{
 		Usable: r.GetUsable(), Reason: clean(r.GetReason()), ESN: r.GetEsn(), Encap: r.GetEncap(),
 		MaxReplayWindow: r.GetMaxReplayWindow(), Offload: clean(r.GetOffload()), Epoch: r.GetEpoch(),
-		Traps: r.GetTraps(), TFC: r.GetTfc(),
+		Traps: r.GetTraps(), TFC: r.GetTfc(), Settings: settings(r.GetSettings()),
 	}
 	for _, a := range r.GetAlgorithms() {
 		if a.GetType() > 255 || a.GetId() > 1<<16-1 {

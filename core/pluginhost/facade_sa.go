@@ -47,6 +47,7 @@ func fromChild(c *machine.ChildSA, owner string) *sav1.Child {
 		Esn: c.ESN, EncrIn: c.EncrIn, EncrOut: c.EncrOut, IntegIn: c.IntegIn, IntegOut: c.IntegOut, ReplayWindow: c.ReplayWindow,
 		LocalTs: fromSelectors(c.LocalTS), RemoteTs: fromSelectors(c.RemoteTS), Held: c.Held,
 		Soft: fromVolume(c.Soft), Hard: fromVolume(c.Hard), Tfc: uint32(c.TFC), Addresses: fromAddrs(c.Addresses),
+		Handling: fromHandling(c.Handling),
 	}
 }
 
@@ -125,7 +126,8 @@ func toChild(c *sav1.Child, backend string) (machine.ChildSA, error) {
 		return out, fmt.Errorf("child with an identifier of %d octets, SPI %d and mode %d", len(c.GetUid()), c.GetSpiIn(), c.GetMode())
 	}
 	copy(out.UID[:], c.GetUid())
-	var errLocal, errRemote, errTS, errRemoteTS error
+	var errLocal, errRemote, errTS, errRemoteTS, errHandling error
+	out.Handling, errHandling = toHandling(c.GetHandling())
 	out.Local, errLocal = toAddr(c.GetLocal())
 	out.Remote, errRemote = toAddr(c.GetRemote())
 	out.LocalTS, errTS = toSelectors(c.GetLocalTs())
@@ -137,7 +139,7 @@ func toChild(c *sav1.Child, backend string) (machine.ChildSA, error) {
 		}
 		out.Addresses = append(out.Addresses, a)
 	}
-	return out, errors.Join(errLocal, errRemote, errTS, errRemoteTS)
+	return out, errors.Join(errLocal, errRemote, errTS, errRemoteTS, errHandling)
 }
 
 func toAddr(b []byte) (netip.Addr, error) {

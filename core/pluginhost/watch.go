@@ -26,7 +26,19 @@ type Trap struct {
 	Mode              machine.Mode
 	Local, Remote     netip.Addr // zero: not known yet
 	LocalTS, RemoteTS []machine.Selector
+	Handling          machine.Handling
+	Action            Action
 }
+
+// Action is what becomes of a packet that meets a trap.
+type Action uint8
+
+// Actions.
+const (
+	Acquiring Action = iota // the backend tells of it
+	Bypass                  // it passes in clear
+	Discard                 // it is dropped
+)
 
 // SetTraps makes the traps of this daemon in a backend these and no others.
 func (h *Host) SetTraps(ctx context.Context, backend string, traps []Trap) error {
@@ -37,7 +49,8 @@ func (h *Host) SetTraps(ctx context.Context, backend string, traps []Trap) error
 	m := &sav1.SetTrapsRequest{Owner: h.cfg.Owner}
 	for _, t := range traps {
 		m.Traps = append(m.Traps, &sav1.Trap{Conn: t.Conn, Name: t.Child, Reqid: t.ReqID, Mode: sav1.Mode(t.Mode),
-			Local: t.Local.AsSlice(), Remote: t.Remote.AsSlice(), LocalTs: fromSelectors(t.LocalTS), RemoteTs: fromSelectors(t.RemoteTS)})
+			Local: t.Local.AsSlice(), Remote: t.Remote.AsSlice(), LocalTs: fromSelectors(t.LocalTS), RemoteTs: fromSelectors(t.RemoteTS),
+			Handling: fromHandling(t.Handling), Action: uint32(t.Action)})
 	}
 	return h.await(ctx, to, basev1.Op_OP_SA_SET_TRAPS, m, &sav1.SetTrapsResponse{})
 }

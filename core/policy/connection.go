@@ -59,6 +59,8 @@ type Child struct {
 	TFC               uint16 // length to pad inner packets to, in octets; 0: none (RFC 4303 section 2.7)
 	Barred            string // why it cannot be made here, for want of an SA backend; "" when it can
 	Backend           string // "": the daemon's choice
+	BackendReason     string // why it is this one; "" until somebody has chosen
+	Handling          Handling
 	ReplayWindow      uint32 // packets; 0 turns the check off
 	Lifetime          Lifetime
 }

@@ -8,7 +8,10 @@ import (
 )
 
 // Snapshot is the policy at one time. It never changes, so any number of goroutines may read it.
-type Snapshot struct{ Connections []*Connection }
+type Snapshot struct {
+	Connections []*Connection
+	Shunts      []*Shunt // by name
+}
 
 // Connection returns the connection of that name.
 func (s *Snapshot) Connection(name string) (*Connection, bool) {

@@ -57,8 +57,8 @@ func (b *backend) FreeSPI(ctx context.Context, _, _ netip.Addr, _ uint32) error 
 func (b *backend) Update(ctx context.Context, c sa.Child) error { return b.Install(ctx, c) }
 
 func (b *backend) Install(ctx context.Context, c sa.Child) error {
-	if c.Encr != aesGCM16 || c.Integ != 0 || c.Mode != sa.Tunnel {
-		return fmt.Errorf("example: encryption %d, integrity %d, mode %d: %w", c.Encr, c.Integ, c.Mode, sdk.ErrUnsupported)
+	if c.Encr != aesGCM16 || c.Integ != 0 || c.Mode != sa.Tunnel || len(c.Handling.Needs()) > 0 {
+		return fmt.Errorf("example: encryption %d, integrity %d, mode %d, %v: %w", c.Encr, c.Integ, c.Mode, c.Handling.Needs(), sdk.ErrUnsupported)
 	}
 	if err := ctx.Err(); err != nil {
 		return err

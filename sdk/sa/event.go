@@ -61,7 +61,19 @@ type Trap struct {
 	Mode              Mode
 	Local, Remote     netip.Addr // outer addresses, zero: not known yet
 	LocalTS, RemoteTS []Selector
+	Handling          Handling // of the child; marks and IfID select packets
+	Action            Action
 }
+
+// Action is what becomes of a packet that meets a trap.
+type Action uint8
+
+// Actions.
+const (
+	Acquire Action = iota // it is told of by Acquired
+	Bypass                // it passes in clear (SettingBypass)
+	Discard               // it is dropped (SettingDiscard)
+)
 
 // Trapper is implemented by backends that catch packets for which there is no child yet.
 type Trapper interface {

@@ -60,6 +60,7 @@ type Child struct {
 	// Addresses are inner addresses that the peer assigned to us (RFC 7296 section 2.19): this machine has them as long as a
 	// child does.
 	Addresses []netip.Addr
+	Handling  Handling
 }
 
 // Volume is an amount of traffic in one direction; a zero field has no limit.
@@ -92,6 +93,9 @@ type Capabilities struct {
 	Epoch           uint64 // changes when the data plane lost its state
 	Traps           bool   // it implements Trapper
 	TFC             bool   // it can pad inner packets
+	// Settings of Handling, and actions of traps, that it can do: SettingMark and so on. A child is not given to a backend that
+	// lacks what it needs.
+	Settings []string
 }
 
 // Plugin is an SA backend. Implementations are safe for concurrent use; calls about one child come in order.

@@ -114,7 +114,7 @@ func (s *slow) note(what string, c sa.Child) {
 }
 
 func (s *slow) Probe(context.Context) (sa.Capabilities, error) {
-	return sa.Capabilities{Name: "slow", Usable: true, Reason: "why not", Algorithms: []sa.Algorithm{{Type: 1, ID: 20, KeyBits: []uint16{128, 256}}, {Type: 3, ID: 12}}, Modes: []sa.Mode{sa.Transport}, ESN: true, Encap: true, MaxReplayWindow: 64, Offload: "crypto", Epoch: 3, Traps: true, TFC: true}, nil
+	return sa.Capabilities{Name: "slow", Usable: true, Reason: "why not", Algorithms: []sa.Algorithm{{Type: 1, ID: 20, KeyBits: []uint16{128, 256}}, {Type: 3, ID: 12}}, Modes: []sa.Mode{sa.Transport}, ESN: true, Encap: true, MaxReplayWindow: 64, Offload: "crypto", Epoch: 3, Traps: true, TFC: true, Settings: []string{sa.SettingMark, sa.SettingDF}}, nil
 }
 
 func (s *slow) AllocateSPI(_ context.Context, local, remote netip.Addr) (uint32, error) {
@@ -163,6 +163,8 @@ func example() sa.Child {
 		IntegIn: []byte{11}, IntegOut: []byte{12}, ReplayWindow: 13, LocalTS: []sa.Selector{{Protocol: 14, StartPort: 15, EndPort: 16, Start: a, End: a}},
 		RemoteTS: []sa.Selector{{Start: b, End: b}},
 		Held:     true, Soft: sa.Volume{Bytes: 17, Packets: 18}, Hard: sa.Volume{Bytes: 19}, TFC: 20, Addresses: []netip.Addr{a, b},
+		Handling: sa.Handling{Mark: 21, MarkMask: 22, OutputMark: 23, OutputMarkMask: 24, IfID: 25, Interface: "i", Netns: "s", ClearDF: true, IgnoreECN: true,
+			DSCP: sa.DSCPBoth, Offload: sa.OffloadCrypto, OffloadDevice: "d", OffloadRequired: true},
 	}
 }
 

@@ -3,6 +3,7 @@ package memory
 import (
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/parley-ike/parley/sdk"
 	"github.com/parley-ike/parley/sdk/sa"
@@ -52,6 +53,8 @@ func check(c sa.Child) error {
 	switch {
 	case c.Mode > sa.Transport:
 		return fmt.Errorf("sa/memory: mode %d: %w", c.Mode, sdk.ErrUnsupported)
+	case len(c.Handling.Needs()) > 0:
+		return fmt.Errorf("sa/memory: %s: %w", strings.Join(c.Handling.Needs(), ", "), sdk.ErrUnsupported)
 	case c.ReplayWindow > maxReplayWindow:
 		return fmt.Errorf("sa/memory: replay window of %d packets: %w: at most %d", c.ReplayWindow, sdk.ErrUnsupported, maxReplayWindow)
 	case len(c.EncrIn) != encrLen || len(c.EncrOut) != encrLen || len(c.IntegIn) != integLen || len(c.IntegOut) != integLen:

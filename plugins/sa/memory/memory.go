@@ -242,6 +242,9 @@ func (p *Plugin) SetTraps(ctx context.Context, owner string, traps []sa.Trap) er
 		return err
 	}
 	for _, t := range traps {
+		if t.Action != sa.Acquire {
+			return fmt.Errorf("sa/memory: trap %s of %s with action %d: %w", t.Name, t.Conn, t.Action, sdk.ErrUnsupported)
+		}
 		if len(t.LocalTS) == 0 || len(t.RemoteTS) == 0 {
 			return fmt.Errorf("sa/memory: trap %s of %s without traffic selectors: %w", t.Name, t.Conn, sdk.ErrInvalid)
 		}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/netip"
 	"reflect"
+	"strings"
 	"sync"
 	"sync/atomic"
 
@@ -86,6 +87,8 @@ func check(c *sa.Child) error {
 		problem, kind = "transport mode; use tunnel mode, or the xfrm backend", sdk.ErrUnsupported
 	case c.ReplayWindow > maxReplayWindow:
 		problem, kind = fmt.Sprintf("replay window of %d packets; at most %d", c.ReplayWindow, maxReplayWindow), sdk.ErrUnsupported
+	case len(c.Handling.Needs()) > 0:
+		problem, kind = strings.Join(c.Handling.Needs(), ", ")+"; leave it out, or use the xfrm backend", sdk.ErrUnsupported
 	case c.SPIIn < minSPI || c.SPIOut < minSPI:
 		problem = "an SPI below 256 (RFC 4303 section 2.1)"
 	case !c.Local.IsValid() || c.Local.BitLen() != c.Remote.BitLen() || c.Local.Is4In6() || c.Remote.Is4In6():

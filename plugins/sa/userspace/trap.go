@@ -33,6 +33,9 @@ type trap struct {
 
 func newTrap(s sa.Trap) (*trap, error) {
 	c := &child{Child: sa.Child{Conn: s.Conn, Name: s.Name, Local: s.Local, Remote: s.Remote, LocalTS: s.LocalTS, RemoteTS: s.RemoteTS}}
+	if s.Action != sa.Acquire {
+		return nil, fmt.Errorf("traffic that passes in clear or is dropped; use the xfrm backend: %w", sdk.ErrUnsupported)
+	}
 	if s.Mode != sa.Tunnel {
 		return nil, fmt.Errorf("transport mode; use tunnel mode, or the xfrm backend: %w", sdk.ErrUnsupported)
 	}

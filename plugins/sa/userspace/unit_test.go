@@ -92,6 +92,7 @@ func TestInstallRefusesWhatItCannotDo(t *testing.T) {
 		"transport mode":    {func(c *sa.Child) { c.Mode = sa.Transport }, sdk.ErrUnsupported},
 		"unknown cipher":    {func(c *sa.Child) { c.Encr = 3 }, sdk.ErrUnsupported},
 		"large window":      {func(c *sa.Child) { c.ReplayWindow = 5000 }, sdk.ErrUnsupported},
+		"a mark":            {func(c *sa.Child) { c.Handling.MarkMask = 1 }, sdk.ErrUnsupported},
 		"reserved SPI":      {func(c *sa.Child) { c.SPIOut = 255 }, sdk.ErrInvalid},
 		"mixed families":    {func(c *sa.Child) { c.Remote = outer6[1] }, sdk.ErrInvalid},
 		"no ports":          {func(c *sa.Child) { c.Encap = true }, sdk.ErrInvalid},

@@ -46,60 +46,94 @@ func template(c *sa.Child, dir uint8) []byte {
 	return t.Serialize()
 }
 
-// PutPolicy makes a policy point to a child. Another's policy with the same selector is an error.
+// PutPolicy implements kernel.Driver.
 func (k *driver) PutPolicy(c *sa.Child, t kernel.Traffic, dir uint8) error {
-	m := nl.XfrmUserpolicyInfo{Sel: selector(t, dir), Priority: t.Priority(), Dir: dir}
+	return k.putPolicy(policyAllow, t, dir, attribute{nl.XFRMA_TMPL, template(c, dir)})
+}
+
+// PutShunt implements kernel.Shunter.
+func (k *driver) PutShunt(action sa.Action, t kernel.Traffic, dir uint8) error {
+	if action == sa.Discard {
+		return k.putPolicy(policyBlock, t, dir)
+	}
+	return k.putPolicy(policyAllow, t, dir)
+}
+
+// XFRM_POLICY_ALLOW, which without a template lets packets pass in clear, and XFRM_POLICY_BLOCK.
+const policyAllow, policyBlock = 0, 1
+
+// putPolicy makes a policy, or changes ours. Another's with the same selector is an error.
+func (k *driver) putPolicy(action uint8, t kernel.Traffic, dir uint8, attrs ...attribute) error {
+	m := nl.XfrmUserpolicyInfo{Sel: selector(t, dir), Priority: t.Priority(), Dir: dir, Action: action}
 	m.Lft.SoftByteLimit, m.Lft.HardByteLimit = nl.XFRM_INF, nl.XFRM_INF
 	m.Lft.SoftPacketLimit, m.Lft.HardPacketLimit = nl.XFRM_INF, nl.XFRM_INF
-	tmpl := attribute{nl.XFRMA_TMPL, template(c, dir)}
-	err := k.request(nl.XFRM_MSG_NEWPOLICY, &m, tmpl)
+	attrs = append(attrs, attributes(t)...)
+	err := k.request(nl.XFRM_MSG_NEWPOLICY, &m, attrs...)
 	if !errors.Is(err, unix.EEXIST) {
 		return err
 	}
-	reqid, _, err := k.getPolicy(t, dir)
+	owner, err := k.getPolicy(t, dir)
 	if err != nil {
 		return err
 	}
-	if !ours(reqid) {
+	if owner == another {
 		return fmt.Errorf("a policy of another program for %v to %v is in the way; remove it (ip xfrm policy): %w", t.Local, t.Remote, unix.EEXIST)
 	}
-	return k.request(nl.XFRM_MSG_UPDPOLICY, &m, tmpl)
+	return k.request(nl.XFRM_MSG_UPDPOLICY, &m, attrs...)
 }
 
-// getPolicy returns the reqid of a policy's first template, 0 when it has none; false when there is no policy.
-func (k *driver) getPolicy(t kernel.Traffic, dir uint8) (reqid uint32, ok bool, err error) {
-	req := nl.NewNetlinkRequest(nl.XFRM_MSG_GETPOLICY, unix.NLM_F_ACK)
-	req.Sockets = k.sockets
-	req.AddData(&nl.XfrmUserpolicyId{Sel: selector(t, dir), Dir: dir})
-	msgs, err := req.Execute(unix.NETLINK_XFRM, 0)
+// holder says whose a policy is.
+type holder uint8
+
+const (
+	nobody holder = iota // there is none
+	own
+	another
+)
+
+// getPolicy tells whose a policy is: ours has our reqid in its template, or has none and exactly the priority that ours would have.
+func (k *driver) getPolicy(t kernel.Traffic, dir uint8) (holder, error) {
+	msgs, err := k.policyRequest(nl.XFRM_MSG_GETPOLICY, t, dir)
 	if errors.Is(err, unix.ENOENT) {
-		return 0, false, nil
+		return nobody, nil
 	}
 	if err != nil || len(msgs) == 0 || len(msgs[0]) < nl.SizeofXfrmUserpolicyInfo {
-		return 0, false, errors.Join(err)
+		return nobody, errors.Join(err)
 	}
+	info := nl.DeserializeXfrmUserpolicyInfo(msgs[0])
 	attrs, err := nl.ParseRouteAttr(msgs[0][nl.SizeofXfrmUserpolicyInfo:])
 	if err != nil {
-		return 0, false, err
+		return nobody, err
 	}
+	reqid, bare := uint32(0), true
 	for _, a := range attrs {
 		if a.Attr.Type == nl.XFRMA_TMPL && len(a.Value) >= nl.SizeofXfrmUserTmpl {
-			return nl.DeserializeXfrmUserTmpl(a.Value).Reqid, true, nil
+			reqid, bare = nl.DeserializeXfrmUserTmpl(a.Value).Reqid, false
 		}
 	}
-	return 0, true, nil
+	if ours(reqid) || bare && info.Priority == t.Priority() {
+		return own, nil
+	}
+	return another, nil
+}
+
+func (k *driver) policyRequest(kind int, t kernel.Traffic, dir uint8) ([][]byte, error) {
+	req := nl.NewNetlinkRequest(kind, unix.NLM_F_ACK)
+	req.Sockets = k.sockets
+	req.AddData(&nl.XfrmUserpolicyId{Sel: selector(t, dir), Dir: dir})
+	for _, a := range attributes(t) {
+		req.AddData(nl.NewRtAttr(a.kind, a.data))
+	}
+	return req.Execute(unix.NETLINK_XFRM, 0)
 }
 
 // DropPolicy deletes a policy of ours.
 func (k *driver) DropPolicy(t kernel.Traffic, dir uint8) error {
-	reqid, ok, err := k.getPolicy(t, dir)
-	if err != nil || !ok || !ours(reqid) {
+	owner, err := k.getPolicy(t, dir)
+	if err != nil || owner != own {
 		return err
 	}
-	req := nl.NewNetlinkRequest(nl.XFRM_MSG_DELPOLICY, unix.NLM_F_ACK)
-	req.Sockets = k.sockets
-	req.AddData(&nl.XfrmUserpolicyId{Sel: selector(t, dir), Dir: dir})
-	if _, err = req.Execute(unix.NETLINK_XFRM, 0); errors.Is(err, unix.ENOENT) {
+	if _, err = k.policyRequest(nl.XFRM_MSG_DELPOLICY, t, dir); errors.Is(err, unix.ENOENT) {
 		return nil
 	}
 	return err

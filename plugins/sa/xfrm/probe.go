@@ -33,7 +33,7 @@ func (p *Plugin) Probe(context.Context) (sa.Capabilities, error) {
 
 func (p *Plugin) probe() sa.Capabilities {
 	c := sa.Capabilities{Name: "xfrm", Modes: []sa.Mode{sa.Tunnel, sa.Transport}, ESN: true, Encap: p.CanEncap(),
-		MaxReplayWindow: maxReplayWindow, Traps: true, TFC: true, Offload: "none", Epoch: bootEpoch()}
+		MaxReplayWindow: maxReplayWindow, Traps: true, TFC: true, Settings: settings, Offload: "none", Epoch: bootEpoch()}
 	if p.opening != nil {
 		c.Reason = fmt.Sprintf("sa/xfrm: %v", p.opening)
 		return c

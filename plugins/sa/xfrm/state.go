@@ -40,6 +40,7 @@ func info(c *sa.Child, h kernel.Half) nl.XfrmUsersaInfo {
 	if c.Mode == sa.Transport {
 		m.Mode, m.Flags = modeTransport, 0
 	}
+	m.Flags |= headerFlags(&c.Handling)
 	m.Id = nl.XfrmId{Daddr: address(h.Dst), Proto: unix.IPPROTO_ESP, Spi: nl.Swap32(h.SPI)}
 	m.Lft = limits(c, h.Out)
 	return m
@@ -69,6 +70,7 @@ func (k *driver) putSA(c *sa.Child, h kernel.Half, carried []attribute) error {
 	if h.Out && c.TFC > 0 && c.Mode == sa.Tunnel { // RFC 4303 section 2.7
 		attrs = append(attrs, attribute{nl.XFRMA_TFCPAD, binary.NativeEndian.AppendUint32(nil, uint32(c.TFC))})
 	}
+	attrs = append(attrs, handlingOfSA(&c.Handling, h.Out)...)
 	attrs = append(attrs, carried...)
 	if c.Encap {
 		e := nl.XfrmEncapTmpl{EncapType: encapESPInUDP, EncapSport: nl.Swap16(h.SrcPort), EncapDport: nl.Swap16(h.DstPort)}

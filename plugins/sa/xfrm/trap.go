@@ -23,7 +23,7 @@ func (p *Plugin) acquired(b []byte) {
 	}
 	sel := nl.DeserializeXfrmSelector(b[policyInAcquire:])
 	packet := nl.DeserializeXfrmSelector(b[sourceInAcquire:])
-	p.Acquired(trafficOf(sel), packet.Proto,
+	p.Acquired(named(trafficOf(sel), b[sizeofUserAcquire:]), packet.Proto,
 		netip.AddrPortFrom(addressOf(packet.Saddr, packet.Family), nl.Swap16(packet.Sport)),
 		netip.AddrPortFrom(addressOf(packet.Daddr, packet.Family), nl.Swap16(packet.Dport)))
 }

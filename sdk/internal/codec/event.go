@@ -57,7 +57,8 @@ func FromTraps(owner string, traps []sa.Trap) *sav1.SetTrapsRequest {
 	out := &sav1.SetTrapsRequest{Owner: owner}
 	for _, t := range traps {
 		out.Traps = append(out.Traps, &sav1.Trap{Conn: t.Conn, Name: t.Name, Reqid: t.ReqID, Mode: sav1.Mode(t.Mode),
-			Local: t.Local.AsSlice(), Remote: t.Remote.AsSlice(), LocalTs: fromSelectors(t.LocalTS), RemoteTs: fromSelectors(t.RemoteTS)})
+			Local: t.Local.AsSlice(), Remote: t.Remote.AsSlice(), LocalTs: fromSelectors(t.LocalTS), RemoteTs: fromSelectors(t.RemoteTS),
+			Handling: fromHandling(&t.Handling), Action: uint32(t.Action)})
 	}
 	return out
 }
@@ -68,7 +69,8 @@ func ToTraps(m *sav1.SetTrapsRequest) (owner string, traps []sa.Trap, err error)
 	for _, t := range m.GetTraps() {
 		traps = append(traps, sa.Trap{Conn: t.GetConn(), Name: t.GetName(), ReqID: t.GetReqid(), Mode: sa.Mode(n.u8("mode", uint32(t.GetMode()))),
 			Local: n.addr("local", t.GetLocal()), Remote: n.addr("remote", t.GetRemote()),
-			LocalTS: n.selectors("local_ts", t.GetLocalTs()), RemoteTS: n.selectors("remote_ts", t.GetRemoteTs())})
+			LocalTS: n.selectors("local_ts", t.GetLocalTs()), RemoteTS: n.selectors("remote_ts", t.GetRemoteTs()),
+			Handling: n.handling(t.GetHandling()), Action: sa.Action(n.u8("action", t.GetAction()))})
 	}
 	return m.GetOwner(), traps, n.err
 }

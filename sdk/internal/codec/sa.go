@@ -18,6 +18,7 @@ func FromChild(c sa.Child) *sav1.Child {
 		Esn: c.ESN, EncrIn: c.EncrIn, EncrOut: c.EncrOut, IntegIn: c.IntegIn, IntegOut: c.IntegOut, ReplayWindow: c.ReplayWindow,
 		LocalTs: fromSelectors(c.LocalTS), RemoteTs: fromSelectors(c.RemoteTS),
 		Held: c.Held, Soft: fromVolume(c.Soft), Hard: fromVolume(c.Hard), Tfc: uint32(c.TFC), Addresses: fromAddrs(c.Addresses),
+		Handling: fromHandling(&c.Handling),
 	}
 }
 
@@ -61,7 +62,7 @@ func ToChild(c *sav1.Child) (sa.Child, error) {
 		EncrIn: key(c.GetEncrIn()), EncrOut: key(c.GetEncrOut()), IntegIn: key(c.GetIntegIn()), IntegOut: key(c.GetIntegOut()), ReplayWindow: c.GetReplayWindow(),
 		LocalTS: n.selectors("local_ts", c.GetLocalTs()), RemoteTS: n.selectors("remote_ts", c.GetRemoteTs()),
 		Held: c.GetHeld(), Soft: toVolume(c.GetSoft()), Hard: toVolume(c.GetHard()), TFC: n.u16("tfc", c.GetTfc()),
-		Addresses: n.addrs("addresses", c.GetAddresses()),
+		Addresses: n.addrs("addresses", c.GetAddresses()), Handling: n.handling(c.GetHandling()),
 	}
 	if copy(out.UID[:], c.GetUid()) != len(out.UID) || len(c.GetUid()) != len(out.UID) {
 		n.fail("uid", len(c.GetUid()))
@@ -108,7 +109,7 @@ func ToUsage(u *sav1.Usage) sa.Usage {
 func FromCapabilities(c sa.Capabilities) *sav1.ProbeResponse {
 	out := &sav1.ProbeResponse{
 		Name: c.Name, Usable: c.Usable, Reason: c.Reason, Esn: c.ESN, Encap: c.Encap, MaxReplayWindow: c.MaxReplayWindow,
-		Offload: c.Offload, Epoch: c.Epoch, Traps: c.Traps, Tfc: c.TFC,
+		Offload: c.Offload, Epoch: c.Epoch, Traps: c.Traps, Tfc: c.TFC, Settings: c.Settings,
 	}
 	for _, a := range c.Algorithms {
 		out.Algorithms = append(out.Algorithms, &sav1.Algorithm{Type: uint32(a.Type), Id: uint32(a.ID), KeyBits: wide(a.KeyBits)})
@@ -124,7 +125,7 @@ func ToCapabilities(c *sav1.ProbeResponse) (sa.Capabilities, error) {
 	var n narrower
 	out := sa.Capabilities{
 		Name: c.GetName(), Usable: c.GetUsable(), Reason: c.GetReason(), ESN: c.GetEsn(), Encap: c.GetEncap(),
-		MaxReplayWindow: c.GetMaxReplayWindow(), Offload: c.GetOffload(), Epoch: c.GetEpoch(), Traps: c.GetTraps(), TFC: c.GetTfc(),
+		MaxReplayWindow: c.GetMaxReplayWindow(), Offload: c.GetOffload(), Epoch: c.GetEpoch(), Traps: c.GetTraps(), TFC: c.GetTfc(), Settings: c.GetSettings(),
 	}
 	for _, a := range c.GetAlgorithms() {
 		out.Algorithms = append(out.Algorithms, sa.Algorithm{

@@ -37,6 +37,18 @@ type Driver interface {
 	Meaning(err error) error
 }
 
+// Shunter is implemented by drivers that can let traffic pass in clear, or drop it.
+type Shunter interface {
+	// PutShunt makes a policy that leads to no SA. Another's in its place is an error.
+	PutShunt(action sa.Action, t Traffic, dir uint8) error
+}
+
+// Handler is implemented by drivers that can do more than the default of sa.Handling.
+type Handler interface {
+	// Settings names what it can do, as in sa.Capabilities.
+	Settings() []string
+}
+
 // State is what a kernel tells of an SA.
 type State struct {
 	ReqID          uint32

@@ -139,7 +139,7 @@ func (b *Backend) kin(c *sa.Child) (uint32, error) {
 		if e := b.journal.owner(t, DirIn); e != nil && e.Child.UID != c.UID && e.Child.Conn == c.Conn && e.Child.Name == c.Name {
 			return e.ReqID, nil
 		}
-		if trap := b.journal.traps[t]; trap != nil && trap.Conn == c.Conn && trap.Name == c.Name {
+		if trap := b.journal.traps[t]; trap != nil && trap.Action == sa.Acquire && trap.Conn == c.Conn && trap.Name == c.Name {
 			return trap.ReqID, nil
 		}
 	}
@@ -172,10 +172,13 @@ func (b *Backend) lead(all []Traffic, dirs ...uint8) error {
 	for _, dir := range dirs {
 		for _, t := range all {
 			var err error
-			if c := b.journal.leads(t, dir); c != nil {
-				err = b.driver.PutPolicy(c, t, dir)
-			} else {
+			switch to := b.journal.leads(t, dir); {
+			case to == nil:
 				err = b.driver.DropPolicy(t, dir)
+			case to.child == nil:
+				err = b.driver.(Shunter).PutShunt(to.action, t, dir)
+			default:
+				err = b.driver.PutPolicy(to.child, t, dir)
 			}
 			if err != nil {
 				return fmt.Errorf("policy %v to %v: %w", t.Local, t.Remote, b.driver.Meaning(err))
@@ -210,7 +213,7 @@ func (b *Backend) check(c *sa.Child) error {
 	case c.Encap && (c.LocalPort == 0 || c.RemotePort == 0):
 		return fmt.Errorf("UDP encapsulation without ports: %w", sdk.ErrInvalid)
 	}
-	return nil
+	return b.checkHandling(c)
 }
 
 // Remove implements sa.Plugin.

@@ -78,7 +78,7 @@ func (e *entry) same(o *entry) bool { return e.Keys == o.Keys && reflect.DeepEqu
 func (e *entry) sameSAs(o *entry) bool {
 	a, b := &e.Child, &o.Child
 	return e.Keys == o.Keys && a.SPIIn == b.SPIIn && a.SPIOut == b.SPIOut && a.Encr == b.Encr && a.KeyBits == b.KeyBits &&
-		a.Integ == b.Integ && a.ESN == b.ESN && a.Mode == b.Mode && a.ReplayWindow == b.ReplayWindow &&
+		a.Integ == b.Integ && a.Handling == b.Handling && a.ESN == b.ESN && a.Mode == b.Mode && a.ReplayWindow == b.ReplayWindow &&
 		reflect.DeepEqual(a.LocalTS, b.LocalTS) && reflect.DeepEqual(a.RemoteTS, b.RemoteTS)
 }
 
@@ -103,17 +103,30 @@ func (e *entry) inPlace(o *entry) bool {
 }
 
 // line is one change of the journal: a child as it is to be, the UID of one that is gone, all traps of an owner, or
-// an address that is given to the machine or taken back.
+// an address that is given to the machine or taken back, or an interface that was made or deleted.
 type line struct {
 	Put  *entry   `json:"put,omitempty"`
 	Gone *sa.UID  `json:"gone,omitempty"`
 	Set  *trapSet `json:"traps,omitempty"`
 	Give *given   `json:"address,omitempty"`
+	Make *making  `json:"interface,omitempty"`
 }
 
 type given struct {
 	Addr netip.Addr `json:"addr"`
+	On   device     `json:"on"`
 	Here bool       `json:"here"`
+}
+
+type making struct {
+	Device device `json:"device"`
+	Here   bool   `json:"here"`
+}
+
+// spot is an address on an interface; that of none is Config.Interface.
+type spot struct {
+	netip.Addr
+	on device
 }
 
 // compactAfter is how many lines beyond those that are needed the file may have before it is written anew.
@@ -130,15 +143,18 @@ type journal struct {
 	sas     map[Place]*entry     // whose an SA is
 	sets    map[string][]sa.Trap // by owner
 	traps   map[Traffic]*trap
-	via     map[netip.Prefix][]*entry // who reaches a prefix
-	given   map[netip.Addr]bool       // addresses that the machine has from us
+	via     map[way][]*entry // who goes a way
+	given   map[spot]bool    // addresses that the machine has from us
 	born    uint64
+
+	made     map[device]bool // interfaces that are there from us
+	onDevice map[device]int  // how many children name one
 }
 
 func openJournal(dir, name string) (*journal, error) {
 	j := &journal{path: filepath.Join(dir, name+".journal"), entries: map[sa.UID]*entry{}, users: map[Traffic][]*entry{}, sas: map[Place]*entry{},
 		sets: map[string][]sa.Trap{}, traps: map[Traffic]*trap{},
-		via: map[netip.Prefix][]*entry{}, given: map[netip.Addr]bool{}}
+		via: map[way][]*entry{}, given: map[spot]bool{}, made: map[device]bool{}, onDevice: map[device]int{}}
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("state_dir: %w; name a folder that this user may write", err)
 	}
@@ -173,6 +189,8 @@ func (j *journal) read(text []byte) error {
 			j.trap(*l.Set)
 		case l.Give != nil:
 			j.note(*l.Give)
+		case l.Make != nil:
+			j.noteDevice(*l.Make)
 		}
 	}
 }
@@ -185,9 +203,10 @@ func (j *journal) add(e *entry) {
 	for _, t := range e.traffic {
 		j.users[t] = append(j.users[t], e)
 	}
-	for _, dst := range e.remotes() {
-		j.via[dst] = append(j.via[dst], e)
+	for _, w := range e.ways() {
+		j.via[w] = append(j.via[w], e)
 	}
+	j.onDevice[deviceOf(&e.Child)]++
 	j.sas[Inbound(&e.Child).At()], j.sas[Outbound(&e.Child).At()] = e, e
 	j.born = max(j.born, e.Born)
 }
@@ -198,10 +217,15 @@ func (j *journal) drop(uid sa.UID) {
 		return
 	}
 	delete(j.entries, uid)
-	for _, dst := range e.remotes() {
-		if j.via[dst] = slices.DeleteFunc(j.via[dst], func(o *entry) bool { return o == e }); len(j.via[dst]) == 0 {
-			delete(j.via, dst)
+	for _, w := range e.ways() {
+		if j.via[w] = slices.DeleteFunc(j.via[w], func(o *entry) bool { return o == e }); len(j.via[w]) == 0 {
+			delete(j.via, w)
 		}
+	}
+	if d := deviceOf(&e.Child); j.onDevice[d] > 1 {
+		j.onDevice[d]--
+	} else {
+		delete(j.onDevice, d)
 	}
 	for _, h := range []Half{Inbound(&e.Child), Outbound(&e.Child)} {
 		if j.sas[h.At()] == e {
@@ -230,9 +254,9 @@ func (j *journal) taken(id uint32) bool {
 	return false
 }
 
-// reaches is the youngest child that reaches a prefix, nil for none.
-func (j *journal) reaches(dst netip.Prefix) (best *entry) {
-	for _, e := range j.via[dst] {
+// reaches is the youngest child that goes a way, nil for none.
+func (j *journal) reaches(w way) (best *entry) {
+	for _, e := range j.via[w] {
 		if best == nil || e.Born > best.Born {
 			best = e
 		}
@@ -241,9 +265,9 @@ func (j *journal) reaches(dst netip.Prefix) (best *entry) {
 }
 
 // needs tells whether a child has an inner address.
-func (j *journal) needs(a netip.Addr) bool {
+func (j *journal) needs(a spot) bool {
 	for _, e := range j.entries {
-		if slices.Contains(e.Child.Addresses, a) {
+		if deviceOf(&e.Child) == a.on && slices.Contains(e.Child.Addresses, a.Addr) {
 			return true
 		}
 	}
@@ -251,15 +275,30 @@ func (j *journal) needs(a netip.Addr) bool {
 }
 
 func (j *journal) note(g given) {
-	if delete(j.given, g.Addr); g.Here {
-		j.given[g.Addr] = true
+	at := spot{g.Addr, g.On}
+	if delete(j.given, at); g.Here {
+		j.given[at] = true
 	}
 }
 
 // give notes that the machine has an address from us, or has it no more.
-func (j *journal) give(a netip.Addr, here bool) error {
-	j.note(given{a, here})
-	return j.write(line{Give: &given{a, here}})
+func (j *journal) give(a spot, here bool) error {
+	g := given{a.Addr, a.on, here}
+	j.note(g)
+	return j.write(line{Give: &g})
+}
+
+func (j *journal) noteDevice(m making) {
+	if delete(j.made, m.Device); m.Here {
+		j.made[m.Device] = true
+	}
+}
+
+// own notes that an interface is there from us, or is there no more.
+func (j *journal) own(d device, here bool) error {
+	m := making{d, here}
+	j.noteDevice(m)
+	return j.write(line{Make: &m})
 }
 
 // trap replaces the traps of an owner. Of two with the same policy the first is told of.
@@ -290,13 +329,24 @@ func (j *journal) trapped(owner string) (all []Traffic) {
 	return all
 }
 
-// leads is what a policy leads to: the owner's SAs, or a trap's that do not exist; nil for nothing.
-func (j *journal) leads(t Traffic, dir uint8) *sa.Child {
-	if e := j.owner(t, dir); e != nil {
-		return e.kernel()
+// aim is what a policy leads to: the SAs of a child, which may not exist, or none, with what becomes of the packets then.
+type aim struct {
+	child  *sa.Child
+	action sa.Action
+}
+
+// leads is what a policy leads to: a shunt, which the operator wants whatever peers agree to; the owner's SAs; or a trap's that do
+// not exist; nil for nothing.
+func (j *journal) leads(t Traffic, dir uint8) *aim {
+	trap := j.traps[t]
+	if trap != nil && trap.Action != sa.Acquire {
+		return &aim{action: trap.Action}
 	}
-	if trap := j.traps[t]; trap != nil {
-		return trap.child()
+	if e := j.owner(t, dir); e != nil {
+		return &aim{child: e.kernel()}
+	}
+	if trap != nil {
+		return &aim{child: trap.child()}
 	}
 	return nil
 }
@@ -351,25 +401,28 @@ func (j *journal) write(l line) error {
 	return nil
 }
 
+// all is what the file must say.
+func (j *journal) all() (lines []line) {
+	for _, e := range j.entries {
+		lines = append(lines, line{Put: e})
+	}
+	for a := range j.given {
+		lines = append(lines, line{Give: &given{a.Addr, a.on, true}})
+	}
+	for d := range j.made {
+		lines = append(lines, line{Make: &making{d, true}})
+	}
+	for owner, traps := range j.sets {
+		lines = append(lines, line{Set: &trapSet{owner, traps}})
+	}
+	return lines
+}
+
 // compact replaces the file in one step by one that has what is needed.
 func (j *journal) compact() error {
 	var text []byte
-	for _, e := range j.entries {
-		one, err := json.Marshal(line{Put: e})
-		if err != nil {
-			return fmt.Errorf("journal: %w", err)
-		}
-		text = append(append(text, one...), '\n')
-	}
-	for a := range j.given {
-		one, err := json.Marshal(line{Give: &given{a, true}})
-		if err != nil {
-			return fmt.Errorf("journal: %w", err)
-		}
-		text = append(append(text, one...), '\n')
-	}
-	for owner, traps := range j.sets {
-		one, err := json.Marshal(line{Set: &trapSet{owner, traps}})
+	for _, l := range j.all() {
+		one, err := json.Marshal(l)
 		if err != nil {
 			return fmt.Errorf("journal: %w", err)
 		}

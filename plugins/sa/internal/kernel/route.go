@@ -25,17 +25,21 @@ const (
 // for the source: a packet of this machine must have an address that the child's selectors take. Such routes stand in a table of
 // their own, which is asked before the main one.
 
-// arrange gives a child's addresses to the machine and makes its routes.
+// arrange makes a child's interface, gives its addresses to the machine and makes its routes.
 func (b *Backend) arrange(e *entry) error {
 	if b.links == nil {
 		return b.noLinks
 	}
+	on := deviceOf(&e.Child)
+	if err := b.makeDevice(on, e.Child.Handling.IfID); err != nil {
+		return err
+	}
 	for _, a := range e.Child.Addresses {
-		if err := b.give(a); err != nil {
+		if err := b.give(spot{a, on}); err != nil {
 			return err
 		}
 	}
-	return b.route(e.remotes())
+	return b.route(e.ways())
 }
 
 // clear takes away what no child needs any more after e has gone from the journal.
@@ -43,38 +47,57 @@ func (b *Backend) clear(e *entry) error {
 	if b.links == nil {
 		return nil
 	}
-	problems := []error{b.route(e.remotes())}
+	on := deviceOf(&e.Child)
+	problems := []error{b.route(e.ways())}
 	for _, a := range e.Child.Addresses {
-		if !b.journal.needs(a) && b.journal.given[a] {
-			problems = append(problems, b.takeBack(a))
+		if at := (spot{a, on}); !b.journal.needs(at) && b.journal.given[at] {
+			problems = append(problems, b.takeBack(at))
 		}
 	}
-	return errors.Join(problems...)
+	return errors.Join(append(problems, b.dropDevice(on))...)
+}
+
+// holding finds the interface that has inner addresses.
+func (b *Backend) holding(d device) (links *netlink.Handle, link netlink.Link, done func(), err error) {
+	name := d.Name
+	if d.none() {
+		name = b.cfg.Interface
+	}
+	if links, done, err = b.in(d); err != nil {
+		return nil, nil, nil, err
+	}
+	if link, err = links.LinkByName(name); err != nil {
+		done()
+		return nil, nil, nil, fmt.Errorf("interface %s: %w; set interface", name, err)
+	}
+	return links, link, done, nil
 }
 
 // give gives the machine an address. One that it has already is not ours, and stays.
-func (b *Backend) give(a netip.Addr) error {
+func (b *Backend) give(a spot) error {
 	if b.journal.given[a] {
 		return nil
 	}
-	link, err := b.links.LinkByName(b.cfg.Interface)
+	links, link, done, err := b.holding(a.on)
 	if err != nil {
-		return fmt.Errorf("interface %s for the inner address %v: %w; set interface", b.cfg.Interface, a, err)
+		return fmt.Errorf("inner address %v: %w", a.Addr, err)
 	}
-	err = b.links.AddrAdd(link, hostAddress(a))
+	defer done()
+	err = links.AddrAdd(link, hostAddress(a.Addr))
 	switch {
 	case errors.Is(err, unix.EEXIST):
 		return nil
 	case err != nil:
-		return fmt.Errorf("giving %s the inner address %v: %w", b.cfg.Interface, a, err)
+		return fmt.Errorf("giving %s the inner address %v: %w", link.Attrs().Name, a.Addr, err)
 	}
 	return b.journal.give(a, true)
 }
 
-func (b *Backend) takeBack(a netip.Addr) error {
-	if link, err := b.links.LinkByName(b.cfg.Interface); err == nil {
-		if err := b.links.AddrDel(link, hostAddress(a)); err != nil && !errors.Is(err, unix.EADDRNOTAVAIL) {
-			return fmt.Errorf("taking the inner address %v from %s: %w", a, b.cfg.Interface, err)
+func (b *Backend) takeBack(a spot) error {
+	if links, link, done, err := b.holding(a.on); err == nil {
+		defer done()
+		if err := links.AddrDel(link, hostAddress(a.Addr)); err != nil && !errors.Is(err, unix.EADDRNOTAVAIL) {
+			return fmt.Errorf("taking the inner address %v from %s: %w", a.Addr, link.Attrs().Name, err)
 		}
 	}
 	return b.journal.give(a, false)
@@ -88,32 +111,48 @@ func ipNet(p netip.Prefix) *net.IPNet {
 	return &net.IPNet{IP: p.Addr().AsSlice(), Mask: net.CIDRMask(p.Bits(), p.Addr().BitLen())}
 }
 
-// route makes the routes of prefixes what the youngest child that reaches each wants.
-func (b *Backend) route(prefixes []netip.Prefix) error {
-	if b.cfg.RouteTable < 0 {
+// route makes the routes of ways what the youngest child that goes each wants.
+func (b *Backend) route(ways []way) error {
+	if b.cfg.RouteTable < 0 || len(ways) == 0 {
+		return nil
+	}
+	if !ways[0].through.none() {
+		for _, w := range ways {
+			if err := b.routeThrough(w); err != nil {
+				return err
+			}
+		}
 		return nil
 	}
 	own, err := b.own()
 	if err != nil {
 		return err
 	}
-	for _, dst := range prefixes {
-		r := &netlink.Route{Dst: ipNet(dst), Table: b.cfg.RouteTable, Protocol: routeProtocol}
-		e := b.journal.reaches(dst)
-		source := netip.Addr{}
-		if e != nil {
-			source = e.source(dst, own)
+	for _, w := range ways {
+		if err := b.routeFrom(w, own); err != nil {
+			return err
 		}
-		if !source.IsValid() {
-			r.Scope = netlink.SCOPE_NOWHERE // of any scope
-			if err := b.links.RouteDel(r); err != nil && !errors.Is(err, unix.ESRCH) {
-				return fmt.Errorf("deleting the route to %v: %w", dst, err)
-			}
-			continue
+	}
+	return nil
+}
+
+// routeFrom makes one route that names a source, or none where no child wants one.
+func (b *Backend) routeFrom(w way, own []netip.Addr) error {
+	r := &netlink.Route{Dst: ipNet(w.Prefix), Table: b.cfg.RouteTable, Protocol: routeProtocol}
+	e := b.journal.reaches(w)
+	source := netip.Addr{}
+	if e != nil {
+		source = e.source(w.Prefix, own)
+	}
+	if !source.IsValid() {
+		r.Scope = netlink.SCOPE_NOWHERE // of any scope
+		if err := b.links.RouteDel(r); err != nil && !errors.Is(err, unix.ESRCH) {
+			return fmt.Errorf("deleting the route to %v: %w", w.Prefix, err)
 		}
-		if err := b.putRoute(r, e, dst, source); err != nil {
-			return fmt.Errorf("route to %v from %v: %w", dst, source, err)
-		}
+		return nil
+	}
+	if err := b.putRoute(r, e, w.Prefix, source); err != nil {
+		return fmt.Errorf("route to %v from %v: %w", w.Prefix, source, err)
 	}
 	return nil
 }
@@ -131,17 +170,17 @@ func (b *Backend) putRoute(r *netlink.Route, e *entry, dst netip.Prefix, source 
 	if r.Gw == nil && dst.Addr().Is4() {
 		r.Scope = netlink.SCOPE_LINK
 	}
-	if err := b.rule(dst.Addr()); err != nil {
+	if err := b.rule(b.links, dst.Addr()); err != nil {
 		return err
 	}
 	return b.links.RouteReplace(r)
 }
 
 // rule has our table asked before the main one.
-func (b *Backend) rule(a netip.Addr) error {
+func (b *Backend) rule(links *netlink.Handle, a netip.Addr) error {
 	rule := netlink.NewRule()
 	rule.Priority, rule.Table, rule.Family = rulePriority, b.cfg.RouteTable, family(a)
-	if err := b.links.RuleAdd(rule); err != nil && !errors.Is(err, unix.EEXIST) {
+	if err := links.RuleAdd(rule); err != nil && !errors.Is(err, unix.EEXIST) {
 		return fmt.Errorf("rule for table %d: %w", b.cfg.RouteTable, err)
 	}
 	return nil

@@ -22,11 +22,12 @@ const (
 	basePriority = 100000 // lower numbers win; others' defaults are far above
 )
 
-// Traffic is the selector of one policy, as seen from us.
+// Traffic names one policy, as seen from us: its selector, and what else tells it from others with the same one.
 type Traffic struct {
 	Local, Remote         netip.Prefix
 	Proto                 uint8
 	LocalPort, RemotePort uint16 // 0: all
+	Mark, Mask, IfID      uint32 // of sa.Handling
 }
 
 // Policies translates a child's traffic selectors into those of policies.
@@ -52,7 +53,7 @@ func Policies(c *sa.Child) ([]Traffic, error) {
 			}
 			for _, lx := range locals {
 				for _, rx := range remotes {
-					out = append(out, Traffic{lx, rx, max(l.Protocol, r.Protocol), lp, rp})
+					out = append(out, Traffic{lx, rx, max(l.Protocol, r.Protocol), lp, rp, c.Handling.Mark, c.Handling.MarkMask, c.Handling.IfID})
 				}
 			}
 		}

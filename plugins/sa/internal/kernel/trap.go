@@ -21,7 +21,7 @@ type trap struct{ sa.Trap }
 
 // child is what a trap's policies are made from.
 func (t *trap) child() *sa.Child {
-	return &sa.Child{Conn: t.Conn, Name: t.Name, ReqID: t.ReqID, Mode: t.Mode, Local: t.Local, Remote: t.Remote, LocalTS: t.LocalTS, RemoteTS: t.RemoteTS}
+	return &sa.Child{Conn: t.Conn, Name: t.Name, ReqID: t.ReqID, Mode: t.Mode, Local: t.Local, Remote: t.Remote, LocalTS: t.LocalTS, RemoteTS: t.RemoteTS, Handling: t.Handling}
 }
 
 // Outer gives an address that is not known the form "any" of the family that is.
@@ -68,7 +68,7 @@ func (b *Backend) setTraps(set trapSet) error {
 	set.Traps = slices.Clone(set.Traps)
 	for i := range set.Traps {
 		t := &set.Traps[i]
-		err := checkTrap(*t)
+		err := b.checkTrap(*t)
 		if err == nil {
 			t.ReqID, err = b.trapID(t, set.Traps[:i])
 		}
@@ -99,12 +99,18 @@ func (b *Backend) trapID(t *sa.Trap, before []sa.Trap) (uint32, error) {
 	})
 }
 
-func checkTrap(t sa.Trap) error {
+func (b *Backend) checkTrap(t sa.Trap) error {
 	c := (&trap{Trap: t}).child()
 	if len(c.LocalTS) == 0 || len(c.RemoteTS) == 0 {
 		return fmt.Errorf("a trap without traffic selectors: %w", sdk.ErrInvalid)
 	}
 	if _, err := Policies(c); err != nil {
+		return err
+	}
+	if _, able := b.driver.(Shunter); t.Action > sa.Discard || t.Action != sa.Acquire && !able {
+		return fmt.Errorf("traffic that passes in clear or is dropped (action %d): %w", t.Action, sdk.ErrUnsupported)
+	}
+	if err := b.checkHandling(c); err != nil {
 		return err
 	}
 	if local, remote := Outer(c); local.BitLen() != remote.BitLen() {

@@ -174,6 +174,7 @@ type Child struct {
 	Hard          *Volume                `protobuf:"bytes,27,opt,name=hard,proto3" json:"hard,omitempty"`
 	Tfc           uint32                 `protobuf:"varint,28,opt,name=tfc,proto3" json:"tfc,omitempty"` // octets to which inner packets are padded
 	Addresses     [][]byte               `protobuf:"bytes,29,rep,name=addresses,proto3" json:"addresses,omitempty"`
+	Handling      *Handling              `protobuf:"bytes,30,opt,name=handling,proto3" json:"handling,omitempty"` // absent: nothing but the default
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -411,6 +412,154 @@ func (x *Child) GetAddresses() [][]byte {
 	return nil
 }
 
+func (x *Child) GetHandling() *Handling {
+	if x != nil {
+		return x.Handling
+	}
+	return nil
+}
+
+// Handling is how packets are treated beside being protected. A mark whose mask is 0 is none.
+type Handling struct {
+	state           protoimpl.MessageState `protogen:"open.v1"`
+	Mark            uint32                 `protobuf:"varint,1,opt,name=mark,proto3" json:"mark,omitempty"`
+	MarkMask        uint32                 `protobuf:"varint,2,opt,name=mark_mask,json=markMask,proto3" json:"mark_mask,omitempty"`
+	OutputMark      uint32                 `protobuf:"varint,3,opt,name=output_mark,json=outputMark,proto3" json:"output_mark,omitempty"`
+	OutputMarkMask  uint32                 `protobuf:"varint,4,opt,name=output_mark_mask,json=outputMarkMask,proto3" json:"output_mark_mask,omitempty"`
+	IfId            uint32                 `protobuf:"varint,5,opt,name=if_id,json=ifId,proto3" json:"if_id,omitempty"`
+	Interface       string                 `protobuf:"bytes,6,opt,name=interface,proto3" json:"interface,omitempty"`
+	Netns           string                 `protobuf:"bytes,7,opt,name=netns,proto3" json:"netns,omitempty"`
+	ClearDf         bool                   `protobuf:"varint,8,opt,name=clear_df,json=clearDf,proto3" json:"clear_df,omitempty"`
+	IgnoreEcn       bool                   `protobuf:"varint,9,opt,name=ignore_ecn,json=ignoreEcn,proto3" json:"ignore_ecn,omitempty"`
+	Dscp            uint32                 `protobuf:"varint,10,opt,name=dscp,proto3" json:"dscp,omitempty"`       // 0 outwards, 1 inwards, 2 both, 3 neither
+	Offload         uint32                 `protobuf:"varint,11,opt,name=offload,proto3" json:"offload,omitempty"` // 0 none, 1 auto, 2 packet, 3 crypto
+	OffloadDevice   string                 `protobuf:"bytes,12,opt,name=offload_device,json=offloadDevice,proto3" json:"offload_device,omitempty"`
+	OffloadRequired bool                   `protobuf:"varint,13,opt,name=offload_required,json=offloadRequired,proto3" json:"offload_required,omitempty"`
+	unknownFields   protoimpl.UnknownFields
+	sizeCache       protoimpl.SizeCache
+}
+
+func (x *Handling) Reset() {
+	*x = Handling{}
+	mi := &file_parley_plugin_sa_v1_sa_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Handling) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Handling) ProtoMessage() {}
+
+func (x *Handling) ProtoReflect() protoreflect.Message {
+	mi := &file_parley_plugin_sa_v1_sa_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Handling.ProtoReflect.Descriptor instead.
+func (*Handling) Descriptor() ([]byte, []int) {
+	return file_parley_plugin_sa_v1_sa_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *Handling) GetMark() uint32 {
+	if x != nil {
+		return x.Mark
+	}
+	return 0
+}
+
+func (x *Handling) GetMarkMask() uint32 {
+	if x != nil {
+		return x.MarkMask
+	}
+	return 0
+}
+
+func (x *Handling) GetOutputMark() uint32 {
+	if x != nil {
+		return x.OutputMark
+	}
+	return 0
+}
+
+func (x *Handling) GetOutputMarkMask() uint32 {
+	if x != nil {
+		return x.OutputMarkMask
+	}
+	return 0
+}
+
+func (x *Handling) GetIfId() uint32 {
+	if x != nil {
+		return x.IfId
+	}
+	return 0
+}
+
+func (x *Handling) GetInterface() string {
+	if x != nil {
+		return x.Interface
+	}
+	return ""
+}
+
+func (x *Handling) GetNetns() string {
+	if x != nil {
+		return x.Netns
+	}
+	return ""
+}
+
+func (x *Handling) GetClearDf() bool {
+	if x != nil {
+		return x.ClearDf
+	}
+	return false
+}
+
+func (x *Handling) GetIgnoreEcn() bool {
+	if x != nil {
+		return x.IgnoreEcn
+	}
+	return false
+}
+
+func (x *Handling) GetDscp() uint32 {
+	if x != nil {
+		return x.Dscp
+	}
+	return 0
+}
+
+func (x *Handling) GetOffload() uint32 {
+	if x != nil {
+		return x.Offload
+	}
+	return 0
+}
+
+func (x *Handling) GetOffloadDevice() string {
+	if x != nil {
+		return x.OffloadDevice
+	}
+	return ""
+}
+
+func (x *Handling) GetOffloadRequired() bool {
+	if x != nil {
+		return x.OffloadRequired
+	}
+	return false
+}
+
 // Volume is an amount of traffic in one direction; 0: no limit.
 type Volume struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -422,7 +571,7 @@ type Volume struct {
 
 func (x *Volume) Reset() {
 	*x = Volume{}
-	mi := &file_parley_plugin_sa_v1_sa_proto_msgTypes[2]
+	mi := &file_parley_plugin_sa_v1_sa_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -434,7 +583,7 @@ func (x *Volume) String() string {
 func (*Volume) ProtoMessage() {}
 
 func (x *Volume) ProtoReflect() protoreflect.Message {
-	mi := &file_parley_plugin_sa_v1_sa_proto_msgTypes[2]
+	mi := &file_parley_plugin_sa_v1_sa_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -447,7 +596,7 @@ func (x *Volume) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Volume.ProtoReflect.Descriptor instead.
 func (*Volume) Descriptor() ([]byte, []int) {
-	return file_parley_plugin_sa_v1_sa_proto_rawDescGZIP(), []int{2}
+	return file_parley_plugin_sa_v1_sa_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *Volume) GetBytes() uint64 {
@@ -476,7 +625,7 @@ type Usage struct {
 
 func (x *Usage) Reset() {
 	*x = Usage{}
-	mi := &file_parley_plugin_sa_v1_sa_proto_msgTypes[3]
+	mi := &file_parley_plugin_sa_v1_sa_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -488,7 +637,7 @@ func (x *Usage) String() string {
 func (*Usage) ProtoMessage() {}
 
 func (x *Usage) ProtoReflect() protoreflect.Message {
-	mi := &file_parley_plugin_sa_v1_sa_proto_msgTypes[3]
+	mi := &file_parley_plugin_sa_v1_sa_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -501,7 +650,7 @@ func (x *Usage) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Usage.ProtoReflect.Descriptor instead.
 func (*Usage) Descriptor() ([]byte, []int) {
-	return file_parley_plugin_sa_v1_sa_proto_rawDescGZIP(), []int{3}
+	return file_parley_plugin_sa_v1_sa_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *Usage) GetBytesIn() uint64 {
@@ -540,7 +689,7 @@ type ProbeRequest struct {
 
 func (x *ProbeRequest) Reset() {
 	*x = ProbeRequest{}
-	mi := &file_parley_plugin_sa_v1_sa_proto_msgTypes[4]
+	mi := &file_parley_plugin_sa_v1_sa_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -552,7 +701,7 @@ func (x *ProbeRequest) String() string {
 func (*ProbeRequest) ProtoMessage() {}
 
 func (x *ProbeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_parley_plugin_sa_v1_sa_proto_msgTypes[4]
+	mi := &file_parley_plugin_sa_v1_sa_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -565,7 +714,7 @@ func (x *ProbeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ProbeRequest.ProtoReflect.Descriptor instead.
 func (*ProbeRequest) Descriptor() ([]byte, []int) {
-	return file_parley_plugin_sa_v1_sa_proto_rawDescGZIP(), []int{4}
+	return file_parley_plugin_sa_v1_sa_proto_rawDescGZIP(), []int{5}
 }
 
 type Algorithm struct {
@@ -579,7 +728,7 @@ type Algorithm struct {
 
 func (x *Algorithm) Reset() {
 	*x = Algorithm{}
-	mi := &file_parley_plugin_sa_v1_sa_proto_msgTypes[5]
+	mi := &file_parley_plugin_sa_v1_sa_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -591,7 +740,7 @@ func (x *Algorithm) String() string {
 func (*Algorithm) ProtoMessage() {}
 
 func (x *Algorithm) ProtoReflect() protoreflect.Message {
-	mi := &file_parley_plugin_sa_v1_sa_proto_msgTypes[5]
+	mi := &file_parley_plugin_sa_v1_sa_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -604,7 +753,7 @@ func (x *Algorithm) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Algorithm.ProtoReflect.Descriptor instead.
 func (*Algorithm) Descriptor() ([]byte, []int) {
-	return file_parley_plugin_sa_v1_sa_proto_rawDescGZIP(), []int{5}
+	return file_parley_plugin_sa_v1_sa_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *Algorithm) GetType() uint32 {
@@ -642,13 +791,14 @@ type ProbeResponse struct {
 	Epoch           uint64                 `protobuf:"varint,10,opt,name=epoch,proto3" json:"epoch,omitempty"`
 	Traps           bool                   `protobuf:"varint,11,opt,name=traps,proto3" json:"traps,omitempty"`
 	Tfc             bool                   `protobuf:"varint,12,opt,name=tfc,proto3" json:"tfc,omitempty"`
+	Settings        []string               `protobuf:"bytes,13,rep,name=settings,proto3" json:"settings,omitempty"` // of Handling, and actions of traps, by their names in the configuration
 	unknownFields   protoimpl.UnknownFields
 	sizeCache       protoimpl.SizeCache
 }
 
 func (x *ProbeResponse) Reset() {
 	*x = ProbeResponse{}
-	mi := &file_parley_plugin_sa_v1_sa_proto_msgTypes[6]
+	mi := &file_parley_plugin_sa_v1_sa_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -660,7 +810,7 @@ func (x *ProbeResponse) String() string {
 func (*ProbeResponse) ProtoMessage() {}
 
 func (x *ProbeResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_parley_plugin_sa_v1_sa_proto_msgTypes[6]
+	mi := &file_parley_plugin_sa_v1_sa_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -673,7 +823,7 @@ func (x *ProbeResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ProbeResponse.ProtoReflect.Descriptor instead.
 func (*ProbeResponse) Descriptor() ([]byte, []int) {
-	return file_parley_plugin_sa_v1_sa_proto_rawDescGZIP(), []int{6}
+	return file_parley_plugin_sa_v1_sa_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *ProbeResponse) GetName() string {
@@ -760,6 +910,13 @@ func (x *ProbeResponse) GetTfc() bool {
 	return false
 }
 
+func (x *ProbeResponse) GetSettings() []string {
+	if x != nil {
+		return x.Settings
+	}
+	return nil
+}
+
 type AllocateSPIRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Local         []byte                 `protobuf:"bytes,1,opt,name=local,proto3" json:"local,omitempty"`
@@ -770,7 +927,7 @@ type AllocateSPIRequest struct {
 
 func (x *AllocateSPIRequest) Reset() {
 	*x = AllocateSPIRequest{}
-	mi := &file_parley_plugin_sa_v1_sa_proto_msgTypes[7]
+	mi := &file_parley_plugin_sa_v1_sa_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -782,7 +939,7 @@ func (x *AllocateSPIRequest) String() string {
 func (*AllocateSPIRequest) ProtoMessage() {}
 
 func (x *AllocateSPIRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_parley_plugin_sa_v1_sa_proto_msgTypes[7]
+	mi := &file_parley_plugin_sa_v1_sa_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -795,7 +952,7 @@ func (x *AllocateSPIRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AllocateSPIRequest.ProtoReflect.Descriptor instead.
 func (*AllocateSPIRequest) Descriptor() ([]byte, []int) {
-	return file_parley_plugin_sa_v1_sa_proto_rawDescGZIP(), []int{7}
+	return file_parley_plugin_sa_v1_sa_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *AllocateSPIRequest) GetLocal() []byte {
@@ -821,7 +978,7 @@ type AllocateSPIResponse struct {
 
 func (x *AllocateSPIResponse) Reset() {
 	*x = AllocateSPIResponse{}
-	mi := &file_parley_plugin_sa_v1_sa_proto_msgTypes[8]
+	mi := &file_parley_plugin_sa_v1_sa_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -833,7 +990,7 @@ func (x *AllocateSPIResponse) String() string {
 func (*AllocateSPIResponse) ProtoMessage() {}
 
 func (x *AllocateSPIResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_parley_plugin_sa_v1_sa_proto_msgTypes[8]
+	mi := &file_parley_plugin_sa_v1_sa_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -846,7 +1003,7 @@ func (x *AllocateSPIResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AllocateSPIResponse.ProtoReflect.Descriptor instead.
 func (*AllocateSPIResponse) Descriptor() ([]byte, []int) {
-	return file_parley_plugin_sa_v1_sa_proto_rawDescGZIP(), []int{8}
+	return file_parley_plugin_sa_v1_sa_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *AllocateSPIResponse) GetSpi() uint32 {
@@ -867,7 +1024,7 @@ type FreeSPIRequest struct {
 
 func (x *FreeSPIRequest) Reset() {
 	*x = FreeSPIRequest{}
-	mi := &file_parley_plugin_sa_v1_sa_proto_msgTypes[9]
+	mi := &file_parley_plugin_sa_v1_sa_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -879,7 +1036,7 @@ func (x *FreeSPIRequest) String() string {
 func (*FreeSPIRequest) ProtoMessage() {}
 
 func (x *FreeSPIRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_parley_plugin_sa_v1_sa_proto_msgTypes[9]
+	mi := &file_parley_plugin_sa_v1_sa_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -892,7 +1049,7 @@ func (x *FreeSPIRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FreeSPIRequest.ProtoReflect.Descriptor instead.
 func (*FreeSPIRequest) Descriptor() ([]byte, []int) {
-	return file_parley_plugin_sa_v1_sa_proto_rawDescGZIP(), []int{9}
+	return file_parley_plugin_sa_v1_sa_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *FreeSPIRequest) GetLocal() []byte {
@@ -924,7 +1081,7 @@ type FreeSPIResponse struct {
 
 func (x *FreeSPIResponse) Reset() {
 	*x = FreeSPIResponse{}
-	mi := &file_parley_plugin_sa_v1_sa_proto_msgTypes[10]
+	mi := &file_parley_plugin_sa_v1_sa_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -936,7 +1093,7 @@ func (x *FreeSPIResponse) String() string {
 func (*FreeSPIResponse) ProtoMessage() {}
 
 func (x *FreeSPIResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_parley_plugin_sa_v1_sa_proto_msgTypes[10]
+	mi := &file_parley_plugin_sa_v1_sa_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -949,7 +1106,7 @@ func (x *FreeSPIResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FreeSPIResponse.ProtoReflect.Descriptor instead.
 func (*FreeSPIResponse) Descriptor() ([]byte, []int) {
-	return file_parley_plugin_sa_v1_sa_proto_rawDescGZIP(), []int{10}
+	return file_parley_plugin_sa_v1_sa_proto_rawDescGZIP(), []int{11}
 }
 
 type InstallChildRequest struct {
@@ -961,7 +1118,7 @@ type InstallChildRequest struct {
 
 func (x *InstallChildRequest) Reset() {
 	*x = InstallChildRequest{}
-	mi := &file_parley_plugin_sa_v1_sa_proto_msgTypes[11]
+	mi := &file_parley_plugin_sa_v1_sa_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -973,7 +1130,7 @@ func (x *InstallChildRequest) String() string {
 func (*InstallChildRequest) ProtoMessage() {}
 
 func (x *InstallChildRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_parley_plugin_sa_v1_sa_proto_msgTypes[11]
+	mi := &file_parley_plugin_sa_v1_sa_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -986,7 +1143,7 @@ func (x *InstallChildRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use InstallChildRequest.ProtoReflect.Descriptor instead.
 func (*InstallChildRequest) Descriptor() ([]byte, []int) {
-	return file_parley_plugin_sa_v1_sa_proto_rawDescGZIP(), []int{11}
+	return file_parley_plugin_sa_v1_sa_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *InstallChildRequest) GetChild() *Child {
@@ -1004,7 +1161,7 @@ type InstallChildResponse struct {
 
 func (x *InstallChildResponse) Reset() {
 	*x = InstallChildResponse{}
-	mi := &file_parley_plugin_sa_v1_sa_proto_msgTypes[12]
+	mi := &file_parley_plugin_sa_v1_sa_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1016,7 +1173,7 @@ func (x *InstallChildResponse) String() string {
 func (*InstallChildResponse) ProtoMessage() {}
 
 func (x *InstallChildResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_parley_plugin_sa_v1_sa_proto_msgTypes[12]
+	mi := &file_parley_plugin_sa_v1_sa_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1029,7 +1186,7 @@ func (x *InstallChildResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use InstallChildResponse.ProtoReflect.Descriptor instead.
 func (*InstallChildResponse) Descriptor() ([]byte, []int) {
-	return file_parley_plugin_sa_v1_sa_proto_rawDescGZIP(), []int{12}
+	return file_parley_plugin_sa_v1_sa_proto_rawDescGZIP(), []int{13}
 }
 
 type UpdateChildRequest struct {
@@ -1041,7 +1198,7 @@ type UpdateChildRequest struct {
 
 func (x *UpdateChildRequest) Reset() {
 	*x = UpdateChildRequest{}
-	mi := &file_parley_plugin_sa_v1_sa_proto_msgTypes[13]
+	mi := &file_parley_plugin_sa_v1_sa_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1053,7 +1210,7 @@ func (x *UpdateChildRequest) String() string {
 func (*UpdateChildRequest) ProtoMessage() {}
 
 func (x *UpdateChildRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_parley_plugin_sa_v1_sa_proto_msgTypes[13]
+	mi := &file_parley_plugin_sa_v1_sa_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1066,7 +1223,7 @@ func (x *UpdateChildRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UpdateChildRequest.ProtoReflect.Descriptor instead.
 func (*UpdateChildRequest) Descriptor() ([]byte, []int) {
-	return file_parley_plugin_sa_v1_sa_proto_rawDescGZIP(), []int{13}
+	return file_parley_plugin_sa_v1_sa_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *UpdateChildRequest) GetChild() *Child {
@@ -1084,7 +1241,7 @@ type UpdateChildResponse struct {
 
 func (x *UpdateChildResponse) Reset() {
 	*x = UpdateChildResponse{}
-	mi := &file_parley_plugin_sa_v1_sa_proto_msgTypes[14]
+	mi := &file_parley_plugin_sa_v1_sa_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1096,7 +1253,7 @@ func (x *UpdateChildResponse) String() string {
 func (*UpdateChildResponse) ProtoMessage() {}
 
 func (x *UpdateChildResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_parley_plugin_sa_v1_sa_proto_msgTypes[14]
+	mi := &file_parley_plugin_sa_v1_sa_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1109,7 +1266,7 @@ func (x *UpdateChildResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UpdateChildResponse.ProtoReflect.Descriptor instead.
 func (*UpdateChildResponse) Descriptor() ([]byte, []int) {
-	return file_parley_plugin_sa_v1_sa_proto_rawDescGZIP(), []int{14}
+	return file_parley_plugin_sa_v1_sa_proto_rawDescGZIP(), []int{15}
 }
 
 type RemoveChildRequest struct {
@@ -1121,7 +1278,7 @@ type RemoveChildRequest struct {
 
 func (x *RemoveChildRequest) Reset() {
 	*x = RemoveChildRequest{}
-	mi := &file_parley_plugin_sa_v1_sa_proto_msgTypes[15]
+	mi := &file_parley_plugin_sa_v1_sa_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1133,7 +1290,7 @@ func (x *RemoveChildRequest) String() string {
 func (*RemoveChildRequest) ProtoMessage() {}
 
 func (x *RemoveChildRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_parley_plugin_sa_v1_sa_proto_msgTypes[15]
+	mi := &file_parley_plugin_sa_v1_sa_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1146,7 +1303,7 @@ func (x *RemoveChildRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RemoveChildRequest.ProtoReflect.Descriptor instead.
 func (*RemoveChildRequest) Descriptor() ([]byte, []int) {
-	return file_parley_plugin_sa_v1_sa_proto_rawDescGZIP(), []int{15}
+	return file_parley_plugin_sa_v1_sa_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *RemoveChildRequest) GetChild() *Child {
@@ -1165,7 +1322,7 @@ type RemoveChildResponse struct {
 
 func (x *RemoveChildResponse) Reset() {
 	*x = RemoveChildResponse{}
-	mi := &file_parley_plugin_sa_v1_sa_proto_msgTypes[16]
+	mi := &file_parley_plugin_sa_v1_sa_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1177,7 +1334,7 @@ func (x *RemoveChildResponse) String() string {
 func (*RemoveChildResponse) ProtoMessage() {}
 
 func (x *RemoveChildResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_parley_plugin_sa_v1_sa_proto_msgTypes[16]
+	mi := &file_parley_plugin_sa_v1_sa_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1190,7 +1347,7 @@ func (x *RemoveChildResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RemoveChildResponse.ProtoReflect.Descriptor instead.
 func (*RemoveChildResponse) Descriptor() ([]byte, []int) {
-	return file_parley_plugin_sa_v1_sa_proto_rawDescGZIP(), []int{16}
+	return file_parley_plugin_sa_v1_sa_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *RemoveChildResponse) GetUsage() *Usage {
@@ -1209,7 +1366,7 @@ type UsageRequest struct {
 
 func (x *UsageRequest) Reset() {
 	*x = UsageRequest{}
-	mi := &file_parley_plugin_sa_v1_sa_proto_msgTypes[17]
+	mi := &file_parley_plugin_sa_v1_sa_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1221,7 +1378,7 @@ func (x *UsageRequest) String() string {
 func (*UsageRequest) ProtoMessage() {}
 
 func (x *UsageRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_parley_plugin_sa_v1_sa_proto_msgTypes[17]
+	mi := &file_parley_plugin_sa_v1_sa_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1234,7 +1391,7 @@ func (x *UsageRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UsageRequest.ProtoReflect.Descriptor instead.
 func (*UsageRequest) Descriptor() ([]byte, []int) {
-	return file_parley_plugin_sa_v1_sa_proto_rawDescGZIP(), []int{17}
+	return file_parley_plugin_sa_v1_sa_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *UsageRequest) GetChild() *Child {
@@ -1253,7 +1410,7 @@ type UsageResponse struct {
 
 func (x *UsageResponse) Reset() {
 	*x = UsageResponse{}
-	mi := &file_parley_plugin_sa_v1_sa_proto_msgTypes[18]
+	mi := &file_parley_plugin_sa_v1_sa_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1265,7 +1422,7 @@ func (x *UsageResponse) String() string {
 func (*UsageResponse) ProtoMessage() {}
 
 func (x *UsageResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_parley_plugin_sa_v1_sa_proto_msgTypes[18]
+	mi := &file_parley_plugin_sa_v1_sa_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1278,7 +1435,7 @@ func (x *UsageResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UsageResponse.ProtoReflect.Descriptor instead.
 func (*UsageResponse) Descriptor() ([]byte, []int) {
-	return file_parley_plugin_sa_v1_sa_proto_rawDescGZIP(), []int{18}
+	return file_parley_plugin_sa_v1_sa_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *UsageResponse) GetUsage() *Usage {
@@ -1297,7 +1454,7 @@ type ListRequest struct {
 
 func (x *ListRequest) Reset() {
 	*x = ListRequest{}
-	mi := &file_parley_plugin_sa_v1_sa_proto_msgTypes[19]
+	mi := &file_parley_plugin_sa_v1_sa_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1309,7 +1466,7 @@ func (x *ListRequest) String() string {
 func (*ListRequest) ProtoMessage() {}
 
 func (x *ListRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_parley_plugin_sa_v1_sa_proto_msgTypes[19]
+	mi := &file_parley_plugin_sa_v1_sa_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1322,7 +1479,7 @@ func (x *ListRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListRequest.ProtoReflect.Descriptor instead.
 func (*ListRequest) Descriptor() ([]byte, []int) {
-	return file_parley_plugin_sa_v1_sa_proto_rawDescGZIP(), []int{19}
+	return file_parley_plugin_sa_v1_sa_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *ListRequest) GetOwner() string {
@@ -1341,7 +1498,7 @@ type ListResponse struct {
 
 func (x *ListResponse) Reset() {
 	*x = ListResponse{}
-	mi := &file_parley_plugin_sa_v1_sa_proto_msgTypes[20]
+	mi := &file_parley_plugin_sa_v1_sa_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1353,7 +1510,7 @@ func (x *ListResponse) String() string {
 func (*ListResponse) ProtoMessage() {}
 
 func (x *ListResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_parley_plugin_sa_v1_sa_proto_msgTypes[20]
+	mi := &file_parley_plugin_sa_v1_sa_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1366,7 +1523,7 @@ func (x *ListResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListResponse.ProtoReflect.Descriptor instead.
 func (*ListResponse) Descriptor() ([]byte, []int) {
-	return file_parley_plugin_sa_v1_sa_proto_rawDescGZIP(), []int{20}
+	return file_parley_plugin_sa_v1_sa_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *ListResponse) GetChildren() []*Child {
@@ -1387,13 +1544,15 @@ type Trap struct {
 	Remote        []byte                 `protobuf:"bytes,6,opt,name=remote,proto3" json:"remote,omitempty"`
 	LocalTs       []*Selector            `protobuf:"bytes,7,rep,name=local_ts,json=localTs,proto3" json:"local_ts,omitempty"`
 	RemoteTs      []*Selector            `protobuf:"bytes,8,rep,name=remote_ts,json=remoteTs,proto3" json:"remote_ts,omitempty"`
+	Handling      *Handling              `protobuf:"bytes,9,opt,name=handling,proto3" json:"handling,omitempty"`
+	Action        uint32                 `protobuf:"varint,10,opt,name=action,proto3" json:"action,omitempty"` // 0: tell of the packet, 1: let it pass in clear, 2: drop it
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Trap) Reset() {
 	*x = Trap{}
-	mi := &file_parley_plugin_sa_v1_sa_proto_msgTypes[21]
+	mi := &file_parley_plugin_sa_v1_sa_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1405,7 +1564,7 @@ func (x *Trap) String() string {
 func (*Trap) ProtoMessage() {}
 
 func (x *Trap) ProtoReflect() protoreflect.Message {
-	mi := &file_parley_plugin_sa_v1_sa_proto_msgTypes[21]
+	mi := &file_parley_plugin_sa_v1_sa_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1418,7 +1577,7 @@ func (x *Trap) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Trap.ProtoReflect.Descriptor instead.
 func (*Trap) Descriptor() ([]byte, []int) {
-	return file_parley_plugin_sa_v1_sa_proto_rawDescGZIP(), []int{21}
+	return file_parley_plugin_sa_v1_sa_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *Trap) GetConn() string {
@@ -1477,6 +1636,20 @@ func (x *Trap) GetRemoteTs() []*Selector {
 	return nil
 }
 
+func (x *Trap) GetHandling() *Handling {
+	if x != nil {
+		return x.Handling
+	}
+	return nil
+}
+
+func (x *Trap) GetAction() uint32 {
+	if x != nil {
+		return x.Action
+	}
+	return 0
+}
+
 // SetTrapsRequest has all traps of an owner; others of it are removed.
 type SetTrapsRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -1488,7 +1661,7 @@ type SetTrapsRequest struct {
 
 func (x *SetTrapsRequest) Reset() {
 	*x = SetTrapsRequest{}
-	mi := &file_parley_plugin_sa_v1_sa_proto_msgTypes[22]
+	mi := &file_parley_plugin_sa_v1_sa_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1500,7 +1673,7 @@ func (x *SetTrapsRequest) String() string {
 func (*SetTrapsRequest) ProtoMessage() {}
 
 func (x *SetTrapsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_parley_plugin_sa_v1_sa_proto_msgTypes[22]
+	mi := &file_parley_plugin_sa_v1_sa_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1513,7 +1686,7 @@ func (x *SetTrapsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetTrapsRequest.ProtoReflect.Descriptor instead.
 func (*SetTrapsRequest) Descriptor() ([]byte, []int) {
-	return file_parley_plugin_sa_v1_sa_proto_rawDescGZIP(), []int{22}
+	return file_parley_plugin_sa_v1_sa_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *SetTrapsRequest) GetOwner() string {
@@ -1538,7 +1711,7 @@ type SetTrapsResponse struct {
 
 func (x *SetTrapsResponse) Reset() {
 	*x = SetTrapsResponse{}
-	mi := &file_parley_plugin_sa_v1_sa_proto_msgTypes[23]
+	mi := &file_parley_plugin_sa_v1_sa_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1550,7 +1723,7 @@ func (x *SetTrapsResponse) String() string {
 func (*SetTrapsResponse) ProtoMessage() {}
 
 func (x *SetTrapsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_parley_plugin_sa_v1_sa_proto_msgTypes[23]
+	mi := &file_parley_plugin_sa_v1_sa_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1563,7 +1736,7 @@ func (x *SetTrapsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetTrapsResponse.ProtoReflect.Descriptor instead.
 func (*SetTrapsResponse) Descriptor() ([]byte, []int) {
-	return file_parley_plugin_sa_v1_sa_proto_rawDescGZIP(), []int{23}
+	return file_parley_plugin_sa_v1_sa_proto_rawDescGZIP(), []int{24}
 }
 
 // Event is the body of OP_SA_EVENT.
@@ -1582,7 +1755,7 @@ type Event struct {
 
 func (x *Event) Reset() {
 	*x = Event{}
-	mi := &file_parley_plugin_sa_v1_sa_proto_msgTypes[24]
+	mi := &file_parley_plugin_sa_v1_sa_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1594,7 +1767,7 @@ func (x *Event) String() string {
 func (*Event) ProtoMessage() {}
 
 func (x *Event) ProtoReflect() protoreflect.Message {
-	mi := &file_parley_plugin_sa_v1_sa_proto_msgTypes[24]
+	mi := &file_parley_plugin_sa_v1_sa_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1607,7 +1780,7 @@ func (x *Event) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Event.ProtoReflect.Descriptor instead.
 func (*Event) Descriptor() ([]byte, []int) {
-	return file_parley_plugin_sa_v1_sa_proto_rawDescGZIP(), []int{24}
+	return file_parley_plugin_sa_v1_sa_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *Event) GetWhat() isEvent_What {
@@ -1693,7 +1866,7 @@ type Expired struct {
 
 func (x *Expired) Reset() {
 	*x = Expired{}
-	mi := &file_parley_plugin_sa_v1_sa_proto_msgTypes[25]
+	mi := &file_parley_plugin_sa_v1_sa_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1705,7 +1878,7 @@ func (x *Expired) String() string {
 func (*Expired) ProtoMessage() {}
 
 func (x *Expired) ProtoReflect() protoreflect.Message {
-	mi := &file_parley_plugin_sa_v1_sa_proto_msgTypes[25]
+	mi := &file_parley_plugin_sa_v1_sa_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1718,7 +1891,7 @@ func (x *Expired) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Expired.ProtoReflect.Descriptor instead.
 func (*Expired) Descriptor() ([]byte, []int) {
-	return file_parley_plugin_sa_v1_sa_proto_rawDescGZIP(), []int{25}
+	return file_parley_plugin_sa_v1_sa_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *Expired) GetSpiIn() uint32 {
@@ -1754,7 +1927,7 @@ type Moved struct {
 
 func (x *Moved) Reset() {
 	*x = Moved{}
-	mi := &file_parley_plugin_sa_v1_sa_proto_msgTypes[26]
+	mi := &file_parley_plugin_sa_v1_sa_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1766,7 +1939,7 @@ func (x *Moved) String() string {
 func (*Moved) ProtoMessage() {}
 
 func (x *Moved) ProtoReflect() protoreflect.Message {
-	mi := &file_parley_plugin_sa_v1_sa_proto_msgTypes[26]
+	mi := &file_parley_plugin_sa_v1_sa_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1779,7 +1952,7 @@ func (x *Moved) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Moved.ProtoReflect.Descriptor instead.
 func (*Moved) Descriptor() ([]byte, []int) {
-	return file_parley_plugin_sa_v1_sa_proto_rawDescGZIP(), []int{26}
+	return file_parley_plugin_sa_v1_sa_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *Moved) GetSpiIn() uint32 {
@@ -1813,7 +1986,7 @@ type Lost struct {
 
 func (x *Lost) Reset() {
 	*x = Lost{}
-	mi := &file_parley_plugin_sa_v1_sa_proto_msgTypes[27]
+	mi := &file_parley_plugin_sa_v1_sa_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1825,7 +1998,7 @@ func (x *Lost) String() string {
 func (*Lost) ProtoMessage() {}
 
 func (x *Lost) ProtoReflect() protoreflect.Message {
-	mi := &file_parley_plugin_sa_v1_sa_proto_msgTypes[27]
+	mi := &file_parley_plugin_sa_v1_sa_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1838,7 +2011,7 @@ func (x *Lost) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Lost.ProtoReflect.Descriptor instead.
 func (*Lost) Descriptor() ([]byte, []int) {
-	return file_parley_plugin_sa_v1_sa_proto_rawDescGZIP(), []int{27}
+	return file_parley_plugin_sa_v1_sa_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *Lost) GetSpiIn() uint32 {
@@ -1864,7 +2037,7 @@ type Acquired struct {
 
 func (x *Acquired) Reset() {
 	*x = Acquired{}
-	mi := &file_parley_plugin_sa_v1_sa_proto_msgTypes[28]
+	mi := &file_parley_plugin_sa_v1_sa_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1876,7 +2049,7 @@ func (x *Acquired) String() string {
 func (*Acquired) ProtoMessage() {}
 
 func (x *Acquired) ProtoReflect() protoreflect.Message {
-	mi := &file_parley_plugin_sa_v1_sa_proto_msgTypes[28]
+	mi := &file_parley_plugin_sa_v1_sa_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1889,7 +2062,7 @@ func (x *Acquired) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Acquired.ProtoReflect.Descriptor instead.
 func (*Acquired) Descriptor() ([]byte, []int) {
-	return file_parley_plugin_sa_v1_sa_proto_rawDescGZIP(), []int{28}
+	return file_parley_plugin_sa_v1_sa_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *Acquired) GetConn() string {
@@ -1952,7 +2125,7 @@ const file_parley_plugin_sa_v1_sa_proto_rawDesc = "" +
 	"start_port\x18\x02 \x01(\rR\tstartPort\x12\x19\n" +
 	"\bend_port\x18\x03 \x01(\rR\aendPort\x12\x14\n" +
 	"\x05start\x18\x04 \x01(\fR\x05start\x12\x10\n" +
-	"\x03end\x18\x05 \x01(\fR\x03end\"\xd4\x06\n" +
+	"\x03end\x18\x05 \x01(\fR\x03end\"\x8f\a\n" +
 	"\x05Child\x12\x10\n" +
 	"\x03uid\x18\x01 \x01(\fR\x03uid\x12\x14\n" +
 	"\x05owner\x18\x02 \x01(\tR\x05owner\x12\x12\n" +
@@ -1985,7 +2158,25 @@ const file_parley_plugin_sa_v1_sa_proto_rawDesc = "" +
 	"\x04soft\x18\x1a \x01(\v2\x1b.parley.plugin.sa.v1.VolumeR\x04soft\x12/\n" +
 	"\x04hard\x18\x1b \x01(\v2\x1b.parley.plugin.sa.v1.VolumeR\x04hard\x12\x10\n" +
 	"\x03tfc\x18\x1c \x01(\rR\x03tfc\x12\x1c\n" +
-	"\taddresses\x18\x1d \x03(\fR\taddresses\"8\n" +
+	"\taddresses\x18\x1d \x03(\fR\taddresses\x129\n" +
+	"\bhandling\x18\x1e \x01(\v2\x1d.parley.plugin.sa.v1.HandlingR\bhandling\"\x89\x03\n" +
+	"\bHandling\x12\x12\n" +
+	"\x04mark\x18\x01 \x01(\rR\x04mark\x12\x1b\n" +
+	"\tmark_mask\x18\x02 \x01(\rR\bmarkMask\x12\x1f\n" +
+	"\voutput_mark\x18\x03 \x01(\rR\n" +
+	"outputMark\x12(\n" +
+	"\x10output_mark_mask\x18\x04 \x01(\rR\x0eoutputMarkMask\x12\x13\n" +
+	"\x05if_id\x18\x05 \x01(\rR\x04ifId\x12\x1c\n" +
+	"\tinterface\x18\x06 \x01(\tR\tinterface\x12\x14\n" +
+	"\x05netns\x18\a \x01(\tR\x05netns\x12\x19\n" +
+	"\bclear_df\x18\b \x01(\bR\aclearDf\x12\x1d\n" +
+	"\n" +
+	"ignore_ecn\x18\t \x01(\bR\tignoreEcn\x12\x12\n" +
+	"\x04dscp\x18\n" +
+	" \x01(\rR\x04dscp\x12\x18\n" +
+	"\aoffload\x18\v \x01(\rR\aoffload\x12%\n" +
+	"\x0eoffload_device\x18\f \x01(\tR\roffloadDevice\x12)\n" +
+	"\x10offload_required\x18\r \x01(\bR\x0foffloadRequired\"8\n" +
 	"\x06Volume\x12\x14\n" +
 	"\x05bytes\x18\x01 \x01(\x04R\x05bytes\x12\x18\n" +
 	"\apackets\x18\x02 \x01(\x04R\apackets\"\x7f\n" +
@@ -2000,7 +2191,7 @@ const file_parley_plugin_sa_v1_sa_proto_rawDesc = "" +
 	"\tAlgorithm\x12\x12\n" +
 	"\x04type\x18\x01 \x01(\rR\x04type\x12\x0e\n" +
 	"\x02id\x18\x02 \x01(\rR\x02id\x12\x19\n" +
-	"\bkey_bits\x18\x03 \x03(\rR\akeyBits\"\xf0\x02\n" +
+	"\bkey_bits\x18\x03 \x03(\rR\akeyBits\"\x8c\x03\n" +
 	"\rProbeResponse\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x16\n" +
 	"\x06usable\x18\x02 \x01(\bR\x06usable\x12\x16\n" +
@@ -2016,7 +2207,8 @@ const file_parley_plugin_sa_v1_sa_proto_rawDesc = "" +
 	"\x05epoch\x18\n" +
 	" \x01(\x04R\x05epoch\x12\x14\n" +
 	"\x05traps\x18\v \x01(\bR\x05traps\x12\x10\n" +
-	"\x03tfc\x18\f \x01(\bR\x03tfc\"B\n" +
+	"\x03tfc\x18\f \x01(\bR\x03tfc\x12\x1a\n" +
+	"\bsettings\x18\r \x03(\tR\bsettings\"B\n" +
 	"\x12AllocateSPIRequest\x12\x14\n" +
 	"\x05local\x18\x01 \x01(\fR\x05local\x12\x16\n" +
 	"\x06remote\x18\x02 \x01(\fR\x06remote\"'\n" +
@@ -2044,7 +2236,7 @@ const file_parley_plugin_sa_v1_sa_proto_rawDesc = "" +
 	"\vListRequest\x12\x14\n" +
 	"\x05owner\x18\x01 \x01(\tR\x05owner\"F\n" +
 	"\fListResponse\x126\n" +
-	"\bchildren\x18\x01 \x03(\v2\x1a.parley.plugin.sa.v1.ChildR\bchildren\"\x97\x02\n" +
+	"\bchildren\x18\x01 \x03(\v2\x1a.parley.plugin.sa.v1.ChildR\bchildren\"\xea\x02\n" +
 	"\x04Trap\x12\x12\n" +
 	"\x04conn\x18\x01 \x01(\tR\x04conn\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12\x14\n" +
@@ -2053,7 +2245,10 @@ const file_parley_plugin_sa_v1_sa_proto_rawDesc = "" +
 	"\x05local\x18\x05 \x01(\fR\x05local\x12\x16\n" +
 	"\x06remote\x18\x06 \x01(\fR\x06remote\x128\n" +
 	"\blocal_ts\x18\a \x03(\v2\x1d.parley.plugin.sa.v1.SelectorR\alocalTs\x12:\n" +
-	"\tremote_ts\x18\b \x03(\v2\x1d.parley.plugin.sa.v1.SelectorR\bremoteTs\"X\n" +
+	"\tremote_ts\x18\b \x03(\v2\x1d.parley.plugin.sa.v1.SelectorR\bremoteTs\x129\n" +
+	"\bhandling\x18\t \x01(\v2\x1d.parley.plugin.sa.v1.HandlingR\bhandling\x12\x16\n" +
+	"\x06action\x18\n" +
+	" \x01(\rR\x06action\"X\n" +
 	"\x0fSetTrapsRequest\x12\x14\n" +
 	"\x05owner\x18\x01 \x01(\tR\x05owner\x12/\n" +
 	"\x05traps\x18\x02 \x03(\v2\x19.parley.plugin.sa.v1.TrapR\x05traps\"\x12\n" +
@@ -2102,67 +2297,70 @@ func file_parley_plugin_sa_v1_sa_proto_rawDescGZIP() []byte {
 }
 
 var file_parley_plugin_sa_v1_sa_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_parley_plugin_sa_v1_sa_proto_msgTypes = make([]protoimpl.MessageInfo, 29)
+var file_parley_plugin_sa_v1_sa_proto_msgTypes = make([]protoimpl.MessageInfo, 30)
 var file_parley_plugin_sa_v1_sa_proto_goTypes = []any{
 	(Mode)(0),                    // 0: parley.plugin.sa.v1.Mode
 	(*Selector)(nil),             // 1: parley.plugin.sa.v1.Selector
 	(*Child)(nil),                // 2: parley.plugin.sa.v1.Child
-	(*Volume)(nil),               // 3: parley.plugin.sa.v1.Volume
-	(*Usage)(nil),                // 4: parley.plugin.sa.v1.Usage
-	(*ProbeRequest)(nil),         // 5: parley.plugin.sa.v1.ProbeRequest
-	(*Algorithm)(nil),            // 6: parley.plugin.sa.v1.Algorithm
-	(*ProbeResponse)(nil),        // 7: parley.plugin.sa.v1.ProbeResponse
-	(*AllocateSPIRequest)(nil),   // 8: parley.plugin.sa.v1.AllocateSPIRequest
-	(*AllocateSPIResponse)(nil),  // 9: parley.plugin.sa.v1.AllocateSPIResponse
-	(*FreeSPIRequest)(nil),       // 10: parley.plugin.sa.v1.FreeSPIRequest
-	(*FreeSPIResponse)(nil),      // 11: parley.plugin.sa.v1.FreeSPIResponse
-	(*InstallChildRequest)(nil),  // 12: parley.plugin.sa.v1.InstallChildRequest
-	(*InstallChildResponse)(nil), // 13: parley.plugin.sa.v1.InstallChildResponse
-	(*UpdateChildRequest)(nil),   // 14: parley.plugin.sa.v1.UpdateChildRequest
-	(*UpdateChildResponse)(nil),  // 15: parley.plugin.sa.v1.UpdateChildResponse
-	(*RemoveChildRequest)(nil),   // 16: parley.plugin.sa.v1.RemoveChildRequest
-	(*RemoveChildResponse)(nil),  // 17: parley.plugin.sa.v1.RemoveChildResponse
-	(*UsageRequest)(nil),         // 18: parley.plugin.sa.v1.UsageRequest
-	(*UsageResponse)(nil),        // 19: parley.plugin.sa.v1.UsageResponse
-	(*ListRequest)(nil),          // 20: parley.plugin.sa.v1.ListRequest
-	(*ListResponse)(nil),         // 21: parley.plugin.sa.v1.ListResponse
-	(*Trap)(nil),                 // 22: parley.plugin.sa.v1.Trap
-	(*SetTrapsRequest)(nil),      // 23: parley.plugin.sa.v1.SetTrapsRequest
-	(*SetTrapsResponse)(nil),     // 24: parley.plugin.sa.v1.SetTrapsResponse
-	(*Event)(nil),                // 25: parley.plugin.sa.v1.Event
-	(*Expired)(nil),              // 26: parley.plugin.sa.v1.Expired
-	(*Moved)(nil),                // 27: parley.plugin.sa.v1.Moved
-	(*Lost)(nil),                 // 28: parley.plugin.sa.v1.Lost
-	(*Acquired)(nil),             // 29: parley.plugin.sa.v1.Acquired
+	(*Handling)(nil),             // 3: parley.plugin.sa.v1.Handling
+	(*Volume)(nil),               // 4: parley.plugin.sa.v1.Volume
+	(*Usage)(nil),                // 5: parley.plugin.sa.v1.Usage
+	(*ProbeRequest)(nil),         // 6: parley.plugin.sa.v1.ProbeRequest
+	(*Algorithm)(nil),            // 7: parley.plugin.sa.v1.Algorithm
+	(*ProbeResponse)(nil),        // 8: parley.plugin.sa.v1.ProbeResponse
+	(*AllocateSPIRequest)(nil),   // 9: parley.plugin.sa.v1.AllocateSPIRequest
+	(*AllocateSPIResponse)(nil),  // 10: parley.plugin.sa.v1.AllocateSPIResponse
+	(*FreeSPIRequest)(nil),       // 11: parley.plugin.sa.v1.FreeSPIRequest
+	(*FreeSPIResponse)(nil),      // 12: parley.plugin.sa.v1.FreeSPIResponse
+	(*InstallChildRequest)(nil),  // 13: parley.plugin.sa.v1.InstallChildRequest
+	(*InstallChildResponse)(nil), // 14: parley.plugin.sa.v1.InstallChildResponse
+	(*UpdateChildRequest)(nil),   // 15: parley.plugin.sa.v1.UpdateChildRequest
+	(*UpdateChildResponse)(nil),  // 16: parley.plugin.sa.v1.UpdateChildResponse
+	(*RemoveChildRequest)(nil),   // 17: parley.plugin.sa.v1.RemoveChildRequest
+	(*RemoveChildResponse)(nil),  // 18: parley.plugin.sa.v1.RemoveChildResponse
+	(*UsageRequest)(nil),         // 19: parley.plugin.sa.v1.UsageRequest
+	(*UsageResponse)(nil),        // 20: parley.plugin.sa.v1.UsageResponse
+	(*ListRequest)(nil),          // 21: parley.plugin.sa.v1.ListRequest
+	(*ListResponse)(nil),         // 22: parley.plugin.sa.v1.ListResponse
+	(*Trap)(nil),                 // 23: parley.plugin.sa.v1.Trap
+	(*SetTrapsRequest)(nil),      // 24: parley.plugin.sa.v1.SetTrapsRequest
+	(*SetTrapsResponse)(nil),     // 25: parley.plugin.sa.v1.SetTrapsResponse
+	(*Event)(nil),                // 26: parley.plugin.sa.v1.Event
+	(*Expired)(nil),              // 27: parley.plugin.sa.v1.Expired
+	(*Moved)(nil),                // 28: parley.plugin.sa.v1.Moved
+	(*Lost)(nil),                 // 29: parley.plugin.sa.v1.Lost
+	(*Acquired)(nil),             // 30: parley.plugin.sa.v1.Acquired
 }
 var file_parley_plugin_sa_v1_sa_proto_depIdxs = []int32{
 	0,  // 0: parley.plugin.sa.v1.Child.mode:type_name -> parley.plugin.sa.v1.Mode
 	1,  // 1: parley.plugin.sa.v1.Child.local_ts:type_name -> parley.plugin.sa.v1.Selector
 	1,  // 2: parley.plugin.sa.v1.Child.remote_ts:type_name -> parley.plugin.sa.v1.Selector
-	3,  // 3: parley.plugin.sa.v1.Child.soft:type_name -> parley.plugin.sa.v1.Volume
-	3,  // 4: parley.plugin.sa.v1.Child.hard:type_name -> parley.plugin.sa.v1.Volume
-	6,  // 5: parley.plugin.sa.v1.ProbeResponse.algorithms:type_name -> parley.plugin.sa.v1.Algorithm
-	0,  // 6: parley.plugin.sa.v1.ProbeResponse.modes:type_name -> parley.plugin.sa.v1.Mode
-	2,  // 7: parley.plugin.sa.v1.InstallChildRequest.child:type_name -> parley.plugin.sa.v1.Child
-	2,  // 8: parley.plugin.sa.v1.UpdateChildRequest.child:type_name -> parley.plugin.sa.v1.Child
-	2,  // 9: parley.plugin.sa.v1.RemoveChildRequest.child:type_name -> parley.plugin.sa.v1.Child
-	4,  // 10: parley.plugin.sa.v1.RemoveChildResponse.usage:type_name -> parley.plugin.sa.v1.Usage
-	2,  // 11: parley.plugin.sa.v1.UsageRequest.child:type_name -> parley.plugin.sa.v1.Child
-	4,  // 12: parley.plugin.sa.v1.UsageResponse.usage:type_name -> parley.plugin.sa.v1.Usage
-	2,  // 13: parley.plugin.sa.v1.ListResponse.children:type_name -> parley.plugin.sa.v1.Child
-	0,  // 14: parley.plugin.sa.v1.Trap.mode:type_name -> parley.plugin.sa.v1.Mode
-	1,  // 15: parley.plugin.sa.v1.Trap.local_ts:type_name -> parley.plugin.sa.v1.Selector
-	1,  // 16: parley.plugin.sa.v1.Trap.remote_ts:type_name -> parley.plugin.sa.v1.Selector
-	22, // 17: parley.plugin.sa.v1.SetTrapsRequest.traps:type_name -> parley.plugin.sa.v1.Trap
-	26, // 18: parley.plugin.sa.v1.Event.expired:type_name -> parley.plugin.sa.v1.Expired
-	27, // 19: parley.plugin.sa.v1.Event.moved:type_name -> parley.plugin.sa.v1.Moved
-	28, // 20: parley.plugin.sa.v1.Event.lost:type_name -> parley.plugin.sa.v1.Lost
-	29, // 21: parley.plugin.sa.v1.Event.acquired:type_name -> parley.plugin.sa.v1.Acquired
-	22, // [22:22] is the sub-list for method output_type
-	22, // [22:22] is the sub-list for method input_type
-	22, // [22:22] is the sub-list for extension type_name
-	22, // [22:22] is the sub-list for extension extendee
-	0,  // [0:22] is the sub-list for field type_name
+	4,  // 3: parley.plugin.sa.v1.Child.soft:type_name -> parley.plugin.sa.v1.Volume
+	4,  // 4: parley.plugin.sa.v1.Child.hard:type_name -> parley.plugin.sa.v1.Volume
+	3,  // 5: parley.plugin.sa.v1.Child.handling:type_name -> parley.plugin.sa.v1.Handling
+	7,  // 6: parley.plugin.sa.v1.ProbeResponse.algorithms:type_name -> parley.plugin.sa.v1.Algorithm
+	0,  // 7: parley.plugin.sa.v1.ProbeResponse.modes:type_name -> parley.plugin.sa.v1.Mode
+	2,  // 8: parley.plugin.sa.v1.InstallChildRequest.child:type_name -> parley.plugin.sa.v1.Child
+	2,  // 9: parley.plugin.sa.v1.UpdateChildRequest.child:type_name -> parley.plugin.sa.v1.Child
+	2,  // 10: parley.plugin.sa.v1.RemoveChildRequest.child:type_name -> parley.plugin.sa.v1.Child
+	5,  // 11: parley.plugin.sa.v1.RemoveChildResponse.usage:type_name -> parley.plugin.sa.v1.Usage
+	2,  // 12: parley.plugin.sa.v1.UsageRequest.child:type_name -> parley.plugin.sa.v1.Child
+	5,  // 13: parley.plugin.sa.v1.UsageResponse.usage:type_name -> parley.plugin.sa.v1.Usage
+	2,  // 14: parley.plugin.sa.v1.ListResponse.children:type_name -> parley.plugin.sa.v1.Child
+	0,  // 15: parley.plugin.sa.v1.Trap.mode:type_name -> parley.plugin.sa.v1.Mode
+	1,  // 16: parley.plugin.sa.v1.Trap.local_ts:type_name -> parley.plugin.sa.v1.Selector
+	1,  // 17: parley.plugin.sa.v1.Trap.remote_ts:type_name -> parley.plugin.sa.v1.Selector
+	3,  // 18: parley.plugin.sa.v1.Trap.handling:type_name -> parley.plugin.sa.v1.Handling
+	23, // 19: parley.plugin.sa.v1.SetTrapsRequest.traps:type_name -> parley.plugin.sa.v1.Trap
+	27, // 20: parley.plugin.sa.v1.Event.expired:type_name -> parley.plugin.sa.v1.Expired
+	28, // 21: parley.plugin.sa.v1.Event.moved:type_name -> parley.plugin.sa.v1.Moved
+	29, // 22: parley.plugin.sa.v1.Event.lost:type_name -> parley.plugin.sa.v1.Lost
+	30, // 23: parley.plugin.sa.v1.Event.acquired:type_name -> parley.plugin.sa.v1.Acquired
+	24, // [24:24] is the sub-list for method output_type
+	24, // [24:24] is the sub-list for method input_type
+	24, // [24:24] is the sub-list for extension type_name
+	24, // [24:24] is the sub-list for extension extendee
+	0,  // [0:24] is the sub-list for field type_name
 }
 
 func init() { file_parley_plugin_sa_v1_sa_proto_init() }
@@ -2170,7 +2368,7 @@ func file_parley_plugin_sa_v1_sa_proto_init() {
 	if File_parley_plugin_sa_v1_sa_proto != nil {
 		return
 	}
-	file_parley_plugin_sa_v1_sa_proto_msgTypes[24].OneofWrappers = []any{
+	file_parley_plugin_sa_v1_sa_proto_msgTypes[25].OneofWrappers = []any{
 		(*Event_Expired)(nil),
 		(*Event_Moved)(nil),
 		(*Event_Lost)(nil),
@@ -2182,7 +2380,7 @@ func file_parley_plugin_sa_v1_sa_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_parley_plugin_sa_v1_sa_proto_rawDesc), len(file_parley_plugin_sa_v1_sa_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   29,
+			NumMessages:   30,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

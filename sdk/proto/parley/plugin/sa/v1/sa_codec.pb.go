@@ -99,6 +99,9 @@ func (m *Child) WireSize() (n int) {
 	for _, v := range m.Addresses {
 		n += wire.SizeItem(29<<3|2, len(v))
 	}
+	if v := m.Handling; v != nil {
+		n += wire.SizeItem(30<<3|2, v.WireSize())
+	}
 	return n
 }
 
@@ -145,6 +148,9 @@ func (m *Child) AppendWire(b []byte) []byte {
 	b = wire.AppendUint(b, 28<<3, uint64(m.Tfc))
 	for _, v := range m.Addresses {
 		b = wire.AppendItem(b, 29<<3|2, v)
+	}
+	if v := m.Handling; v != nil {
+		b = v.AppendWire(wire.AppendLength(b, 30<<3|2, v.WireSize()))
 	}
 	return b
 }
@@ -222,6 +228,91 @@ func (m *Child) ParseWire(b []byte) error {
 			m.Tfc = uint32(r.Uint())
 		case 29<<3 | 2:
 			m.Addresses = append(m.Addresses, r.Bytes())
+		case 30<<3 | 2:
+			if m.Handling == nil {
+				m.Handling = new(Handling)
+			}
+			r.Sub(m.Handling.ParseWire(r.Bytes()))
+		default:
+			r.Skip(tag)
+		}
+	}
+	return r.Err()
+}
+
+// WireSize is the number of octets that AppendWire appends.
+func (m *Handling) WireSize() (n int) {
+	if m == nil {
+		return 0
+	}
+	n += wire.SizeUint(1<<3, uint64(m.Mark))
+	n += wire.SizeUint(2<<3, uint64(m.MarkMask))
+	n += wire.SizeUint(3<<3, uint64(m.OutputMark))
+	n += wire.SizeUint(4<<3, uint64(m.OutputMarkMask))
+	n += wire.SizeUint(5<<3, uint64(m.IfId))
+	n += wire.SizeBytes(6<<3|2, len(m.Interface))
+	n += wire.SizeBytes(7<<3|2, len(m.Netns))
+	n += wire.SizeUint(8<<3, wire.Bit(m.ClearDf))
+	n += wire.SizeUint(9<<3, wire.Bit(m.IgnoreEcn))
+	n += wire.SizeUint(10<<3, uint64(m.Dscp))
+	n += wire.SizeUint(11<<3, uint64(m.Offload))
+	n += wire.SizeBytes(12<<3|2, len(m.OffloadDevice))
+	n += wire.SizeUint(13<<3, wire.Bit(m.OffloadRequired))
+	return n
+}
+
+// AppendWire appends the encoding of m; strings must be UTF-8.
+func (m *Handling) AppendWire(b []byte) []byte {
+	if m == nil {
+		return b
+	}
+	b = wire.AppendUint(b, 1<<3, uint64(m.Mark))
+	b = wire.AppendUint(b, 2<<3, uint64(m.MarkMask))
+	b = wire.AppendUint(b, 3<<3, uint64(m.OutputMark))
+	b = wire.AppendUint(b, 4<<3, uint64(m.OutputMarkMask))
+	b = wire.AppendUint(b, 5<<3, uint64(m.IfId))
+	b = wire.AppendBytes(b, 6<<3|2, m.Interface)
+	b = wire.AppendBytes(b, 7<<3|2, m.Netns)
+	b = wire.AppendUint(b, 8<<3, wire.Bit(m.ClearDf))
+	b = wire.AppendUint(b, 9<<3, wire.Bit(m.IgnoreEcn))
+	b = wire.AppendUint(b, 10<<3, uint64(m.Dscp))
+	b = wire.AppendUint(b, 11<<3, uint64(m.Offload))
+	b = wire.AppendBytes(b, 12<<3|2, m.OffloadDevice)
+	b = wire.AppendUint(b, 13<<3, wire.Bit(m.OffloadRequired))
+	return b
+}
+
+// ParseWire adds what b holds to m, whose fields of octets then lie in b. Fields that are not known are left out.
+func (m *Handling) ParseWire(b []byte) error {
+	r := wire.NewReader(b)
+	for tag := r.Next(); tag != 0; tag = r.Next() {
+		switch tag {
+		case 1 << 3:
+			m.Mark = uint32(r.Uint())
+		case 2 << 3:
+			m.MarkMask = uint32(r.Uint())
+		case 3 << 3:
+			m.OutputMark = uint32(r.Uint())
+		case 4 << 3:
+			m.OutputMarkMask = uint32(r.Uint())
+		case 5 << 3:
+			m.IfId = uint32(r.Uint())
+		case 6<<3 | 2:
+			m.Interface = r.String()
+		case 7<<3 | 2:
+			m.Netns = r.String()
+		case 8 << 3:
+			m.ClearDf = r.Uint() != 0
+		case 9 << 3:
+			m.IgnoreEcn = r.Uint() != 0
+		case 10 << 3:
+			m.Dscp = uint32(r.Uint())
+		case 11 << 3:
+			m.Offload = uint32(r.Uint())
+		case 12<<3 | 2:
+			m.OffloadDevice = r.String()
+		case 13 << 3:
+			m.OffloadRequired = r.Uint() != 0
 		default:
 			r.Skip(tag)
 		}
@@ -398,6 +489,9 @@ func (m *ProbeResponse) WireSize() (n int) {
 	n += wire.SizeUint(10<<3, m.Epoch)
 	n += wire.SizeUint(11<<3, wire.Bit(m.Traps))
 	n += wire.SizeUint(12<<3, wire.Bit(m.Tfc))
+	for _, v := range m.Settings {
+		n += wire.SizeItem(13<<3|2, len(v))
+	}
 	return n
 }
 
@@ -420,6 +514,9 @@ func (m *ProbeResponse) AppendWire(b []byte) []byte {
 	b = wire.AppendUint(b, 10<<3, m.Epoch)
 	b = wire.AppendUint(b, 11<<3, wire.Bit(m.Traps))
 	b = wire.AppendUint(b, 12<<3, wire.Bit(m.Tfc))
+	for _, v := range m.Settings {
+		b = wire.AppendItem(b, 13<<3|2, v)
+	}
 	return b
 }
 
@@ -456,6 +553,8 @@ func (m *ProbeResponse) ParseWire(b []byte) error {
 			m.Traps = r.Uint() != 0
 		case 12 << 3:
 			m.Tfc = r.Uint() != 0
+		case 13<<3 | 2:
+			m.Settings = append(m.Settings, r.String())
 		default:
 			r.Skip(tag)
 		}
@@ -976,6 +1075,10 @@ func (m *Trap) WireSize() (n int) {
 	for _, v := range m.RemoteTs {
 		n += wire.SizeItem(8<<3|2, v.WireSize())
 	}
+	if v := m.Handling; v != nil {
+		n += wire.SizeItem(9<<3|2, v.WireSize())
+	}
+	n += wire.SizeUint(10<<3, uint64(m.Action))
 	return n
 }
 
@@ -996,6 +1099,10 @@ func (m *Trap) AppendWire(b []byte) []byte {
 	for _, v := range m.RemoteTs {
 		b = v.AppendWire(wire.AppendLength(b, 8<<3|2, v.WireSize()))
 	}
+	if v := m.Handling; v != nil {
+		b = v.AppendWire(wire.AppendLength(b, 9<<3|2, v.WireSize()))
+	}
+	b = wire.AppendUint(b, 10<<3, uint64(m.Action))
 	return b
 }
 
@@ -1024,6 +1131,13 @@ func (m *Trap) ParseWire(b []byte) error {
 			v := new(Selector)
 			m.RemoteTs = append(m.RemoteTs, v)
 			r.Sub(v.ParseWire(r.Bytes()))
+		case 9<<3 | 2:
+			if m.Handling == nil {
+				m.Handling = new(Handling)
+			}
+			r.Sub(m.Handling.ParseWire(r.Bytes()))
+		case 10 << 3:
+			m.Action = uint32(r.Uint())
 		default:
 			r.Skip(tag)
 		}
