@@ -145,6 +145,7 @@ func TestTheSABackendSuiteCatchesFaults(t *testing.T) {
 		"any trap is set":                "traps are set as a whole, beneath children",
 		"any SPI is freed":               "an SPI is given back, but not that of a child",
 		"unknown algorithm taken":        "what cannot be done is unsupported and leaves nothing",
+		"unknown setting taken":          "what cannot be done is unsupported and leaves nothing",
 		"keys are the caller's":          "arguments and results belong to the caller",
 		"one call at a time or wrong":    "many children at the same time",
 		"context ignored":                "a call whose context ended is not performed",

@@ -351,6 +351,9 @@ func (b *backend) Install(ctx context.Context, c sa.Child) error {
 	if known := c.Encr == 20 && c.Integ == 0; !known && b.fault != "unknown algorithm taken" {
 		return sdk.ErrUnsupported
 	}
+	if len(c.Handling.Needs()) > 0 && b.fault != "unknown setting taken" {
+		return sdk.ErrUnsupported
+	}
 	if b.fault == "claims what it cannot" && c.KeyBits == 256 {
 		return sdk.ErrUnsupported
 	}
