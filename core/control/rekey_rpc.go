@@ -2,6 +2,7 @@ package control
 
 import (
 	"context"
+	"maps"
 	"time"
 
 	"google.golang.org/grpc/codes"
@@ -21,6 +22,11 @@ const rekeyWait = 10 * time.Second
 func (s *Server) Rekey(ctx context.Context, req *controlv1.RekeyRequest) (*controlv1.RekeyResponse, error) {
 	ctx, cancel := s.following(ctx)
 	defer cancel()
+	sub := s.c.Bus.Subscribe("control rekey", bus.DropOldest(followQueue), func(r event.Record) bool {
+		_, _, ok := replaced(r)
+		return ok || ends(r)
+	}) // before the SAs are listed: the peer may replace one in between
+	defer sub.Close()
 	sas, err := s.sas(ctx)
 	if err != nil {
 		return nil, err
@@ -29,11 +35,6 @@ func (s *Server) Rekey(ctx context.Context, req *controlv1.RekeyRequest) (*contr
 	if err != nil {
 		return nil, err
 	}
-	sub := s.c.Bus.Subscribe("control rekey", bus.DropOldest(followQueue), func(r event.Record) bool {
-		_, _, ok := replaced(r)
-		return ok
-	})
-	defer sub.Close()
 	pending := map[event.UID]bool{}
 	for _, t := range chosen {
 		if _, err := s.c.Engine.Rekey(ctx, engine.Selector{UID: t.sa.UID}, t.child); err != nil {
@@ -95,7 +96,24 @@ func replaced(r event.Record) (uid, prev event.UID, ok bool) {
 	return uid, prev, false
 }
 
-// awaitRekeyed removes from pending what was replaced, and returns it, until nothing is left or the time is over.
+// outlived returns which SA ended without one in its place.
+func outlived(r event.Record) (uid event.UID, ok bool) {
+	switch e := r.Event.(type) {
+	case event.IKEDeleted:
+		return r.Subject.IKE, e.By != byRekey
+	case event.IKEFailed:
+		return r.Subject.IKE, true
+	case event.ChildDeleted:
+		return e.Child.UID, e.By != byRekey
+	}
+	return uid, false
+}
+
+// byRekey is who ends an SA whose place another one took.
+const byRekey = "rekey"
+
+// awaitRekeyed removes from pending what was replaced, and returns it, until nothing is left for which that can still happen or the
+// time is over.
 func awaitRekeyed(ctx context.Context, sub *bus.Subscription, pending map[event.UID]bool, timeoutMS uint32) (done []*controlv1.Rekeyed) {
 	wait := rekeyWait
 	if timeoutMS > 0 {
@@ -103,14 +121,18 @@ func awaitRekeyed(ctx context.Context, sub *bus.Subscription, pending map[event.
 	}
 	ctx, cancel := context.WithTimeout(ctx, wait)
 	defer cancel()
-	for len(pending) > 0 {
+	for waiting := maps.Clone(pending); len(waiting) > 0; {
 		r, err := sub.Next(ctx)
 		if err != nil {
 			return done
 		}
 		if uid, prev, _ := replaced(r); pending[prev] {
 			delete(pending, prev)
+			delete(waiting, prev)
 			done = append(done, &controlv1.Rekeyed{Uid: uid.String(), Prev: prev.String()})
+		}
+		if uid, ok := outlived(r); ok {
+			delete(waiting, uid)
 		}
 	}
 	return done

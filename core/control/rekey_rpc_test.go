@@ -4,6 +4,7 @@ import (
 	"context"
 	"slices"
 	"testing"
+	"time"
 
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
@@ -43,6 +44,43 @@ func TestRekeyReportsWhatIsNotReplaced(t *testing.T) {
 	w.engine.sas = []machine.Info{established()}
 	out, err := w.Rekey(context.Background(), &controlv1.RekeyRequest{Connection: "west", TimeoutMs: 50})
 	if err != nil || !slices.Equal(out.Pending, []string{uid1.String()}) || len(out.Rekeyed) != 0 {
+		t.Errorf("got %v, %v", out, err)
+	}
+}
+
+func TestRekeySeesWhatThePeerReplacesWhileTheSAsAreListed(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, nil)
+	w.engine.sas = []machine.Info{established()}
+	w.engine.listing = func() {
+		publish(w.engine.bus, []story{{event.UID{77}, "west", []event.Event{event.IKERekeyed{Prev: uid1}}}})
+	}
+	out, err := w.Rekey(context.Background(), &controlv1.RekeyRequest{Connection: "west"})
+	if err != nil || len(out.Pending) != 0 || len(out.Rekeyed) != 1 {
+		t.Errorf("got %v, %v", out, err)
+	}
+}
+
+func TestRekeyDoesNotWaitForWhatHasEnded(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, nil)
+	w.engine.sas = []machine.Info{established()}
+	w.engine.script = []event.Event{event.ChildDeleted{Child: lan(), By: "peer"}}
+	begin := time.Now()
+	out, err := w.Rekey(context.Background(), &controlv1.RekeyRequest{Connection: "west", Child: "lan"})
+	if err != nil || !slices.Equal(out.Pending, []string{lan().UID.String()}) || time.Since(begin) > 5*time.Second {
+		t.Errorf("got %v, %v after %v", out, err, time.Since(begin))
+	}
+}
+
+// The old SA may tell of its end before the new one tells that it took its place: they live in two shards.
+func TestRekeyWaitsThoughTheOldSAHasEnded(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, nil)
+	w.engine.sas = []machine.Info{established()}
+	w.engine.script = []event.Event{event.ChildDeleted{Child: lan(), By: "rekey"}, event.ChildRekeyed{Child: event.ChildSA{UID: event.UID{77}}, Prev: lan().UID}}
+	out, err := w.Rekey(context.Background(), &controlv1.RekeyRequest{Connection: "west", Child: "lan"})
+	if err != nil || len(out.Pending) != 0 || len(out.Rekeyed) != 1 {
 		t.Errorf("got %v, %v", out, err)
 	}
 }

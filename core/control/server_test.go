@@ -41,9 +41,13 @@ type fakeEngine struct {
 	err     error    // of Initiate
 	script  []event.Event
 	after   []machine.Info // the SAs when the script is through
+	listing func()         // what happens while the SAs are listed
 }
 
 func (e *fakeEngine) SAs(context.Context) ([]machine.Info, error) {
+	if e.listing != nil {
+		e.listing()
+	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	return slices.Clone(e.sas), nil

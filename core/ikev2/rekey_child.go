@@ -41,7 +41,7 @@ func (c *child) usable() bool {
 
 // replaced reports whether another child has taken the place of this one, or it was deleted and only waits for what is on its way.
 func (c *child) replaced() bool {
-	return !c.leaveAt.IsZero() || c.deleting && c.by == byRekey || c.heir != nil && c.heir.child.up
+	return !c.leaveAt.IsZero() || (c.deleting || c.removing) && c.by == byRekey || c.heir != nil && c.heir.child.up
 }
 
 // selectors returns what a child is for, as both sides agreed.
