@@ -19,7 +19,9 @@ func fitted(p *policy.Snapshot, chosen string, probed map[string]pluginhost.Capa
 		conn.Children = nil
 		for _, child := range c.Children {
 			copied := *child
-			fit(&copied, chosen, probed)
+			if fit(&copied, chosen, probed); copied.Barred == "" {
+				narrow(&copied, probed[copied.Backend])
+			}
 			conn.Children = append(conn.Children, &copied)
 		}
 		out.Connections = append(out.Connections, &conn)
@@ -64,7 +66,7 @@ func lacks(c *policy.Child, backend string, probed map[string]pluginhost.Capabil
 		return fmt.Sprintf("SA backend %s pads no packets: leave tfc out, or name a backend that does", backend)
 	case needsESN(c) && !can.ESN:
 		return fmt.Sprintf("SA backend %s has no extended sequence numbers: write esn = \"no\", or name a backend that has", backend)
-	case c.ReplayWindow > can.MaxReplayWindow && can.MaxReplayWindow != 0:
+	case c.ReplayWindow > max(can.MaxReplayWindow, policy.DefaultReplayWindow) && can.MaxReplayWindow != 0:
 		return fmt.Sprintf("SA backend %s has replay windows of %d packets at most: write replay_window = %[2]d", backend, can.MaxReplayWindow)
 	}
 	for _, s := range c.Handling.Settings() {
@@ -72,7 +74,7 @@ func lacks(c *policy.Child, backend string, probed map[string]pluginhost.Capabil
 			return fmt.Sprintf("SA backend %s has no %s (%s): leave it out, or name a backend that has", backend, s.Name, s.Value)
 		}
 	}
-	return ""
+	return lacksSuite(c, backend, can)
 }
 
 // needsESN reports whether a proposal of a child may lead to extended sequence numbers.
