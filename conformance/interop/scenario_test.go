@@ -293,7 +293,9 @@ func floodedRekeying(t *testing.T, x *match) {
 		// Seen: the lost packets are those for which its kernel counted no state.
 		x.skip(t, "it takes its old inbound SA away before it sends the delete, so that what is on its way is lost")
 	case x.name == "Libreswan":
-		x.skip(t, "packets are lost with it, 284 of 13,296 in one run, for a reason that is not known yet")
+		// Seen: the lost packets are those for which our kernel counted XfrmAcquireError, 280 of 280: what came for an SPI that was
+		// reserved, and whose keys need the answer that was on its way.
+		x.skip(t, "as the responder it sends on the new child SA as soon as it has answered, as RFC 7296 section 2.8 permits, and what arrives before we have the answer is lost: 280 of 9,529 packets in one run")
 	}
 	x.start(t, terms{})
 	x.up(t)
