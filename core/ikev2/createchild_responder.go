@@ -19,6 +19,7 @@ type createR struct {
 	old    *child // to be replaced, nil for none
 	then   func() // what waits for the end, nil for nothing
 	packet packet
+	reply  []wire2.Payload // CP(CFG_REPLY), nothing without a request (RFC7296-2.19-5)
 	offer  offer
 	agreed *agreement
 	public []byte // ours, of the key exchange
@@ -45,7 +46,7 @@ func (s *SA) answerCreateChild(p packet) {
 		x.refuse(failure{cause: event.CauseUnsupported, notify: wire2.NoAdditionalSAs, by: byUs,
 			reason: fmt.Sprintf("the IKE SA has %s already, as many as max_children of connection %q permits", plural(len(s.children), "child SA"), s.conn.Name)})
 	default:
-		x.choose()
+		x.address()
 	}
 }
 
@@ -172,7 +173,7 @@ func (x *createR) installed(c *child, err *machine.CallError) {
 	if a.choice.Suite.KE != 0 {
 		ours = append(ours, wire2.KE{Method: uint16(a.choice.Suite.KE), Data: x.public})
 	}
-	s.respond(a.answer(ours...)...)
+	s.respond(append(x.reply, a.answer(ours...)...)...) // CP before SA (RFC7296-2.19-2)
 	switch {
 	case s.state >= Closing: // the response could not be sent
 	case x.old != nil:

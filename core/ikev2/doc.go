@@ -30,8 +30,8 @@
 // An SA does not see others. Whether there are any of the same peer it asks its driver (unique.go), and gives way to one
 // when it is told so.
 //
-// Inner addresses (RFC 7296 section 2.19) are asked for and given in IKE_AUTH, and last as long as the SA and those that it is
-// rekeyed to; Configuration payloads in CREATE_CHILD_SA requests are ignored. DNSSEC trust anchors (RFC 8598) are neither told
+// Inner addresses (RFC 7296 section 2.19) are asked for in IKE_AUTH, given there or before the first child, and last as long as the SA
+// and those that it is rekeyed to. DNSSEC trust anchors (RFC 8598) are neither told
 // nor asked for.
 //
 // Limits: no EAP. Of our CREATE_CHILD_SA exchanges there is one at a time. SINGLE_PAIR_REQUIRED is a refusal: we know no packet to ask
