@@ -75,7 +75,7 @@ func TestTheMinimalConfigurationIsComplete(t *testing.T) {
 		IKE:    policy.DefaultIKE(), Retransmit: policy.DefaultRetransmit(),
 		Liveness: 30 * time.Second, HalfOpen: 30 * time.Second, NATKeepalive: 20 * time.Second, CallBudget: 5 * time.Second, MaxChildren: 64, Lifetime: policy.Lifetime{Time: 4 * time.Hour}, MOBIKE: true,
 		Children: []*policy.Child{{Name: "lan", LocalTS: sel("10.1.0.0/16"), RemoteTS: sel("10.2.0.0/16"), ESP: policy.DefaultESP(), Start: policy.StartUp, OnDead: policy.DeadRestart, ReplayWindow: 64, Lifetime: policy.Lifetime{Time: time.Hour}}},
-		Session:  policy.Session{Retry: policy.DefaultRetry()},
+		Session:  policy.Session{Retry: policy.DefaultRetry(), RedirectGrace: policy.DefaultRedirectGrace},
 		Messages: policy.Messages{FragmentSize: 1280, Window: 1},
 	}
 	if len(s.Policy.Connections) != 1 || !reflect.DeepEqual(s.Policy.Connections[0], want) {

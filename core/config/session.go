@@ -17,6 +17,7 @@ func (s *section) session(c *policy.Connection) {
 	}
 	s.boolean("follow_redirects", &c.FollowRedirects)
 	s.redirect(c)
+	s.duration("redirect_grace", &c.RedirectGrace, leastRedirectGrace)
 	c.Retry = policy.DefaultRetry()
 	s.retry(&c.Retry)
 }
@@ -39,6 +40,9 @@ func (s *section) redirect(c *policy.Connection) {
 	chosen(b, "at", &c.RedirectAt, policy.RedirectWords())
 	b.finish()
 }
+
+// leastRedirectGrace is the shortest time in which a client can be elsewhere: a handshake, of which a message may be lost.
+const leastRedirectGrace = time.Second
 
 // leastReauth is the shortest lifetime of an authentication: the next attempt must have the time to be repeated.
 const leastReauth = time.Minute

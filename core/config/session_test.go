@@ -98,7 +98,10 @@ func TestRedirectsAreSaid(t *testing.T) {
 	if !c.FollowRedirects || c.RedirectTo != "gw2.example.net" || c.RedirectAt != policy.RedirectInit {
 		t.Errorf("got %+v", c.Session)
 	}
-	if c := session(t, "", ""); c.FollowRedirects || c.RedirectTo != "" {
+	if c := session(t, "redirect_grace = \"5m\"", ""); c.RedirectGrace != 5*time.Minute {
+		t.Errorf("redirect_grace gives %v", c.RedirectGrace)
+	}
+	if c := session(t, "", ""); c.FollowRedirects || c.RedirectTo != "" || c.RedirectGrace != 30*time.Second {
 		t.Errorf("without a word: %+v", c.Session)
 	}
 }

@@ -22,8 +22,6 @@ const (
 	// maxRedirects in redirectPeriod is how often a client follows (RFC 5685 section 7).
 	maxRedirects   = 5
 	redirectPeriod = 300 * time.Second
-	// redirectGrace is how long a client may take to move, before the gateway deletes its SA (RFC 5685 section 5).
-	redirectGrace = 30 * time.Second
 )
 
 // Types of gateway identities (RFC 5685 section 9.2).
@@ -195,9 +193,9 @@ func (s *SA) redirectClient(to machine.Gateway) {
 	}
 }
 
-// leaveAfterRedirect gives the client time to move, and then deletes what it leaves.
+// leaveAfterRedirect gives the client time to move, and then deletes what it leaves (RFC 5685 section 5).
 func (s *SA) leaveAfterRedirect() {
-	s.session.leave, s.session.leaveAt = machine.Replaced{Cause: machine.ReplaceRedirect}, s.now.Add(redirectGrace)
+	s.session.leave, s.session.leaveAt = machine.Replaced{Cause: machine.ReplaceRedirect}, s.now.Add(s.conn.RedirectGrace)
 }
 
 func (s *SA) tellRedirected(to machine.Gateway, exchange, result string) {

@@ -26,6 +26,7 @@ func (p *player) makeSession(conn *policy.Connection, get func(key, or string) s
 	}
 	conn.Childless = policy.Childless(i)
 	conn.FollowRedirects = get("follow", "") != ""
+	conn.RedirectGrace = p.duration(get("grace", "30s"))
 	if at, to, ok := strings.Cut(get("redirect", ""), ":"); ok { // redirect=init:192.0.2.9
 		conn.RedirectTo, conn.RedirectAt = to, policy.RedirectAt(slices.Index(policy.RedirectWords(), at))
 	}

@@ -46,7 +46,7 @@ func TestApplyDefaultsFillsWhatIsNotSetAndNothingElse(t *testing.T) {
 		IKE:    DefaultIKE(), Retransmit: DefaultRetransmit(), Liveness: time.Minute,
 		HalfOpen: 30 * time.Second, NATKeepalive: 20 * time.Second, CallBudget: 5 * time.Second, MaxChildren: 64, Lifetime: Lifetime{Time: DefaultIKELifetime},
 		Children: []*Child{{Name: "lan", LocalTS: selectors(t, "10.1.0.0/16"), RemoteTS: selectors(t, "192.0.2.2"), ESP: DefaultESP(), OnDead: DeadClear, ReplayWindow: 64, Lifetime: Lifetime{Time: DefaultChildLifetime}}},
-		Session:  Session{Retry: DefaultRetry()},
+		Session:  Session{Retry: DefaultRetry(), RedirectGrace: DefaultRedirectGrace},
 		Messages: Messages{FragmentSize: 1280, Window: 1},
 	}
 	if !reflect.DeepEqual(c, want) {

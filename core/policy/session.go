@@ -17,7 +17,12 @@ type Session struct {
 	FollowRedirects bool       // as a client: go where the gateway sends us (RFC 5685)
 	RedirectTo      string     // as a gateway: send clients there, an address or a DNS name; "": serve them
 	RedirectAt      RedirectAt // and when
+	// RedirectGrace is how long a client that was sent elsewhere may take to move, before we delete its SA (RFC 5685 section 5).
+	RedirectGrace time.Duration
 }
+
+// DefaultRedirectGrace is far above what a handshake with the other gateway takes.
+const DefaultRedirectGrace = 30 * time.Second
 
 // RedirectAt says in which exchange clients are sent elsewhere.
 type RedirectAt uint8
@@ -40,6 +45,7 @@ func (s *Session) applyDefaults() {
 	if s.Retry == (Retry{}) {
 		s.Retry = DefaultRetry()
 	}
+	setDefault(&s.RedirectGrace, DefaultRedirectGrace)
 }
 
 // Unique says what becomes of the other IKE SAs of a connection when a peer makes a new one with the same identities.
