@@ -42,6 +42,8 @@ func (Retransmitted) Kind() Kind    { return Kind{1502, "liveness.retransmit", D
 func (RetransmitTimedOut) Kind() Kind {
 	return Kind{1504, "liveness.retransmit_timeout", Warning, Failure}
 }
+func (PeerUnreachable) Kind() Kind { return Kind{1505, "liveness.peer_unreachable", Warning, Failure} }
+func (PeerReachable) Kind() Kind   { return Kind{1507, "liveness.peer_reachable", Notice, Success} }
 
 func (NATDetected) Kind() Kind { return Kind{1602, "mobility.nat_detected", Info, Success} }
 func (NATMappingChanged) Kind() Kind {

@@ -227,6 +227,18 @@ type Retransmitted struct {
 	FragmentSize int    `json:"fragment_size,omitempty"` // of IP datagrams in octets, when they became smaller with this repetition
 }
 
+// PeerUnreachable says: from this machine no packet can go to the peer; of a connection without an IKE SA, that an attempt could not
+// even begin.
+type PeerUnreachable struct {
+	Remote netip.Addr `json:"remote,omitzero"`
+	Reason string     `json:"reason"` // "our address 192.0.2.1 is gone"
+}
+
+// PeerReachable says: packets can go to the peer again.
+type PeerReachable struct {
+	Remote netip.Addr `json:"remote"`
+}
+
 // RetransmitTimedOut says: a request was given up.
 type RetransmitTimedOut struct {
 	Exchange  string         `json:"exchange"`

@@ -33,7 +33,7 @@ var every = []event.Event{
 	event.ChildEstablished{}, event.ChildDeleted{}, event.ChildFailed{}, event.ChildTSMismatch{}, event.ChildTSNarrowed{}, event.ChildInstallFailed{},
 	event.AuthSucceeded{}, event.AuthFailed{},
 	event.ProposalMismatch{}, event.InvalidKE{}, event.UnsupportedCritical{}, event.SuiteChosen{}, event.NotifyReceived{},
-	event.LivenessTimedOut{}, event.Retransmitted{}, event.RetransmitTimedOut{},
+	event.PeerUnreachable{}, event.PeerReachable{}, event.LivenessTimedOut{}, event.Retransmitted{}, event.RetransmitTimedOut{},
 	event.NATDetected{}, event.NATMappingChanged{}, event.AddressChanged{}, event.ChildLost{}, event.RoutabilityFailed{},
 	event.CookieThreshold{}, event.RateLimited{}, event.ParseErrors{}, event.IntegrityFailed{}, event.FragmentFailed{}, event.CookieRequested{},
 	event.PoolLeased{}, event.PoolReleased{}, event.PoolExhausted{}, event.PoolStoreFailed{}, event.PoolStoreMended{},

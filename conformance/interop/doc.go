@@ -11,6 +11,10 @@
 //	explain_test.go     what `parley explain` says of each way to fail, at both ends
 //	hostile_test.go     datagrams of an enemy
 //	plugin_test.go      plugins that die, hang, or are none
+//	crash_test.go       a plugin killed during each exchange
+//	outage_test.go      an address that vanishes, an interface that goes down
+//	keep_test.go        what is done when the peer is dead; retries with growing pauses
+//	trap_test.go        the first packet brings the tunnel up
 //	faults_test.go      mistakes, missing privileges and devices, a full disk
 //	journal_test.go     recorded SAs replay
 //	dissect_test.go     Wireshark reads our messages

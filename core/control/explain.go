@@ -40,13 +40,13 @@ func (h *History) Explain(target string, c *config.Snapshot) (*controlv1.Explana
 func (h *History) attempts(conn connection) ([]*attempt, []event.Record) {
 	h.lock()
 	defer h.mu.Unlock()
-	return h.stories.of(conn.name, conn.covers), slices.Clone(h.stories.troubles)
+	return h.stories.of(conn.name, conn.covers), h.stories.troublesOf(conn.name)
 }
 
 // explain tells the newest attempt, or the newest that is up. attempts[0] is the newest.
 func explain(target string, conn connection, c *config.Snapshot, attempts []*attempt, troubles []event.Record) *controlv1.Explanation {
 	if len(attempts) == 0 {
-		t := &tale{conn: conn, config: c, out: &controlv1.Explanation{Target: clean(target)}}
+		t := &tale{conn: conn, config: c, troubles: troubles, out: &controlv1.Explanation{Target: clean(target)}}
 		t.neverTried()
 		return t.out
 	}

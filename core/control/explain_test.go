@@ -224,6 +224,25 @@ var stories = map[string][]story{
 		event.IKEEstablished{IKE: known(initiated(), west)},
 		event.ChildFailed{Name: "lan", Cause: event.CauseNoSelectors, Notify: "TS_UNACCEPTABLE", By: "peer", Reason: `the peer refused child "lan" with TS_UNACCEPTABLE`, KeptIKE: true},
 	}}},
+	"peer_unreachable initiator": {{uid1, "west", []event.Event{
+		event.IKEInitiated{IKE: initiated()},
+		event.IKEEstablished{IKE: known(initiated(), west)},
+		event.PeerUnreachable{Remote: theirs.Addr(), Reason: "our address 192.0.2.1 is gone"},
+		event.LivenessTimedOut{Sent: 13, For: "2m0s"},
+		event.IKEDeleted{IKE: known(initiated(), west), By: "liveness", Reason: "the peer did not answer 13 packets in 2m0s"},
+	}}, {event.UID{}, "west", []event.Event{event.PeerUnreachable{Reason: `engine: cannot initiate "west": no route`}}}},
+	"peer_unreachable up": {{uid1, "west", []event.Event{
+		event.IKEInitiated{IKE: initiated()},
+		event.IKEEstablished{IKE: known(initiated(), west)},
+		event.PeerUnreachable{Remote: theirs.Addr(), Reason: "there is no route to 192.0.2.2"},
+	}}},
+	"up reachable again": {{uid1, "west", []event.Event{
+		event.IKEInitiated{IKE: initiated()},
+		event.IKEEstablished{IKE: known(initiated(), west)},
+		event.PeerUnreachable{Remote: theirs.Addr(), Reason: "there is no route to 192.0.2.2"},
+		event.PeerReachable{Remote: theirs.Addr()},
+	}}},
+	"peer_unreachable untried": {{event.UID{}, "west", []event.Event{event.PeerUnreachable{Reason: `engine: cannot initiate "west": no route`}}}},
 	"silent_peer initiator": {{uid1, "west", []event.Event{
 		event.IKEInitiated{IKE: initiated()},
 		event.Retransmitted{Exchange: "IKE_SA_INIT", Attempt: 1},

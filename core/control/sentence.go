@@ -136,6 +136,13 @@ func livenessSentence(e event.Event) string {
 		return text
 	case event.RetransmitTimedOut:
 		return fmt.Sprintf("gave up %s: %v did not answer %s in %s", e.Exchange, e.Remote, count(e.Sent, "packet"), e.For)
+	case event.PeerUnreachable:
+		if !e.Remote.IsValid() {
+			return "it cannot even be tried: " + e.Reason
+		}
+		return fmt.Sprintf("%v cannot be reached from here: %s", e.Remote, e.Reason)
+	case event.PeerReachable:
+		return fmt.Sprintf("%v can be reached again", e.Remote)
 	case event.LivenessTimedOut:
 		return fmt.Sprintf("the peer is dead: no answer to %s in %s", count(e.Sent, "packet"), e.For)
 	case event.CookieThreshold:

@@ -140,19 +140,23 @@ func (a *attempt) initiator() bool { return a.ike.Role == "initiator" }
 // stories files attempts: by connection as soon as it is known, else by the peer's address.
 type stories struct {
 	byUID     map[event.UID]*attempt
-	byConn    map[string][]*attempt // the oldest first
-	strangers []*attempt            // no connection, the oldest first
-	troubles  []event.Record        // the last bad news of each plugin
+	byConn    map[string][]*attempt   // the oldest first
+	strangers []*attempt              // no connection, the oldest first
+	troubles  []event.Record          // the last bad news of each plugin
+	hindered  map[string]event.Record // by connection: what keeps us from even trying
 }
 
 func newStories() stories {
-	return stories{byUID: map[event.UID]*attempt{}, byConn: map[string][]*attempt{}}
+	return stories{byUID: map[event.UID]*attempt{}, byConn: map[string][]*attempt{}, hindered: map[string]event.Record{}}
 }
 
 func (s *stories) add(r event.Record) {
 	if r.Subject.IKE == (event.UID{}) {
 		s.addTrouble(r)
 		return
+	}
+	if e, ok := r.Event.(event.IKEInitiated); ok && e.IKE.Role == "initiator" {
+		delete(s.hindered, r.Subject.Conn)
 	}
 	a := s.byUID[r.Subject.IKE]
 	if a == nil {
@@ -215,8 +219,22 @@ func (s *stories) limitStrangers() {
 	s.strangers = kept
 }
 
-// addTrouble remembers what ails a plugin until it is well again.
+// troublesOf returns what ails plugins, and what hinders a connection.
+func (s *stories) troublesOf(conn string) []event.Record {
+	all := slices.Clone(s.troubles)
+	if r, ok := s.hindered[conn]; ok {
+		all = append(all, r)
+	}
+	return all
+}
+
+// addTrouble remembers what ails a plugin until it is well again, and a connection until it is tried. Connections are as many as
+// the configuration had.
 func (s *stories) addTrouble(r event.Record) {
+	if _, ok := r.Event.(event.PeerUnreachable); ok {
+		s.hindered[r.Subject.Conn] = r
+		return
+	}
 	p, bad := troubled(r.Event)
 	if p.Name == "" {
 		return

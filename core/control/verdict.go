@@ -28,6 +28,9 @@ func (t *tale) judge() {
 		t.underWay()
 	}
 	t.mismatches()
+	if r, reason, ok := t.hindered(); ok && !t.a.up {
+		t.note("since %s it cannot even be tried again: %s", r.Time.UTC().Format("2006-01-02 15:04:05 UTC"), reason)
+	}
 }
 
 // failed says why there is no IKE SA.
@@ -316,7 +319,7 @@ func (t *tale) plugin(reason string) {
 	if strings.Contains(reason, machine.Unsupported.String()+":") {
 		t.remedy(t.proposals(""), "take out of our proposals what no plugin provides (`parley plugin list` shows what they do), or add a plugin that does")
 	}
-	for _, r := range t.troubles {
+	for _, r := range t.ailing() {
 		p, _ := troubled(r.Event)
 		t.note("%s (%s)", Sentence(r.Event), r.Time.UTC().Format("15:04:05"))
 		t.remedy("plugin."+p.Name, "see the daemon's log for plugin %s, and `parley plugin list`", p.Name)
@@ -338,7 +341,7 @@ func (t *tale) install(child, reason string) {
 	} else {
 		t.verdict("install", "%s did not install child %q: %s", backend, name, reason)
 	}
-	for _, r := range t.troubles {
+	for _, r := range t.ailing() {
 		t.note("%s (%s)", Sentence(r.Event), r.Time.UTC().Format("15:04:05"))
 	}
 	t.remedy(t.setting("child."+name+".backend"), "see `parley plugin list` and `parley status` for the backend and its privileges, or choose another backend")
@@ -383,6 +386,11 @@ func (t *tale) deleted(e event.IKEDeleted) {
 	case "redirect":
 		t.moved(e)
 	case "liveness":
+		if lost, ok := t.unreachable(); ok {
+			t.verdict("peer_unreachable", "it was up, and then %v could not be reached from here: %s", lost.Remote, lost.Reason)
+			t.wayBack()
+			return
+		}
 		t.verdict("peer_dead", "it was up, and then %v stopped answering: %s", t.a.ike.Remote, e.Reason)
 		t.remedy("", "see that the peer runs and that the way to it is open; a NAT that forgot us shows the same")
 	default:
@@ -393,6 +401,10 @@ func (t *tale) deleted(e event.IKEDeleted) {
 
 func (t *tale) isUp(childFailed bool, child event.ChildFailed) {
 	t.verdict("up", "it is up, since %s", t.since())
+	if lost, ok := t.unreachable(); ok {
+		t.verdict("peer_unreachable", "it is up, but %v cannot be reached from here: %s", lost.Remote, lost.Reason)
+		t.wayBack()
+	}
 	if childFailed {
 		t.note("child %q failed: %s", child.Name, child.Reason)
 	}
@@ -429,6 +441,11 @@ func (t *tale) underWay() {
 }
 
 func (t *tale) neverTried() {
+	if _, reason, ok := t.hindered(); ok {
+		t.verdict("peer_unreachable", "it cannot even be tried: %s", reason)
+		t.remedy(t.setting("remote.address"), "see that remote is the peer's address, and that this machine has an address and a route to it")
+		return
+	}
 	t.verdict("never_tried", "nobody has tried to bring it up since the daemon started")
 	child := "NAME"
 	if len(t.conn.children) > 0 {

@@ -20,6 +20,7 @@ type keeper struct {
 	up     func(ctx context.Context, conn string, children []string) (uid event.UID, joined bool, err error)
 	policy func() *policy.Snapshot // in force
 	log    *zap.Logger
+	bus    *bus.Bus
 	events *bus.Subscription
 	orders chan order
 	kept   map[string]*kept
@@ -37,7 +38,7 @@ type order struct {
 const maxOrders = 64
 
 func newKeeper(b *bus.Bus, p func() *policy.Snapshot, log *zap.Logger, up func(context.Context, string, []string) (event.UID, bool, error)) *keeper {
-	k := &keeper{up: up, policy: p, log: log, kept: map[string]*kept{}, orders: make(chan order, maxOrders),
+	k := &keeper{up: up, policy: p, log: log, bus: b, kept: map[string]*kept{}, orders: make(chan order, maxOrders),
 		events: b.Subscribe("keeper", bus.DropOldest(4096), concernsKeeper)}
 	for _, c := range p().Connections {
 		k.keep(c)
@@ -155,14 +156,25 @@ func (k *keeper) try(ctx context.Context, w *kept) {
 		return
 	}
 	uid, joined, err := k.up(ctx, w.conn.Name, missing)
-	if err != nil {
-		k.log.Warn("cannot initiate", zap.String("conn", w.conn.Name), zap.Error(err))
-	}
+	k.noteHindrance(w, err)
 	if _, known := w.sas[uid]; err == nil && !joined && !known {
 		w.sas[uid] = false
 	}
 	if err != nil || joined { // a child that fails may tell of it or not
 		w.postpone()
+	}
+}
+
+// noteHindrance tells why not even an attempt can begin, once.
+func (k *keeper) noteHindrance(w *kept, err error) {
+	before := w.hindered
+	w.hindered = ""
+	if err == nil {
+		return
+	}
+	if w.hindered = err.Error(); w.hindered != before {
+		k.log.Warn("cannot initiate; it is tried again", zap.String("conn", w.conn.Name), zap.Error(err))
+		k.bus.Publish(event.Record{Subject: event.Subject{Conn: w.conn.Name}, Event: event.PeerUnreachable{Reason: w.hindered}})
 	}
 }
 

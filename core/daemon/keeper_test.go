@@ -2,6 +2,7 @@ package daemon
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"testing"
 	"testing/synctest"
@@ -20,6 +21,7 @@ type attempts struct {
 	asked  []string // children, in the order of at
 	uid    byte
 	joined bool
+	err    error // of every attempt
 	keeper *keeper
 	policy *policy.Snapshot
 	bus    *bus.Bus
@@ -44,7 +46,7 @@ func keeping(t *testing.T, children []*policy.Child, script func(a *attempts)) *
 				a.at = append(a.at, time.Since(begin))
 				a.asked = append(a.asked, slices.Clone(children)...)
 				a.uid++
-				return event.UID{a.uid}, a.joined, nil
+				return event.UID{a.uid}, a.joined, a.err
 			})
 		ctx, cancel := context.WithCancel(t.Context())
 		go a.keeper.run(ctx)
@@ -261,5 +263,34 @@ func TestAReloadOfChildrenCallsOnlyForThem(t *testing.T) {
 	a.want(t, 0, time.Minute)
 	if want := []string{"lan", "rested", "dmz"}; !slices.Equal(a.asked, want) {
 		t.Errorf("asked for %v, want %v", a.asked, want)
+	}
+}
+
+// What cannot even be tried is told once, and again when it could be in between or when the reason is another.
+func TestAnAttemptThatCannotBeginIsToldOnce(t *testing.T) {
+	t.Parallel()
+	var told []string
+	keeping(t, lan(), func(a *attempts) {
+		sub := a.bus.Subscribe("test", bus.DropOldest(64), func(r event.Record) bool {
+			e, is := r.Event.(event.PeerUnreachable)
+			if is && r.Subject.Conn == "west" {
+				told = append(told, e.Reason)
+			}
+			return false
+		})
+		defer sub.Close()
+		a.tell(1, event.IKEFailed{Cause: event.CauseTimeout})
+		a.err = errors.New("no route")
+		wait(10 * time.Minute)
+		a.err = errors.New("no address")
+		wait(10 * time.Minute)
+		a.err = nil
+		wait(10 * time.Minute)
+		a.err = errors.New("no address")
+		a.tell(a.uid, event.IKEFailed{Cause: event.CauseTimeout})
+		wait(10 * time.Minute)
+	})
+	if want := []string{"no route", "no address", "no address"}; !slices.Equal(told, want) {
+		t.Errorf("told %q, want %q", told, want)
 	}
 }

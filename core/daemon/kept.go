@@ -21,6 +21,7 @@ type kept struct {
 	called   map[string]bool      // there is traffic for them
 	patience time.Time            // until then traffic has to wait: an attempt that it called for has failed
 	failures int
+	hindered string    // why the last attempt could not even begin, "" when it could
 	next     time.Time // when to try again; zero: nothing to do
 }
 

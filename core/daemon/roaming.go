@@ -2,6 +2,7 @@ package daemon
 
 import (
 	"context"
+	"fmt"
 	"net/netip"
 	"slices"
 	"time"
@@ -9,6 +10,7 @@ import (
 	"github.com/vishvananda/netlink"
 	"go.uber.org/zap"
 
+	"github.com/parley-ike/parley/bus/event"
 	"github.com/parley-ike/parley/core/engine"
 	"github.com/parley-ike/parley/core/machine"
 	"github.com/parley-ike/parley/core/policy"
@@ -35,8 +37,8 @@ func (d *daemon) startRoaming(context.Context) error {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		for settled(d.living, changes) {
-			d.roam()
+		for lost := map[event.UID]bool{}; settled(d.living, changes); {
+			lost = d.roam(lost)
 		}
 	}()
 	d.onClose(func(context.Context) { <-done })
@@ -91,29 +93,55 @@ func settled(ctx context.Context, changes <-chan struct{}) bool {
 	}
 }
 
-// roam moves every IKE SA to the address from which its peer is reached now.
-func (d *daemon) roam() {
+// roam moves every IKE SA to the address from which its peer is reached now, and tells those that have lost the way to their peer,
+// or have it back. Given and returned are those without a way.
+func (d *daemon) roam(before map[event.UID]bool) map[event.UID]bool {
 	ctx, cancel := context.WithTimeout(d.living, roamBudget)
 	defer cancel()
 	sas, err := d.engine.SAs(ctx)
-	present := addresses()
+	present, now := addresses(), map[event.UID]bool{}
 	for _, sa := range sas {
-		conn, known := d.inForce.Load().Policy.Connection(sa.Conn)
-		if !known || !conn.MOBIKE || sa.Established.IsZero() {
+		if sa.Established.IsZero() || err != nil {
 			continue
 		}
-		local, additional := d.reach(conn, sa, present)
-		if !local.IsValid() || local.Addr() == sa.IKE.Local.Addr() {
+		if to, additional := d.way(sa, present); to.IsValid() {
+			d.log.Info("an IKE SA moves", zap.String("conn", sa.Conn), zap.Stringer("from", sa.IKE.Local.Addr()), zap.Stringer("to", to.Addr()))
+			_, err = d.engine.Migrate(ctx, engine.Selector{UID: sa.UID}, to, additional)
 			continue
 		}
-		d.log.Info("an IKE SA moves", zap.String("conn", sa.Conn), zap.Stringer("from", sa.IKE.Local.Addr()), zap.Stringer("to", local.Addr()))
-		if _, err = d.engine.Migrate(ctx, engine.Selector{UID: sa.UID}, local, additional); err != nil {
-			break
+		lost := d.lost(sa, present)
+		if now[sa.UID] = lost != ""; now[sa.UID] != before[sa.UID] {
+			_, err = d.engine.Path(ctx, engine.Selector{UID: sa.UID}, lost)
 		}
 	}
 	if err != nil && d.living.Err() == nil {
 		d.log.Error("IKE SAs could not be moved", zap.Error(err))
 	}
+	return now
+}
+
+// way returns where an SA has to move to reach its peer, the zero value for nowhere, and what other addresses the peer is to be told.
+func (d *daemon) way(sa machine.Info, present []netip.Addr) (to netip.AddrPort, additional []netip.Addr) {
+	conn, known := d.inForce.Load().Policy.Connection(sa.Conn)
+	if !known || !conn.MOBIKE {
+		return to, nil
+	}
+	to, additional = d.reach(conn, sa, present)
+	if to.Addr() == sa.IKE.Local.Addr() {
+		return netip.AddrPort{}, nil
+	}
+	return to, additional
+}
+
+// lost says why an SA cannot reach its peer from its address, "" when it can.
+func (d *daemon) lost(sa machine.Info, present []netip.Addr) string {
+	if local := sa.IKE.Local.Addr().Unmap(); !slices.Contains(present, local) {
+		return fmt.Sprintf("our address %v is gone", local)
+	}
+	if _, err := d.transport.LocalFor(sa.IKE.Remote.Addr()); err != nil {
+		return fmt.Sprintf("there is no route to %v", sa.IKE.Remote.Addr())
+	}
+	return ""
 }
 
 // reach returns from where the peer of an SA is reached now, the zero value for nowhere, and what other addresses the peer is to
@@ -138,14 +166,14 @@ func (d *daemon) reach(conn *policy.Connection, sa machine.Info, present []netip
 	return local, additional
 }
 
-// addresses lists the machine's addresses by which a peer could reach it.
+// addresses lists the machine's addresses.
 func addresses() (all []netip.Addr) {
 	list, err := netlink.AddrList(nil, netlink.FAMILY_ALL)
 	if err != nil {
 		return nil
 	}
 	for _, a := range list {
-		if ip, ok := netip.AddrFromSlice(a.IP); ok && !ip.IsLoopback() && !ip.IsLinkLocalUnicast() {
+		if ip, ok := netip.AddrFromSlice(a.IP); ok {
 			all = append(all, ip.Unmap())
 		}
 	}

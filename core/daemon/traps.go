@@ -187,7 +187,8 @@ func packet(a pluginhost.Acquire) string {
 	if name := map[uint8]string{1: "ICMP", 6: "TCP", 17: "UDP", 58: "ICMPv6"}[a.Protocol]; name != "" {
 		words[0] = name
 	}
-	if a.Source.Port() == 0 && a.Destination.Port() == 0 {
+	icmp := a.Protocol == 1 || a.Protocol == 58 // which have a type and a code instead of ports (RFC 4301 section 4.4.1.1)
+	if icmp || a.Source.Port() == 0 && a.Destination.Port() == 0 {
 		return strings.Join(append(words, "from", a.Source.Addr().String(), "to", a.Destination.Addr().String()), " ")
 	}
 	return strings.Join(append(words, "from", a.Source.String(), "to", a.Destination.String()), " ")

@@ -189,6 +189,12 @@ func (e *Engine) Migrate(ctx context.Context, sel Selector, local netip.AddrPort
 	return e.command(ctx, sel, machine.Migrate{Local: local, Additional: additional})
 }
 
+// Path tells the IKE SAs that sel matches that their peer cannot be reached any more and why, or with "" that it can again, and
+// returns how many there are.
+func (e *Engine) Path(ctx context.Context, sel Selector, lost string) (int, error) {
+	return e.command(ctx, sel, machine.Path{Lost: lost})
+}
+
 // Rekey replaces the IKE SAs that sel matches, or with child set their child SAs of that name, and returns how many IKE SAs it
 // reached. What becomes of it is told by events.
 func (e *Engine) Rekey(ctx context.Context, sel Selector, child string) (int, error) {

@@ -145,6 +145,8 @@ func (s *SA) Step(now time.Time, in machine.Input, fx *machine.Effects) {
 		s.reauthenticate()
 	case machine.Redirect:
 		s.redirectClient(in.To)
+	case machine.Path:
+		s.path(in)
 	case machine.Reconfigure:
 		s.reconfigure(in)
 	}

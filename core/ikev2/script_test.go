@@ -141,6 +141,7 @@ func (p *player) command(w []string) {
 		"state":   p.state,
 		"exhaust": func() { p.sa(arg(1)).own.next = maxMessageID; p.meddled = true },
 	}
+	commands["path"] = func() { p.step(p.sa(arg(1)), machine.Path{Lost: strings.Join(w[2:], " ")}) }
 	commands["reconfigure"] = func() { p.reconfigure(p.sa(arg(1)), w[2:]) }
 	p.sessionCommands(commands, arg)
 	run, ok := commands[w[0]]

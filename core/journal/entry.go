@@ -39,7 +39,7 @@ var (
 	inputs = index[machine.Input](
 		machine.Datagram{}, machine.Tick{}, machine.Initiate{}, machine.Terminate{}, machine.Probe{}, machine.Rekey{},
 		machine.Migrate{}, machine.ChildExpired{}, machine.ChildMoved{}, machine.ChildLost{},
-		machine.Decided{}, machine.Replaced{}, machine.Reauthenticate{}, machine.Redirect{}, machine.Reconfigure{})
+		machine.Decided{}, machine.Replaced{}, machine.Reauthenticate{}, machine.Redirect{}, machine.Reconfigure{}, machine.Path{})
 	results = index[machine.Result](
 		machine.KEInitiated{}, machine.KEResponded{}, machine.KEFinished{}, machine.Signed{}, machine.Verified{},
 		machine.Authenticated{}, machine.AllocatedSPI{}, machine.Freed{}, machine.Installed{}, machine.Removed{}, machine.Usage{},

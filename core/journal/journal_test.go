@@ -58,6 +58,7 @@ func samples() []machine.Input {
 		machine.ChildMoved{SPIIn: 256, Remote: west},
 		machine.ChildLost{SPIIn: 256},
 		machine.Reauthenticate{},
+		machine.Path{Lost: "no route"},
 		machine.Reconfigure{Connection: &policy.Connection{Name: "west", Children: []*policy.Child{{Name: "lan"}}}},
 		machine.Redirect{To: machine.Gateway{Addr: west.Addr(), Host: "gw"}},
 		machine.Replaced{By: event.UID{7}, Cause: machine.ReplaceContact, Grace: time.Second},

@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/net/icmp"
@@ -22,13 +23,16 @@ type Pinger struct {
 	sequence uint16
 }
 
+// pingers counts them: each has an identifier of its own, because all see the replies to all.
+var pingers atomic.Uint32
+
 // NewPinger opens a raw ICMP socket bound to from.
 func (ns *Namespace) NewPinger(from, to netip.Addr) (*Pinger, error) {
 	network := "ip4:icmp"
 	if from.Is6() {
 		network = "ip6:ipv6-icmp"
 	}
-	p := &Pinger{to: to, id: uint16(os.Getpid())}
+	p := &Pinger{to: to, id: uint16(pingers.Add(1))}
 	err := ns.Do(func() (err error) {
 		p.conn, err = icmp.ListenPacket(network, from.String())
 		return err

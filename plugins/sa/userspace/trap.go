@@ -103,13 +103,13 @@ func (t *trap) caught(packet []byte, f *flow, tell func(sa.Event) bool) {
 	}
 }
 
-// release returns the packet that waits, if it is not too old.
+// release returns the packet that waits, if it is not too old. There is a child now: when that is gone, the trap tells at once.
 func (t *trap) release() []byte {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	packet := t.held
-	t.held = nil
-	if time.Since(t.told) > heldLife {
+	packet, told := t.held, t.told
+	t.held, t.told = nil, time.Time{}
+	if time.Since(told) > heldLife {
 		return nil
 	}
 	return packet

@@ -58,8 +58,7 @@ func TestATrapIsToldOfAndItsFirstPacketIsAnswered(t *testing.T) {
 			}
 			wire.take()
 			l.remove(ends)
-			time.Sleep(acquirePause)
-			l.node[0].silent(in[0], in[1], 100) // the trap is there again
+			l.node[0].silent(in[0], in[1], 100) // the trap is there again, and tells at once
 			wantAcquired(t, l.node[0], ends[0], in[0], in[1])
 			l.node[0].must(request{Op: "traps"})
 			time.Sleep(acquirePause)
