@@ -230,7 +230,7 @@ type Retransmitted struct {
 // PeerUnreachable says: from this machine no packet can go to the peer; of a connection without an IKE SA, that an attempt could not
 // even begin.
 type PeerUnreachable struct {
-	Remote netip.Addr `json:"remote,omitzero"`
+	Remote netip.Addr `json:"remote"` // "" for none
 	Reason string     `json:"reason"` // "our address 192.0.2.1 is gone"
 }
 
