@@ -22,6 +22,7 @@ var cpCases = []Case{
 	{IDs: ids("RFC7296-3.15.1-5", "RFC7296-4-8"), Title: "A CFG_REQUEST with wishes, for that address or for one that is not to be had, gets an address of the pool.", Run: leaseWishes, Settings: leasing},
 	{IDs: ids("RFC7296-2.19-5"), Title: "Who sends no CFG_REQUEST gets no CFG_REPLY, whatever else becomes of the child.", Run: leaseUnasked, Settings: leasing},
 	{IDs: ids("RFC7296-2.19-6"), Title: "Where an address must be asked for, an IKE_AUTH without a CFG_REQUEST gets FAILED_CP_REQUIRED, and the IKE SA lives.", Run: leaseRequired, Settings: strictly},
+	{IDs: ids("RFC7296-2.19-6", "RFC7296-2.19-2"), Title: "Nor is there a child without a CFG_REQUEST in a CREATE_CHILD_SA later; with one there is, and an address.", Run: leaseRequiredLater, Settings: strictly},
 	{IDs: ids("RFC7296-3.15.1-6", "RFC7296-3.15.1-7", "RFC7296-3.15.1-8"), Title: "A CFG_SET gets an empty CFG_ACK, or none: nothing of it is accepted.", Run: configSet},
 	{IDs: ids("RFC7296-2.20-1", "RFC7296-3.15.1-5"), Title: "APPLICATION_VERSION is answered by no CP, or by an empty or short string.", Run: applicationVersion},
 	{IDs: ids("RFC7296-3.10.1-3", "RFC7296-2.21.3-1"), Title: "A CP payload whose attributes do not fit is refused with INVALID_SYNTAX.", Run: malformedCP},
@@ -45,6 +46,11 @@ func (t *T) leased(cp peer.Payload) (*SA, netip.Addr) {
 	sa.proven(m)
 	t.kinds(m, peer.TypeIDr, peer.TypeAuth, peer.TypeCP, peer.TypeSA, peer.TypeTSi, peer.TypeTSr)
 	sa.takeChild(m)
+	return sa, t.address(m)
+}
+
+// address returns the one that a response gives us with a child.
+func (t *T) address(m peer.Message) netip.Addr {
 	kind, attrs, err := peer.ParseCP(m.Body(peer.TypeCP))
 	t.must(err)
 	var got []netip.Addr
@@ -69,7 +75,7 @@ func (t *T) leased(cp peer.Payload) (*SA, netip.Addr) {
 	if tsi := must(peer.ParseTS(m.Body(peer.TypeTSi))); !slices.Equal(tsi, want) {
 		t.Errorf("TSi is %v, want %v", tsi, want)
 	}
-	return sa, got[0]
+	return got[0]
 }
 
 func leases(t *T) {
@@ -107,6 +113,21 @@ func leaseRequired(t *T) {
 	sa := t.begin()
 	sa.childless(sa.child(), peer.FailedCPRequired)
 	t.leased(cpRequest())
+}
+
+func leaseRequiredLater(t *T) {
+	sa := t.begin()
+	m := sa.ask(sa.Request(peer.IKEAuth, append(sa.proofs(), sa.child()...)...))
+	sa.proven(m)
+	t.has(m, peer.FailedCPRequired)
+	t.only(sa.ask(sa.Request(peer.CreateChildSA, sa.offers(0).payloads()...)), peer.FailedCPRequired)
+	t.counts(1, 0)
+	ps := append([]peer.Payload{cpRequest()}, sa.offers(0).payloads()...) // RFC 7296 appendix C.4: CP, SA, Ni, TSi, TSr
+	ps[3] = peer.TSPayload(peer.TypeTSi, peer.Net("0.0.0.0/0"))
+	m = sa.ask(sa.Request(peer.CreateChildSA, ps...))
+	t.kinds(m, peer.TypeCP, peer.TypeSA, peer.TypeNonce, peer.TypeTSi, peer.TypeTSr)
+	t.address(m)
+	t.counts(1, 1)
 }
 
 func configSet(t *T) {
