@@ -231,7 +231,7 @@ func rekeyChild(t *testing.T, x *match) {
 	x.crosses(t, 1)
 	before := x.ikeSAs(t)[0]
 	if x.weBegin {
-		parley(t, x.ours, "rekey", "west/lan")
+		rekey(t, x.ours, "west/lan")
 	} else {
 		x.can(t, x.theirs.RekeyChild(short(t)))
 	}
@@ -252,7 +252,7 @@ func rekeyIKE(t *testing.T, x *match) {
 	x.crosses(t, 1)
 	before := x.ikeSAs(t)[0]
 	if x.weBegin {
-		parley(t, x.ours, "rekey", "west")
+		rekey(t, x.ours, "west")
 	} else {
 		x.can(t, x.theirs.RekeyIKE(short(t)))
 	}
@@ -304,7 +304,7 @@ func floodedRekeying(t *testing.T, x *match) {
 	for range 50 {
 		before := x.children(t)[0].SPIIn
 		if x.weBegin {
-			parley(t, x.ours, "rekey", "west/lan")
+			rekey(t, x.ours, "west/lan")
 		} else {
 			x.can(t, x.theirs.RekeyChild(short(t)))
 		}

@@ -277,6 +277,12 @@ func parley(t *testing.T, g *lab.Gateway, args ...string) string {
 	return out
 }
 
+// rekey replaces an SA. It has the time of a step, because on a busy machine a plugin is silent for longer than parley waits by itself.
+func rekey(t *testing.T, g *lab.Gateway, what string) {
+	t.Helper()
+	parley(t, g, "rekey", what, "--timeout", (step * 3 / 4).String())
+}
+
 // pinger sends from the protected network of east to that of west.
 func (s *site) pinger(t *testing.T) *lab.Pinger {
 	t.Helper()
