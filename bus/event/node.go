@@ -65,6 +65,8 @@ type BackendReconciled struct {
 	Removed     int    `json:"removed"`
 	Failed      int    `json:"failed"`
 	Updated     int    `json:"updated"` // they had other addresses, or were held back
+	// Left counts children of a daemon that was killed, which carry packets until new ones take their place.
+	Left int `json:"left"`
 }
 
 // TrafficTrapped says: a packet met the trap of a child that is not up yet.

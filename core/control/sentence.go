@@ -183,7 +183,7 @@ func nodeSentence(e event.Event) string {
 	case event.TrafficTrapped:
 		return fmt.Sprintf("there is traffic for child %q: %s", e.Child, e.Packet)
 	case event.BackendReconciled:
-		return fmt.Sprintf("SA backend %s reconciled: %d kept, %d reinstalled, %d updated, %d removed, %d failed", e.Backend, e.Kept, e.Reinstalled, e.Updated, e.Removed, e.Failed)
+		return fmt.Sprintf("SA backend %s reconciled: %d kept, %d reinstalled, %d updated, %d removed, %d left of an earlier daemon, %d failed", e.Backend, e.Kept, e.Reinstalled, e.Updated, e.Removed, e.Left, e.Failed)
 	case event.DaemonStarted:
 		return "parleyd " + e.Version + " started"
 	case event.DaemonReady:

@@ -60,6 +60,8 @@ type daemon struct {
 	backend event.BackendChosen
 	probed  map[string]pluginhost.Capabilities // SA backends, as they were found at the start
 
+	legacy *legacy // what an earlier daemon left in the SA backends
+
 	living  context.Context             // ends first when the daemon ends, and with it what works in the background
 	closers []func(ctx context.Context) // run in reverse order
 }
@@ -72,6 +74,7 @@ func Run(ctx context.Context, o Options) error {
 		return err
 	}
 	d := &daemon{options: o, config: s, log: o.Log, begin: time.Now(), bus: bus.New()}
+	d.legacy = newLegacy(d.begin.Add(legacyWait))
 	d.inForce.Store(s)
 	living, die := context.WithCancel(context.Background())
 	d.living = living
@@ -235,6 +238,7 @@ func (d *daemon) startEngine(ctx context.Context) error {
 		stop()
 		<-done
 	})
+	d.watchLegacy()
 	d.reconcileNowAndThen()
 	return nil
 }

@@ -31,7 +31,8 @@ func (d *daemon) pickAgain() {
 	d.engine.SetPolicy(d.fitted(d.inForce.Load().Policy))
 }
 
-// reconcile makes a backend hold what the engine owns, and nothing else of ours.
+// reconcile makes a backend hold what the engine owns, and nothing else of ours but what a daemon that was killed left and is still
+// of use.
 func (d *daemon) reconcile(backend string) {
 	ctx, cancel := context.WithTimeout(d.living, reconcileBudget)
 	defer cancel()
@@ -40,7 +41,7 @@ func (d *daemon) reconcile(backend string) {
 	done, err := d.host.Reconcile(ctx, backend, func() (_ []machine.ChildSA, err error) {
 		all, err = d.engine.Installed(ctx)
 		return of(backend, all), err
-	})
+	}, func(c machine.ChildSA) bool { return d.legacy.spares(c, all, d.inForce.Load().Policy, time.Now()) })
 	d.setTraps(ctx, backend)
 	if d.living.Err() != nil {
 		return
@@ -49,9 +50,11 @@ func (d *daemon) reconcile(backend string) {
 		d.log.Error("an SA backend could not be reconciled; it is tried again", zap.String("backend", backend), zap.Error(err))
 		return
 	}
-	if done.Reinstalled+done.Updated+done.Removed > 0 {
+	d.legacy.compared(backend)
+	if done.Reinstalled+done.Updated+done.Removed+done.Left > 0 {
 		d.log.Info("SA backend reconciled", zap.String("backend", backend), zap.Int("kept", done.Kept),
-			zap.Int("reinstalled", done.Reinstalled), zap.Int("updated", done.Updated), zap.Int("removed", done.Removed))
+			zap.Int("reinstalled", done.Reinstalled), zap.Int("updated", done.Updated), zap.Int("removed", done.Removed),
+			zap.Int("left", done.Left))
 	}
 }
 

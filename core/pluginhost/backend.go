@@ -130,9 +130,9 @@ func (h *Host) Usage(ctx context.Context, c machine.ChildSA) (event.Traffic, err
 }
 
 // Reconcile makes a backend hold what the daemon has: it installs what is missing, updates what has other
-// addresses or is held back wrongly, and removes what is unknown. want is
-// asked after the backend was, so that a child installed meanwhile is not taken for unknown. The event is published.
-func (h *Host) Reconcile(ctx context.Context, backend string, want func() ([]machine.ChildSA, error)) (event.BackendReconciled, error) {
+// addresses or is held back wrongly, and removes what is unknown unless spare says to leave it. want is asked after the backend was,
+// so that a child installed meanwhile is not taken for unknown, and before spare. The event is published.
+func (h *Host) Reconcile(ctx context.Context, backend string, want func() ([]machine.ChildSA, error), spare func(machine.ChildSA) bool) (event.BackendReconciled, error) {
 	done := event.BackendReconciled{Backend: backend}
 	have, err := h.List(ctx, backend)
 	if err != nil {
@@ -160,6 +160,10 @@ func (h *Host) Reconcile(ctx context.Context, backend string, want func() ([]mac
 		count(&done.Reinstalled, &done.Failed, &problems, h.Install(ctx, c))
 	}
 	for _, c := range held {
+		if spare(c) {
+			done.Left++
+			continue
+		}
 		_, err := h.Remove(ctx, c)
 		count(&done.Removed, &done.Failed, &problems, err)
 	}

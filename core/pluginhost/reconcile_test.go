@@ -49,22 +49,26 @@ func TestABackendIsReconciledAfterItsRestart(t *testing.T) {
 	}
 	moved := child(5)
 	moved.Remote, moved.Encap, moved.RemotePort = netip.MustParseAddr("192.0.2.9"), true, 4501
+	if err := w.Install(ctx, child(6)); err != nil { // unknown, but to be left
+		t.Fatal(err)
+	}
 	want := []machine.ChildSA{child(1), child(3), child(4), moved}
-	got, err := w.Reconcile(ctx, "memory", func() ([]machine.ChildSA, error) { return want, nil })
-	if err != nil || got != (event.BackendReconciled{Backend: "memory", Kept: 1, Reinstalled: 2, Updated: 1, Removed: 1}) {
+	spare := func(c machine.ChildSA) bool { return c.UID == child(6).UID }
+	got, err := w.Reconcile(ctx, "memory", func() ([]machine.ChildSA, error) { return want, nil }, spare)
+	if err != nil || got != (event.BackendReconciled{Backend: "memory", Kept: 1, Reinstalled: 2, Updated: 1, Removed: 1, Left: 1}) {
 		t.Errorf("got %+v, %v", got, err)
 	}
 	if e := awaitEvent[event.BackendReconciled](w); e != got {
 		t.Errorf("event %+v", e)
 	}
 	list, err := w.List(ctx, "memory")
-	if err != nil || len(list) != len(want) {
+	if err != nil || len(list) != len(want)+1 {
 		t.Errorf("the backend holds %+v, %v", list, err)
 	}
 	if i := slices.IndexFunc(list, func(c machine.ChildSA) bool { return c.UID == moved.UID }); i < 0 || placeOf(list[i]) != placeOf(moved) {
 		t.Errorf("the peer that moved is still where it was: %+v", list)
 	}
-	if _, err := w.Reconcile(ctx, "nowhere", func() ([]machine.ChildSA, error) { return nil, nil }); err == nil {
+	if _, err := w.Reconcile(ctx, "nowhere", func() ([]machine.ChildSA, error) { return nil, nil }, spare); err == nil {
 		t.Error("a backend that is not there was reconciled")
 	}
 }

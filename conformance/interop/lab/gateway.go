@@ -83,6 +83,9 @@ func (g *Gateway) Start(ctx context.Context, args ...string) error {
 // PID returns the process of the daemon.
 func (g *Gateway) PID() int { return g.daemon.Process.Pid }
 
+// Running reports whether the daemon was started and neither stopped nor killed since.
+func (g *Gateway) Running() bool { return g.daemon != nil }
+
 // Log returns what the daemon logged so far.
 func (g *Gateway) Log() string {
 	raw, _ := os.ReadFile(g.Path("log"))
