@@ -1,6 +1,7 @@
 package interop
 
 import (
+	"context"
 	"fmt"
 	"math/rand/v2"
 	stdnet "net"
@@ -53,7 +54,10 @@ func TestGuestPairSurvivesKillsDuringRekeyings(t *testing.T) {
 	east, west := s.pair(t, "CHILD", `start = "up"`)
 	both := []*lab.Gateway{east, west}
 	s.settle(t, both, foreign)
-	flood, err := s.east.NewFlood(netip.MustParseAddr(s.eastLAN), netip.MustParseAddr(s.westLAN), 10*time.Millisecond)
+	eastLAN, westLAN := netip.MustParseAddr(s.eastLAN), netip.MustParseAddr(s.westLAN)
+	west2east, err := s.west.NewFlood(westLAN, eastLAN, 20*time.Millisecond)
+	must(t, err)
+	east2west, err := s.east.NewFlood(eastLAN, westLAN, 20*time.Millisecond)
 	must(t, err)
 	s.capture.Reset()
 	far.Reset()
@@ -65,7 +69,7 @@ func TestGuestPairSurvivesKillsDuringRekeyings(t *testing.T) {
 		go func() { _, err := begins.Parley(t.Context(), "rekey", peerOf(begins)+"/lan"); ended <- err }()
 		if i%eachStrike == eachStrike-1 {
 			time.Sleep(time.Duration(rand.IntN(200)) * time.Millisecond)
-			victim, strike := both[rand.IntN(2)], strikes[rand.IntN(len(strikes))]
+			victim, strike := both[i/eachStrike%2], strikes[i/eachStrike%len(strikes)]
 			t.Logf("rekeying %d, begun by %s: %s of %s killed", i, begins.Name, strike.name, victim.Name)
 			strike.do(t, victim)
 			s.stillPings(t)
@@ -79,8 +83,10 @@ func TestGuestPairSurvivesKillsDuringRekeyings(t *testing.T) {
 		}
 	}
 	s.settle(t, both, foreign)
-	sent, lost := flood.Stop()
-	t.Logf("%d of %d rekeyings done; %d packets, %d lost", done, rekeyings, sent, lost)
+	for _, f := range []*lab.Flood{west2east, east2west} {
+		sent, lost := f.Stop()
+		t.Logf("%d of %d rekeyings done; %d packets, %d lost", done, rekeyings, sent, lost)
+	}
 	if done < rekeyings*3/4 {
 		t.Errorf("only %d rekeyings succeeded", done)
 	}
@@ -101,7 +107,7 @@ func peerOf(g *lab.Gateway) string {
 func revive(t *testing.T, g *lab.Gateway) {
 	t.Helper()
 	if !g.Running() {
-		must(t, g.Start(t.Context()))
+		must(t, g.Start(context.Background())) // it ends with the test, in order
 	}
 	must(t, g.WaitReady(short(t)))
 }
