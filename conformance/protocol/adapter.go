@@ -46,6 +46,8 @@ const (
 	UpSecond   Order = "bring up the second child"
 	RekeyIKE   Order = "rekey the IKE SA"
 	RekeyChild Order = "rekey the child"
+	Redirect   Order = "send the client to Gateway"
+	Reauth     Order = "have the authentication repeated"
 )
 
 // Place is where a daemon is to run.
@@ -75,6 +77,10 @@ type Settings struct {
 	MOBIKE      bool          // support it
 	IPv6        bool          // the outer addresses are of IPv6
 	TwoChildren bool          // the connections have a second child
+	Redirect    string        // "init" or "auth": the exchange in which clients that permit it are sent to Gateway
+	Follow      bool          // go where a gateway sends us
+	Childless   string        // "never", "prefer" or "force" IKE_AUTH without a child; "": whatever
+	Reauth      time.Duration // how long an authentication is trusted; 0: for ever
 }
 
 // longPause is the pause before a retransmission where cases want none.
@@ -85,11 +91,11 @@ type Connection struct {
 	Name      string
 	Peer      netip.Addr
 	PeerID    Identity
-	PeerTS    string // the network behind the peer, such as "10.200.7.0/24"
-	Key       string // the pre-shared key
-	KeyHex    bool   // it is given to the daemon in hexadecimal
-	MODPFirst bool   // the daemon prefers MODP-2048 to X25519, and CBC, and nothing else
-	Narrow    bool   // the daemon wants TCP port 80 of its own network only
+	PeerTS    string   // the network behind the peer, such as "10.200.7.0/24"
+	Key       string   // the pre-shared key
+	KeyHex    bool     // it is given to the daemon in hexadecimal
+	MODPFirst bool     // the daemon prefers MODP-2048 to X25519, and CBC, and nothing else
+	Selectors []string // what the daemon wants of its own network, such as "10.1.0.0/16[tcp/80]"; none: DaemonTS
 }
 
 // Identity is what an ID payload says (RFC 7296 section 3.5).
@@ -119,4 +125,5 @@ const (
 	SecondTS = "10.2.0.0/16" // of the second child, when there is one
 	PoolNet  = "10.3.0.0/16" // addresses that are leased
 	PoolDNS  = "10.3.0.1"    // what is told with them
+	Gateway  = "192.0.2.200" // where clients are sent
 )

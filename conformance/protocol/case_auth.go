@@ -45,7 +45,7 @@ var authCases = []Case{
 	{IDs: ids("RFC7296-2.9-3", "RFC7296-2.9-2"), Title: "Selectors that are wider than the daemon's are narrowed to its own.", Run: narrows},
 	{IDs: ids("RFC7296-2.9-2", "RFC7296-2.9-3"), Title: "What selectors are narrowed to includes the first ones, when these are allowed.", Run: keepsFirst},
 	{IDs: ids("RFC7296-2.9-3"), Title: "Selectors of all ports and protocols are narrowed to the one port of a daemon that wants no more.", Run: narrowsPorts,
-		Tune: func(c *Connection) { c.Narrow = true }},
+		Tune: func(c *Connection) { c.Selectors = []string{DaemonTS + "[tcp/80]"} }},
 	{IDs: ids("RFC7296-3.13.1-1", "RFC7296-3.13.1-2"), Title: "Selectors of one protocol and port, and of OPAQUE ports, are read as RFC 7296 writes them.", Run: oddPorts},
 	{IDs: ids("RFC7296-1.3.1-1"), Title: "USE_TRANSPORT_MODE is not echoed by a daemon that wants tunnels, and the child comes up in tunnel mode.", Run: transportDeclined},
 	{IDs: ids("RFC7296-2.22-1", "RFC7296-2.22-2"), Title: "IPComp that is offered is not accepted by a daemon that does not compress; the child comes up without.", Run: noIPComp},

@@ -95,8 +95,8 @@ func charonFill(template string, place Place, s Settings, c Connection, more ...
 	if c.MODPFirst {
 		proposals = "aes256-sha256-modp2048-x25519"
 	}
-	if c.Narrow {
-		ts += "[tcp/80]"
+	if len(c.Selectors) > 0 {
+		ts = strings.Join(c.Selectors, ", ")
 	}
 	mobike := "no"
 	if s.MOBIKE {
@@ -132,6 +132,10 @@ func charonLacks(s Settings) string {
 		return "transport mode with userspace ESP"
 	case s.PoolMust:
 		return "to insist on CP"
+	case s.Redirect != "":
+		return "to redirect clients without a plugin that decides"
+	case s.Reauth != 0:
+		return "AUTH_LIFETIME in seconds that a case can wait for"
 	}
 	return ""
 }

@@ -102,8 +102,8 @@ func parleyInner(place Place, s Settings, c Connection) []string {
 	switch {
 	case s.Transport:
 		ts, peerTS, child = place.Addr.String(), c.Peer.String(), "    mode = \"transport\"\n"
-	case c.Narrow:
-		ts += "[tcp/80]"
+	case len(c.Selectors) > 0:
+		ts = strings.Join(c.Selectors, `", "`)
 	case s.AskAddress:
 		local, ts = `virtual = ["ipv4"]`, "assigned"
 	case s.PoolMust:
@@ -164,6 +164,16 @@ func parleyMore(s Settings, c Connection) string {
 	if s.Keepalive != 0 {
 		fmt.Fprintf(&b, "  nat_keepalive = %q\n", s.Keepalive)
 	}
+	if s.Redirect != "" {
+		fmt.Fprintf(&b, "  redirect {\n    to = %q\n    at = %q\n  }\n", Gateway, s.Redirect)
+	}
+	if s.Childless != "" {
+		fmt.Fprintf(&b, "  childless = %q\n", s.Childless)
+	}
+	if s.Reauth != 0 {
+		fmt.Fprintf(&b, "  reauth = %q\n", s.Reauth)
+	}
+	fmt.Fprintf(&b, "  follow_redirects = %v\n", s.Follow)
 	if c.MODPFirst {
 		b.WriteString("  proposals = [\"aes256-sha256-prfsha256-modp2048-x25519\"]\n")
 	}
@@ -189,6 +199,8 @@ func (d parleyd) Order(ctx context.Context, o Order, connection string) error {
 		DownChild:  {"down", connection, "--child", "lan", "--no-wait"},
 		RekeyIKE:   {"rekey", connection, "--no-wait"},
 		RekeyChild: {"rekey", connection + "/lan", "--no-wait"},
+		Redirect:   {"redirect", connection, Gateway},
+		Reauth:     {"reauth", connection},
 	}[o]
 	if args == nil {
 		return fmt.Errorf("%w %s", ErrCannot, o)

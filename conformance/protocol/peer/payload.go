@@ -46,6 +46,12 @@ const (
 	UpdateSAAddresses          = 16400
 	Cookie2                    = 16401
 	NoNATsAllowed              = 16402
+	ESPTFCPaddingNotSupported  = 16394
+	NonFirstFragmentsAlso      = 16395
+	AuthLifetime               = 16403
+	RedirectSupported          = 16406
+	Redirect                   = 16407
+	RedirectedFrom             = 16408
 	ChildlessSupported         = 16418
 	FragmentationSupported     = 16430
 )
