@@ -29,6 +29,10 @@ var cpCases = []Case{
 	{IDs: ids("RFC7296-2.19-1", "RFC7296-2.19-2", "RFC7296-2.19-3", "RFC7296-2.19-4", "RFC7296-4-6", "RFC7296-3.15.1-2", "RFC7296-3.15.1-3", "RFC7296-3.15.1-4"),
 		Title: "A daemon that wants an address asks for it in IKE_AUTH, before SA, with nothing in attributes that take no value.", Run: asks, Settings: asking},
 	{IDs: ids("RFC7296-3.15.1-5", "RFC7296-3.15-1", "RFC7296-3.15.1-1"), Title: "Unknown attributes and reserved bits in a CFG_REPLY are ignored.", Run: replyNoise, Settings: asking},
+	{IDs: ids("RFC7296-3.15.1-5", "RFC7296-2.19-2"), Title: "Who asks for an address two hundred times in one request gets a few at most, and a Delete gives them back.", Run: leaseGreed, Settings: leasing},
+	{IDs: ids("RFC7296-3.10.1-3", "RFC7296-2.21.2-2", "RFC7296-3.15.1-5"), Title: "Address attributes of wrong lengths, sixty kilobytes of attributes, CFG types that nobody knows and two CP payloads are refused or ignored.", Run: leaseAbuse, Settings: leasing},
+	{IDs: ids("RFC7296-2.19-5", "RFC7296-3.15.1-5"), Title: "A CFG_REPLY that nobody asked for is ignored: in IKE_AUTH, in INFORMATIONAL, and in a request.", Run: replyUnasked},
+	{IDs: ids("RFC7296-3.15.1-5", "RFC7296-3.15.1-1"), Title: "A CFG_REPLY with addresses that no host has, of wrong lengths, or with five hundred of them, gives the daemon one good address, or no child.", Run: replyAbuse, Settings: asking},
 	{IDs: ids("RFC7296-2.21.2-3"), Title: "INTERNAL_ADDRESS_FAILURE costs the child, and not the IKE SA.", Run: addressFailure, Settings: asking},
 }
 
@@ -220,4 +224,107 @@ func addressFailure(t *T) {
 	sa.answer(auth, append(sa.grant(), peer.NotifyPayload(peer.InternalAddressFailure))...)
 	t.counts(1, 0)
 	sa.inform()
+}
+
+func leaseGreed(t *T) {
+	greedy := []peer.Attribute{}
+	for range 200 {
+		greedy = append(greedy, peer.Attribute{Type: peer.InternalIP4Address})
+	}
+	for range 3 { // the pool would not last
+		sa := t.begin()
+		child := sa.child()
+		child[1] = peer.TSPayload(peer.TypeTSi, peer.Net("0.0.0.0/0"))
+		m := sa.ask(sa.Request(peer.IKEAuth, slices.Concat(sa.proofs(), []peer.Payload{peer.CPPayload(peer.CFGRequest, greedy...)}, child)...))
+		sa.proven(m)
+		_, attrs, err := peer.ParseCP(m.Body(peer.TypeCP))
+		t.must(err)
+		const most = 16 // nobody needs more
+		if n := len(attrs); n > most {
+			t.Errorf("%d attributes answer", n)
+		}
+		sa.inform(peer.DeletePayload(peer.ProtoIKE))
+		t.counts(0, 0)
+	}
+	t.leased(cpRequest())
+}
+
+// oddCPs are Configuration payloads that a right peer does not send, and whether what they hold is malformed for sure.
+func oddCPs() (list []peer.Payload) {
+	for _, size := range []int{1, 3, 5, 16, 1000} {
+		list = append(list, peer.CPPayload(peer.CFGRequest, peer.Attribute{Type: peer.InternalIP4Address, Value: peer.Random(size)}))
+	}
+	for _, size := range []int{4, 16, 18, 400} {
+		list = append(list, peer.CPPayload(peer.CFGRequest, peer.Attribute{Type: peer.InternalIP6Address, Value: peer.Random(size)}))
+	}
+	for _, kind := range []uint8{0, peer.CFGReply, peer.CFGSet, peer.CFGAck, 5, 255} {
+		list = append(list, peer.CPPayload(kind, peer.Attribute{Type: peer.InternalIP4Address, Value: []byte{10, 3, 0, 9}}))
+	}
+	return append(list, peer.CPPayload(peer.CFGRequest, peer.Attribute{Type: 30000, Value: peer.Random(60000)}),
+		peer.CPPayload(peer.CFGRequest, slices.Repeat([]peer.Attribute{{Type: peer.SupportedAttributes}}, 10000)...))
+}
+
+func leaseAbuse(t *T) {
+	for _, cp := range oddCPs() {
+		sa := t.begin()
+		m := sa.Request(peer.IKEAuth, slices.Concat(sa.proofs(), []peer.Payload{cp}, sa.child())...)
+		answer := sa.ask(m)
+		if errs := answer.Errors(); len(errs) > 1 {
+			t.Errorf("a CP of kind %d and %d octets is answered by %v", cp.Body[0], len(cp.Body), answer)
+		}
+		t.daemonForgets(sa)
+	}
+	sa := t.begin()
+	answer := sa.ask(sa.Request(peer.IKEAuth, slices.Concat(sa.proofs(), []peer.Payload{cpRequest(), cpRequest()}, sa.child())...))
+	if errs := answer.Errors(); len(errs) > 1 {
+		t.Errorf("two CP payloads are answered by %v", answer)
+	}
+	t.daemonForgets(sa)
+	t.leased(cpRequest())
+}
+
+func replyUnasked(t *T) {
+	reply := peer.CPPayload(peer.CFGReply, peer.Attribute{Type: peer.InternalIP4Address, Value: []byte{10, 77, 0, 9}}, peer.Attribute{Type: peer.InternalIP4DNS, Value: []byte{10, 77, 0, 1}})
+	sa, auth := t.greeted()
+	if _, asks := auth.First(peer.TypeCP); asks {
+		t.Fatalf("a daemon that wants no address asks for one: %v", auth)
+	}
+	sa.answer(auth, slices.Concat(sa.grant(), []peer.Payload{reply}, sa.grantChild(auth))...)
+	t.counts(1, 1)
+	for _, kind := range []uint8{peer.CFGReply, peer.CFGAck} {
+		reply.Body[0] = kind
+		if m := sa.inform(reply); len(m.Payloads) != 0 {
+			t.Errorf("a CP of kind %d in a request is answered by %v", kind, m)
+		}
+	}
+	sa.alive()
+	t.counts(1, 1)
+}
+
+// consents answers what the daemon asks, until it asks nothing more.
+func (sa *SA) consents() {
+	for {
+		d, ok := sa.t.receive(silence, sa.ours)
+		if !ok {
+			return
+		}
+		if m, _ := sa.open(d); !m.Response() {
+			sa.Theirs = m.ID + 1
+			sa.answer(m)
+		}
+	}
+}
+
+func replyAbuse(t *T) {
+	address := func(value ...byte) peer.Attribute {
+		return peer.Attribute{Type: peer.InternalIP4Address, Value: value}
+	}
+	good := address(10, 77, 0, 9)
+	for _, list := range [][]peer.Attribute{{address(224, 0, 0, 1), good}, {address(0, 0, 0, 0), address(127, 0, 0, 1), good}, slices.Repeat([]peer.Attribute{good}, 500),
+		{good, {Type: 25, Value: []byte("x\nnameserver 192.0.2.66")}, {Type: peer.InternalIP4DNS, Value: []byte{1}}}, {address(10, 77, 0), good}, {}} {
+		sa, auth := t.wantsAddress()
+		sa.gives(auth, peer.CPPayload(peer.CFGReply, list...))
+		sa.consents()
+		t.daemonForgets(sa)
+	}
 }

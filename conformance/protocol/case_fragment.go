@@ -139,8 +139,11 @@ func (t *T) fit(sa *SA, want func(peer.Message) bool) peer.Message {
 			t.Fatalf("%d fragments came", len(parts))
 		}
 		m, sealed := sa.open(d)
-		const udp4 = 20 + 8
-		if size := len(d.Bytes) + udp4; sealed.Fragment == 0 || size > t.settings.Fragments {
+		headers := 20 + 8 // of IPv4 and UDP
+		if d.Local.Addr().Is6() {
+			headers = 40 + 8
+		}
+		if size := len(d.Bytes) + headers; sealed.Fragment == 0 || size > t.settings.Fragments {
 			t.Fatalf("fragment %d of %d with a datagram of %d octets", sealed.Fragment, sealed.Total, size)
 		}
 		if len(parts) == 0 {

@@ -55,10 +55,13 @@ func (t *T) upMobile(more ...peer.Payload) *SA {
 
 // elsewhere gives us another address and returns a way to the daemon from it.
 func (t *T) elsewhere() path {
-	b := t.Peer.As4()
-	b[2] |= 0x80
-	a := netip.AddrFrom4(b)
-	t.must(t.ns.Addr("wan", a.String()+"/16"))
+	b, bits := t.Peer.AsSlice(), "/64"
+	b[len(b)-2] |= 0x80
+	if t.Peer.Is4() {
+		bits = "/16"
+	}
+	a, _ := netip.AddrFromSlice(b)
+	t.must(t.ns.Addr("wan", a.String()+bits))
 	p := t.listen(netip.AddrPortFrom(a, peer.PortNAT))
 	return path{p, netip.AddrPortFrom(t.far, peer.PortNAT)}
 }
