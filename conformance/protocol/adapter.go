@@ -26,10 +26,18 @@ type Daemon interface {
 	Order(ctx context.Context, o Order, connection string) error
 	// Count tells how many IKE SAs and child SAs of a connection are established.
 	Count(ctx context.Context, connection string) (ike, child int, err error)
+	// Load tells what the daemon holds.
+	Load(ctx context.Context) (Load, error)
 	// Log is what the daemon wrote so far.
 	Log() string
 	// Stop ends the daemon.
 	Stop() error
+}
+
+// Load is what a daemon holds.
+type Load struct {
+	SAs    int   // IKE SAs and child SAs in whatever state, of all connections
+	Memory int64 // octets in its own process, 0 when that cannot be told
 }
 
 // ErrCannot says that a daemon lacks a setting or a command.

@@ -29,6 +29,11 @@ var fragmentCases = []Case{
 	{IDs: ids("RFC7383-5-1", "RFC7383-5-2", "RFC7383-5-3"), Title: "More than 64 KiB of fragments that never come together are not kept; other peers are served.", Run: fragmentFlood},
 	{IDs: ids("RFC7383-2.5.2-1", "RFC7383-2.5.2-2", "RFC7383-2.5.2-3", "RFC7383-2.5.2-6", "RFC7383-2.5.2-4"), Title: "A request in fragments that is not answered comes in smaller and more fragments in time, and goes on coming.", Run: smallerFragments,
 		Settings: Settings{Fragments: 1200, Retransmit: hundred, Tries: 8}, Tune: longID},
+	{IDs: ids("RFC7383-5-1", "RFC7383-5-2", "RFC7383-2.6-1"), Title: "Before IKE_AUTH, fragments that claim to be one of 257 to 65535 make no SA and harm no other.", Run: fragmentClaims},
+	{IDs: ids("RFC7383-2.6-1", "RFC7383-2.6-4"), Title: "Of fragments whose total goes up and down only those of the largest count, and the message comes together.", Run: restlessTotals},
+	{IDs: ids("RFC7383-2.6-1", "RFC7296-2.3-8"), Title: "Fragments of different exchanges under one message ID are not mixed, and those of message IDs that are not due not kept.", Run: mixedFragments},
+	{IDs: ids("RFC7383-2.6-1"), Title: "A message in one piece is served in the midst of its fragments, and the rest of them does nothing.", Run: wholeAmongFragments},
+	{IDs: ids("RFC7383-2.6-1", "RFC7296-2.21.3-1"), Title: "Two hundred fragments with nothing in them make an empty message, or none.", Run: emptyFragments},
 }
 
 // fragmenting announces that we fragment.
@@ -314,4 +319,94 @@ func smallerFragments(t *T) {
 		}
 	}
 	t.Errorf("the request came in %d fragments, and then in %d", first, before)
+}
+
+func fragmentClaims(t *T) {
+	for _, total := range []int{65535, 40000, 257} {
+		sa := t.beginFragments()
+		m := sa.claim()
+		inner, first := m.Inner()
+		t.send(sa.way, sa.SealFragment(m, 1, total, first, inner, peer.Oddities{}))
+		t.send(sa.way, sa.SealFragment(m, total, total, 0, peer.Random(400), peer.Oddities{}))
+	}
+	pause(silence)
+	t.forget()
+	t.counts(0, 0)
+	t.up().alive()
+}
+
+func restlessTotals(t *T) {
+	sa := t.beginFragments()
+	m := sa.claim()
+	inner, first := m.Inner()
+	for _, total := range []int{2, 5, 3, 9, 2, 17, 16} {
+		t.send(sa.way, sa.SealFragment(m, 1, total, first, peer.Random(60), peer.Oddities{}))
+		t.send(sa.way, sa.SealFragment(m, 2, total, 0, peer.Random(60), peer.Oddities{})) // of 2: rubbish, were it taken
+		if total == 2 {
+			t.forget()
+			sa = t.beginFragments() // the rubbish of two was a whole message, which may have ended the SA
+			m = sa.claim()
+			inner, first = m.Inner()
+		}
+	}
+	const total = 20
+	size := len(inner)/total + 1
+	for i, part := range slices.Collect(slices.Chunk(inner, size)) {
+		kind := uint8(0)
+		if i == 0 {
+			kind = first
+		}
+		t.send(sa.way, sa.SealFragment(m, i+1, (len(inner)+size-1)/size, kind, part, peer.Oddities{}))
+	}
+	sa.admitted(sa.response(m))
+}
+
+func mixedFragments(t *T) {
+	sa := t.beginFragments()
+	sa.admitted(sa.ask(sa.claim()))
+	del := peer.DeletePayload(peer.ProtoIKE)
+	m := sa.Request(peer.Informational, del, del)
+	sa.Own--
+	inner, first := m.Inner()
+	other := m
+	other.Exchange = peer.CreateChildSA
+	t.send(sa.way, sa.SealFragment(m, 1, 2, first, inner[:8], peer.Oddities{}))
+	t.send(sa.way, sa.SealFragment(other, 2, 2, 0, inner[8:], peer.Oddities{}))
+	for i := range uint32(100) {
+		far := m
+		far.ID += 2 + i*1000
+		t.send(sa.way, sa.SealFragment(far, 1, 2, first, peer.Random(1000), peer.Oddities{}))
+		far.Flags |= peer.FlagResponse
+		t.send(sa.way, sa.SealFragment(far, 1, 2, first, peer.Random(1000), peer.Oddities{}))
+	}
+	pause(silence)
+	sa.alive()
+	t.counts(1, 1)
+}
+
+func wholeAmongFragments(t *T) {
+	sa := t.beginFragments()
+	m, first, a, b := sa.halves()
+	t.send(sa.way, sa.SealFragment(m, 1, 2, first, a, peer.Oddities{}))
+	sa.push(m)
+	sa.admitted(sa.response(m))
+	t.send(sa.way, sa.SealFragment(m, 2, 2, 0, b, peer.Oddities{}))
+	sa.alive()
+	t.counts(1, 1)
+}
+
+func emptyFragments(t *T) {
+	sa := t.beginFragments()
+	sa.admitted(sa.ask(sa.claim()))
+	m := sa.Request(peer.Informational)
+	for n := range 200 {
+		t.send(sa.way, sa.SealFragment(m, n+1, 200, 0, nil, peer.Oddities{}))
+	}
+	if d, ok := t.receive(silence, sa.ours); ok {
+		if answer, _ := sa.open(d); len(answer.Payloads) > 0 {
+			t.only(answer, peer.InvalidSyntax)
+		}
+	}
+	t.forget()
+	t.up().alive()
 }

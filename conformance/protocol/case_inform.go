@@ -16,6 +16,7 @@ var informCases = []Case{
 		Title: "A Delete of our half of a child ends it; the response deletes the daemon's half.", Run: deleteChild},
 	{IDs: ids("RFC7296-2.25.1-6"), Title: "A Delete of an unknown child gets a response without Delete, and changes nothing.", Run: deleteUnknown},
 	{IDs: ids("RFC7296-1.4.1-3"), Title: "A Delete of a child with SPIs of others, and the same twice, ends that child.", Run: deleteMany},
+	{IDs: ids("RFC7296-1.4.1-3", "RFC7296-2.25.1-6"), Title: "A Delete of a thousand SPIs, ours among them, ends that child; one of sixteen thousand does no harm.", Run: deleteThousands},
 	{IDs: ids("RFC7296-1.4.1-1", "RFC7296-1.4.1-3"), Title: "A Delete of the IKE SA gets an empty response and ends all.", Run: deleteIKE},
 	{IDs: ids("RFC7296-1.4-2", "RFC7296-1.4-3", "RFC7296-2.4-8", "RFC7296-1.4.1-2", "RFC7296-3.11-3"),
 		Title: "A child that the daemon takes down is deleted under its IKE SA, by the SPI that the daemon receives on.", Run: daemonDeletesChild},
@@ -322,4 +323,20 @@ func mangled(t *T) {
 	sa := t.beginCookied()
 	sa.admitted(sa.ask(sa.claim()))
 	sa.alive()
+}
+
+func deleteThousands(t *T) {
+	spis := func(n int) (list [][]byte) {
+		for range n {
+			list = append(list, peer.SPI())
+		}
+		return list
+	}
+	sa := t.up()
+	sa.deleted(sa.inform(peer.DeletePayload(peer.ProtoESP, append(spis(999), sa.in)...)))
+	t.counts(1, 0)
+	if m := sa.inform(peer.DeletePayload(peer.ProtoESP, spis(16000)...)); len(m.Payloads) != 0 {
+		t.only(m, peer.InvalidSyntax) // it may have its limit
+	}
+	t.daemonForgets(sa)
 }

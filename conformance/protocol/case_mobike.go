@@ -33,6 +33,9 @@ var mobikeCases = []Case{
 		Settings: Settings{MOBIKE: true, Retransmit: hundred, Tries: 8}},
 	{IDs: ids("RFC4555-3.6-1", "RFC4555-3.2-1"), Title: "Lists of additional addresses, and NO_ADDITIONAL_ADDRESSES, are answered and harm nothing; without MOBIKE they are ignored.", Run: addressLists, Settings: mobile},
 	{IDs: ids("RFC4555-3.9-2", "RFC4555-3.9-5"), Title: "NO_NATS_ALLOWED in IKE_AUTH with other addresses than those of the packet gets UNEXPECTED_NAT_DETECTED, and no SA.", Run: noNATsInAuth, Settings: mobile},
+	{IDs: ids("RFC4555-3.6-1", "RFC4555-3.7-1"), Title: "UPDATE_SA_ADDRESSES from the side that does not decide on addresses moves nothing.", Run: updateOfResponder, Settings: mobile},
+	{IDs: ids("RFC4555-3.7-1", "RFC4555-3.6-1"), Title: "A peer that moves to and fro fifty times and answers no question is asked one at a time; when it answers, the daemon goes on where it is.", Run: restless, Settings: mobile},
+	{IDs: ids("RFC4555-3.9-2", "RFC4555-3.7-3"), Title: "NO_NATS_ALLOWED of wrong lengths is no permission, COOKIE2 of wrong lengths and a hundred additional addresses do no harm.", Run: oddMobility, Settings: mobile},
 	{IDs: ids("RFC4555-3.9-1"), Title: "To a peer without NAT traversal the daemon's IKE_AUTH request says NO_NATS_ALLOWED, with its addresses.", Run: saysNoNATs, Settings: mobile},
 }
 
@@ -339,4 +342,85 @@ func saysNoNATs(t *T) {
 	if n, ok := auth.Notify(peer.NoNATsAllowed); !ok || !bytes.Equal(n.Data, want) {
 		t.Errorf("NO_NATS_ALLOWED holds %x (%v), want %x", n.Data, ok, want)
 	}
+}
+
+func updateOfResponder(t *T) {
+	sa, auth := t.greeted()
+	sa.answer(auth, append(append(sa.grant(), sa.grantChild(auth)...), movable())...)
+	t.counts(1, 1)
+	before := sa.way
+	sa.way = t.elsewhere()
+	m := sa.inform(append(sa.natd(sa.SPIr), peer.NotifyPayload(peer.UpdateSAAddresses))...)
+	if errs := m.Errors(); len(errs) > 1 {
+		t.Errorf("the answer is %v", m)
+	}
+	sa.asks(before)
+}
+
+func restless(t *T) {
+	sa := t.upMobile()
+	places := []path{sa.way, t.elsewhere()}
+	questions := map[uint32]bool{}
+	for n := range 50 {
+		sa.way = places[(n+1)%2]
+		if m := sa.inform(peer.NotifyPayload(peer.UpdateSAAddresses)); len(m.Errors()) > 0 {
+			t.Fatalf("move %d is refused: %v", n, m)
+		}
+	}
+	pause(silence)
+	for { // what came beside the answers
+		d, ok := t.receive(0, sa.ours)
+		if !ok {
+			break
+		}
+		h, _ := peer.Header(d.Bytes)
+		if questions[h.ID] = true; h.Response() || len(questions) > 1 {
+			t.Fatalf("%v comes beside others: %v", h, questions)
+		}
+		t.aside = nil
+		if len(questions) == 1 && d.Local == sa.way.from.Addr() {
+			question, _ := sa.open(d)
+			sa.Theirs = question.ID + 1
+			sa.answer(question, returned(question))
+			break
+		}
+	}
+	for { // it may ask again for the last place
+		d, ok := t.receive(silence, sa.ours)
+		if !ok {
+			break
+		}
+		if question, _ := sa.open(d); question.ID >= sa.Theirs {
+			sa.Theirs = question.ID + 1
+			sa.answer(question, returned(question))
+		}
+	}
+	sa.asks(sa.way)
+}
+
+func oddMobility(t *T) {
+	sa := t.upMobile()
+	here := sa.way
+	for _, size := range []int{0, 4, 11, 13, 36, 500} {
+		data := append(addresses(here), make([]byte, 500)...)[:size]
+		t.has(sa.inform(peer.NotifyPayload(peer.UpdateSAAddresses), peer.NotifyPayload(peer.NoNATsAllowed, data...)), peer.UnexpectedNATDetected)
+	}
+	for _, size := range []int{0, 7, 65, 1000} {
+		m := sa.inform(peer.NotifyPayload(peer.Cookie2, peer.Random(size)...))
+		if errs := m.Errors(); len(errs) > 1 {
+			t.Errorf("COOKIE2 of %d octets is answered by %v", size, m)
+		}
+	}
+	m := sa.inform(peer.Notify{Protocol: peer.ProtoESP, SPI: peer.Random(8), Kind: peer.Cookie2, Data: peer.Random(8)}.Payload())
+	if errs := m.Errors(); len(errs) > 1 { // of its form ask asks
+		t.Errorf("COOKIE2 with an SPI is answered by %v", m)
+	}
+	var many []peer.Payload
+	for n := range 100 {
+		many = append(many, peer.NotifyPayload(peer.AdditionalIP4Address, 10, 99, 250, byte(n)))
+	}
+	if m := sa.inform(many...); len(m.Errors()) > 1 {
+		t.Errorf("a hundred addresses are answered by %v", m)
+	}
+	sa.asks(here)
 }

@@ -19,6 +19,7 @@ var rekeyCases = []Case{
 	{IDs: ids("RFC7296-1.3.3-1", "RFC7296-2.8-6", "RFC7296-2.8.1-2"), Title: "The peer rekeys a child, with KE and without; both are there until it deletes the old one.", Run: rekeyChild},
 	{IDs: ids("RFC7296-2.9.2-3"), Title: "A rekeyed child gets all of the selectors that it had.", Run: rekeyChildScope},
 	{IDs: ids("RFC7296-2.25-4", "RFC7296-2.25.1-3", "RFC7296-3.10-1"), Title: "A request to rekey an unknown child gets CHILD_SA_NOT_FOUND.", Run: rekeyUnknownChild},
+	{IDs: ids("RFC7296-2.21.3-1", "RFC7296-3.10.1-3"), Title: "REKEY_SA of the daemon's own SPI, of AH, of a child that was deleted, of none, of eight octets, and two of them in a request, are refused or pass for one.", Run: oddRekeys},
 	{IDs: ids("RFC7296-2.25.1-1"), Title: "A request to rekey a child that the daemon is deleting gets TEMPORARY_FAILURE.", Run: rekeyClosingChild},
 	{IDs: ids("RFC7296-1.3.1-3", "RFC7296-2.7-3"), Title: "When the peer's rekeying of a child fails, the child and the IKE SA live.", Run: rekeyChildFails},
 	{IDs: ids("RFC7296-1.3.3-1", "RFC7296-2.8-1", "RFC7296-2.9.2-1", "RFC7296-2.9.2-2", "RFC7296-2.8-3", "RFC7296-3.10-1", "RFC7296-2.4-8"),
@@ -622,4 +623,33 @@ func noAdditionalSAs(t *T) {
 		}
 	}
 	t.Errorf("the daemon neither makes a new SA nor deletes the old one")
+}
+
+func oddRekeys(t *T) {
+	of := func(protocol uint8, spi []byte) []peer.Payload {
+		return []peer.Payload{peer.Notify{Protocol: protocol, SPI: spi, Kind: peer.RekeySA}.Payload()}
+	}
+	for _, pick := range []func(sa *SA) []peer.Payload{
+		func(sa *SA) []peer.Payload { return of(peer.ProtoESP, sa.out) },
+		func(sa *SA) []peer.Payload { return of(peer.ProtoAH, sa.in) },
+		func(*SA) []peer.Payload { return of(peer.ProtoESP, []byte{0, 0, 0, 0}) },
+		func(*SA) []peer.Payload { return of(0, nil) },
+		func(sa *SA) []peer.Payload { return of(peer.ProtoESP, append(sa.in, sa.in...)) },
+		func(sa *SA) []peer.Payload { return append(of(peer.ProtoESP, sa.in), of(peer.ProtoESP, peer.SPI())...) },
+	} {
+		sa := t.up()
+		o := sa.offers(0)
+		m := sa.ask(sa.Request(peer.CreateChildSA, append(pick(sa), o.payloads()...)...))
+		if errs := m.Errors(); len(errs) > 1 || len(errs) == 0 && m.Body(peer.TypeSA) == nil {
+			t.Errorf("the answer is %v", m)
+		}
+		if _, child, err := t.daemon.Count(t.context(), t.Name); err != nil || child > 2 {
+			t.Errorf("%d children: %v", child, err)
+		}
+		t.daemonForgets(sa)
+	}
+	sa := t.up()
+	sa.deleted(sa.inform(peer.DeletePayload(peer.ProtoESP, sa.in)))
+	t.only(sa.ask(sa.offers(0).rekeys(sa.in)), peer.ChildSANotFound)
+	t.counts(1, 0)
 }

@@ -25,6 +25,7 @@ var windowCases = []Case{
 	{IDs: ids("RFC7296-2.1-5"), Title: "A repeated request whose response is forgotten gets no answer.", Run: forgottenResponse},
 	{IDs: ids("RFC7296-2.1-2"), Title: "Other octets under the message ID of an answered request do nothing.", Run: changedRequest},
 	{IDs: ids("RFC7296-2.3-8", "RFC7296-2.3-9", "RFC7296-2.21.3-1"), Title: "Requests beyond the window are not acknowledged, nor answered with INVALID_MESSAGE_ID; few notices come.", Run: beyondWindow},
+	{IDs: ids("RFC7296-2.3-8", "RFC7296-2.1-5"), Title: "Message IDs 0, 2^31 and 2^32-1, and responses to them, do nothing when they are not due.", Run: extremeIDs},
 	{IDs: ids("RFC7296-2.3-3", "RFC7296-2.3-2"), Title: "Requests are served while one of the daemon's own is out, which it sends once the window is free.", Run: bothWays},
 	{IDs: ids("RFC7296-2.1-3", "RFC7296-2.1-6", "RFC7296-2.1-7", "RFC7296-2.2-1", "RFC7296-2.3-6", "RFC7296-2.4-6"),
 		Title: "A request that is not answered is repeated, octet for octet, after pauses that double.", Run: retransmits, Settings: leisurely},
@@ -348,4 +349,21 @@ func windowOfPeer(t *T) {
 		}
 	}
 	sa.inform()
+}
+
+func extremeIDs(t *T) {
+	sa := t.up()
+	sa.inform()
+	next := sa.Own
+	for _, id := range []uint32{0, 1, 1 << 31, 1<<31 - 1, 1<<32 - 1} {
+		for _, flags := range []uint8{0, peer.FlagResponse} {
+			sa.Own = id
+			m := sa.Request(peer.Informational, peer.DeletePayload(peer.ProtoIKE))
+			m.Flags |= flags
+			t.send(sa.way, sa.seal(m))
+		}
+	}
+	sa.Own = next
+	sa.alive()
+	t.counts(1, 1)
 }

@@ -206,6 +206,17 @@ func (d charon) Count(ctx context.Context, connection string) (ike, child int, e
 	return ike, child, nil
 }
 
+// Load implements Daemon.
+func (d charon) Load(ctx context.Context) (l Load, err error) {
+	out, err := d.Swanctl(ctx, "--list-sas", "--noblock")
+	for line := range strings.Lines(out) {
+		if name, _, found := strings.Cut(strings.TrimSpace(line), ":"); found && strings.Contains(line, ": #") && name != "" {
+			l.SAs++
+		}
+	}
+	return l, err
+}
+
 // Log implements Daemon.
 func (d charon) Log() string { return d.StrongSwan.Log() }
 

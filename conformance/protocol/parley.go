@@ -235,5 +235,36 @@ func (d parleyd) Count(ctx context.Context, connection string) (ike, child int, 
 	return ike, child, nil
 }
 
+// Load implements Daemon.
+func (d parleyd) Load(ctx context.Context) (l Load, err error) {
+	out, err := d.Parley(ctx, "status", "-o", "json")
+	if err != nil {
+		return l, fmt.Errorf("protocol: parley status: %w: %s", err, out)
+	}
+	var status struct {
+		Counts struct {
+			IKE   int `json:"ike_sas"`
+			Child int `json:"child_sas"`
+		} `json:"counts"`
+	}
+	if err := json.Unmarshal([]byte(out), &status); err != nil {
+		return l, fmt.Errorf("protocol: parley status: %w: %s", err, out)
+	}
+	l.SAs = status.Counts.IKE + status.Counts.Child
+	l.Memory, err = resident(d.PID())
+	return l, err
+}
+
+// resident is how much memory of its own a process holds, in octets (proc(5), RssAnon).
+func resident(pid int) (octets int64, err error) {
+	raw, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	if err != nil {
+		return 0, err
+	}
+	_, rest, _ := strings.Cut(string(raw), "RssAnon:")
+	_, err = fmt.Sscanf(rest, "%d kB", &octets)
+	return octets << 10, err
+}
+
 // Stop implements Daemon. Nobody answers for the SAs that the cases left behind, so the daemon is not asked to end them.
 func (d parleyd) Stop() error { return d.Kill() }

@@ -34,6 +34,8 @@ func (s *SA) answerCreateChild(p packet) {
 		x.old = s.toRekey(n)
 	}
 	switch {
+	case rekeys && !namesChild(n):
+		s.refuse("a REKEY_SA notify has no SPI of a child SA", wire2.InvalidSyntax)
 	case s.state != Established || s.rekeying != nil || s.servingIKE != nil:
 		s.respond(wire2.Notify{Kind: wire2.TemporaryFailure}) // RFC 7296 section 2.25.2
 	case rekeys && x.old == nil && s.create != nil:
@@ -48,6 +50,11 @@ func (s *SA) answerCreateChild(p packet) {
 	default:
 		x.address()
 	}
+}
+
+// namesChild reports whether a notify is about a child SA (RFC 7296 section 3.10).
+func namesChild(n wire2.Notify) bool {
+	return len(n.SPI) == espSPISize && (n.Protocol == wire2.ProtoESP || n.Protocol == wire2.ProtoAH)
 }
 
 // endsOrReplaces reports whether a child is being closed: by our Delete, or because one of the sides has replaced it already. An

@@ -284,7 +284,7 @@ func (s *SA) answerMOBIKE(p packet) (ps []wire2.Payload, then func()) {
 		return nil, then
 	}
 	if n, asks := wire2.GetNotify(p.Payloads, wire2.Cookie2); asks { // unchanged (section 3.7)
-		ps = append(ps, n)
+		ps = append(ps, wire2.Notify{Kind: wire2.Cookie2, Data: n.Data})
 	}
 	if forbidden(p) {
 		return append(ps, wire2.Notify{Kind: wire2.UnexpectedNATDetected}), then // and nothing of it is used (section 3.9)

@@ -11,6 +11,9 @@ import (
 	"github.com/parley-ike/parley/core/wire/wire2"
 )
 
+// espSPISize is the size of a child's SPI in octets (RFC 4303 section 2.1).
+const espSPISize = 4
+
 // reservation is an inbound ESP SPI that an SA backend gave us and that no child has yet.
 type reservation struct {
 	backend       string
