@@ -88,6 +88,7 @@ type Settings struct {
 	Redirect    string        // "init" or "auth": the exchange in which clients that permit it are sent to Gateway
 	Follow      bool          // go where a gateway sends us
 	Childless   string        // "never", "prefer" or "force" IKE_AUTH without a child; "": whatever
+	Kept        bool          // the connections are to be up: the daemon brings them up itself, and tries again soon
 	Reauth      time.Duration // how long an authentication is trusted; 0: for ever
 }
 

@@ -31,6 +31,10 @@ var mobikeCases = []Case{
 		Settings: Settings{MOBIKE: true, Retransmit: hundred, Tries: 8}},
 	{IDs: ids("RFC4555-3.7-4", "RFC4555-4.2.5-2", "RFC4555-3.4-1"), Title: "When the peer falls silent, the daemon as the initiator tries its additional address, with UPDATE_SA_ADDRESSES and COOKIE2.", Run: triesAdditional,
 		Settings: Settings{MOBIKE: true, Retransmit: hundred, Tries: 8}},
+	{IDs: ids("RFC4555-3.9-3"), Title: "After UNEXPECTED_NAT_DETECTED to an update the daemon asks anew, with another COOKIE2, a few times and not for ever; the IKE SA lives.", Run: updateSpoiled,
+		Settings: Settings{MOBIKE: true, Retransmit: hundred, Tries: 8}},
+	{IDs: ids("RFC4555-3.9-4"), Title: "A connection that is to be up is tried again, from its beginning, after UNEXPECTED_NAT_DETECTED in IKE_AUTH.", Run: triesAgain,
+		Settings: Settings{MOBIKE: true, Kept: true, Retransmit: hundred, Tries: 8}},
 	{IDs: ids("RFC4555-3.6-1", "RFC4555-3.2-1"), Title: "Lists of additional addresses, and NO_ADDITIONAL_ADDRESSES, are answered and harm nothing; without MOBIKE they are ignored.", Run: addressLists, Settings: mobile},
 	{IDs: ids("RFC4555-3.9-2", "RFC4555-3.9-5"), Title: "NO_NATS_ALLOWED in IKE_AUTH with other addresses than those of the packet gets UNEXPECTED_NAT_DETECTED, and no SA.", Run: noNATsInAuth, Settings: mobile},
 	{IDs: ids("RFC4555-3.6-1", "RFC4555-3.7-1"), Title: "UPDATE_SA_ADDRESSES from the side that does not decide on addresses moves nothing.", Run: updateOfResponder, Settings: mobile},
@@ -264,19 +268,25 @@ func icmpMovesNothing(t *T) {
 }
 
 func triesAdditional(t *T) {
+	sa, update := t.updates()
+	sa.answer(update, returned(update))
+	sa.inform()
+}
+
+// updates has the daemon move to an address that we told it, because we fall silent, and returns its update there.
+func (t *T) updates() (*SA, peer.Message) {
 	sa, auth := t.greeted()
 	away := t.elsewhere()
 	b := away.from.Addr().Addr().As4()
 	sa.answer(auth, append(append(sa.grant(), sa.grantChild(auth)...), movable(), peer.NotifyPayload(peer.AdditionalIP4Address, b[:]...))...)
 	t.counts(1, 1)
 	t.order(DownChild)
-	var pending []peer.Message // what it asked at home is not answered there
-	d, ok := t.receive(patience, func(d peer.Datagram) bool {
+	d, ok := t.receive(patience, func(d peer.Datagram) bool { // what it asked at home is not answered there
 		h, err := peer.Header(d.Bytes)
 		return err == nil && sa.ours(d) && !h.Response() && d.Local == away.from.Addr()
 	})
 	if !ok {
-		t.Fatalf("the daemon does not try %v: %v", away.from.Addr(), pending)
+		t.Fatalf("the daemon does not try %v", away.from.Addr())
 	}
 	t.forget()
 	sa.way = path{away.from, d.Remote}
@@ -284,12 +294,45 @@ func triesAdditional(t *T) {
 	sa.Theirs = m.ID + 1
 	sa.answer(m) // the Delete
 	update := sa.request(peer.Informational)
-	n, cookie := update.Notify(peer.Cookie2)
-	if _, updates := update.Notify(peer.UpdateSAAddresses); !updates || !cookie || len(n.Data) < 8 || len(n.Data) > 64 {
-		t.Fatalf("want UPDATE_SA_ADDRESSES with COOKIE2: %v", update)
+	sa.wellUpdated(update)
+	return sa, update
+}
+
+// wellUpdated demands that a message is an update with a COOKIE2.
+func (sa *SA) wellUpdated(m peer.Message) {
+	n, cookie := m.Notify(peer.Cookie2)
+	if _, updates := m.Notify(peer.UpdateSAAddresses); !updates || !cookie || len(n.Data) < 8 || len(n.Data) > 64 {
+		sa.t.Fatalf("want UPDATE_SA_ADDRESSES with COOKIE2: %v", m)
 	}
-	sa.answer(update, returned(update))
-	sa.inform()
+}
+
+func updateSpoiled(t *T) {
+	sa, update := t.updates()
+	cookies := map[string]bool{}
+	for n := range fewCalls {
+		question, _ := update.Notify(peer.Cookie2)
+		if cookies[string(question.Data)] {
+			t.Fatalf("COOKIE2 %x comes twice", question.Data)
+		}
+		cookies[string(question.Data)] = true
+		sa.answer(update, returned(update), peer.NotifyPayload(peer.UnexpectedNATDetected))
+		d, ok := t.receive(2*silence, func(d peer.Datagram) bool {
+			h, err := peer.Header(d.Bytes)
+			return err == nil && sa.ours(d) && h.ID >= sa.Theirs // and no repetition
+		})
+		switch {
+		case !ok && n == 0:
+			t.Fatalf("the daemon does not ask anew")
+		case !ok:
+			t.forget()
+			sa.inform()
+			return
+		}
+		update, _ = sa.open(d)
+		sa.Theirs = update.ID + 1
+		sa.wellUpdated(update)
+	}
+	t.Errorf("the daemon has asked %d times", fewCalls)
 }
 
 func addressLists(t *T) {
@@ -423,4 +466,25 @@ func oddMobility(t *T) {
 		t.Errorf("a hundred addresses are answered by %v", m)
 	}
 	sa.asks(here)
+}
+
+func triesAgain(t *T) {
+	var before []uint64
+	for range 3 {
+		sa, call := t.called()
+		if slices.Contains(before, call.SPIi) { // a repetition
+			continue
+		}
+		before = append(before, call.SPIi)
+		sa.accept(call, sa.welcome(call))
+		auth := sa.request(peer.IKEAuth)
+		sa.answer(auth, peer.NotifyPayload(peer.UnexpectedNATDetected))
+	}
+	for {
+		sa, call := t.called()
+		if !slices.Contains(before, call.SPIi) {
+			sa.completes(call)
+			return
+		}
+	}
 }

@@ -134,6 +134,8 @@ func charonLacks(s Settings) string {
 		return "to insist on CP"
 	case s.Redirect != "":
 		return "to redirect clients without a plugin that decides"
+	case s.Kept:
+		return "to try again soon"
 	case s.Reauth != 0:
 		return "AUTH_LIFETIME in seconds that a case can wait for"
 	}

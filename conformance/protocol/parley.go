@@ -111,6 +111,9 @@ func parleyInner(place Place, s Settings, c Connection) []string {
 	case s.Pool:
 		remote, peerTS = `pool = ["p"]`, "assigned"
 	}
+	if s.Kept {
+		child += "    start = \"up\"\n"
+	}
 	return []string{"TS", ts, "PEERTS", peerTS, "LOCAL", local, "REMOTE", remote, "CHILD", child + parleyLife("    ", s.LifeChild)}
 }
 
@@ -163,6 +166,9 @@ func parleyMore(s Settings, c Connection) string {
 	}
 	if s.Keepalive != 0 {
 		fmt.Fprintf(&b, "  nat_keepalive = %q\n", s.Keepalive)
+	}
+	if s.Kept {
+		b.WriteString("  retry {\n    initial = \"100ms\"\n    max = \"1s\"\n  }\n")
 	}
 	if s.Redirect != "" {
 		fmt.Fprintf(&b, "  redirect {\n    to = %q\n    at = %q\n  }\n", Gateway, s.Redirect)

@@ -31,7 +31,7 @@ func (s *SA) checkLiveness() {
 	}
 	l := &look{s: s}
 	for _, c := range s.children {
-		if c.up && !c.removing {
+		if c.up && !c.removing && s.showsLife() {
 			s.session.looking++
 			ask(s, machine.QueryUsage{Child: bare(c.sa)}, c.key(), func(r machine.Usage, err *machine.CallError) { l.counted(c, r, err) })
 		}

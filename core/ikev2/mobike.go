@@ -23,6 +23,7 @@ type mobike struct {
 	asked        bool   // an UPDATE_SA_ADDRESSES waits for the window
 	newest       uint32 // message ID of the last update by the peer, plus 1
 	mapped       []byte // where the peer sees us: the last NAT_DETECTION_DESTINATION_IP
+	spoiled      int    // updates in a row whose addresses something on the way has changed
 }
 
 const (
@@ -33,6 +34,9 @@ const (
 	// tryElsewhere is after how many transmissions without an answer another address of the peer is tried: late enough for
 	// a lost packet or two, early enough that a session survives (RFC 4555 section 3.5).
 	tryElsewhere = 3
+	// maxSpoiled is how often an update is asked anew whose addresses something on the way has changed: as often as a request is
+	// usually repeated before a lossy path counts as dead (RFC 4555 section 3.9).
+	maxSpoiled = 5
 	// movePatience is the five minutes of RFC 4555 section 3.11.
 	movePatience = 5 * time.Minute
 )
@@ -222,12 +226,28 @@ func (s *SA) addressesUpdated(p packet, moves int, cookie []byte) {
 		return
 	}
 	if _, changed := wire2.GetNotify(p.Payloads, wire2.UnexpectedNATDetected); changed {
-		s.emit(event.RoutabilityFailed{Remote: s.remote, Reason: "something between us changes addresses, and the peer knows no NAT traversal"})
+		s.updateSpoiled()
 		return
 	}
+	s.mobike.spoiled = 0
 	s.detectNAT(p)
 	s.moveChildren()
 }
+
+// updateSpoiled asks anew, a few times, so that whoever can change single packets does not make a path useless (RFC 4555 section
+// 3.9).
+func (s *SA) updateSpoiled() {
+	if s.mobike.spoiled++; s.mobike.spoiled <= maxSpoiled {
+		s.updateAddresses()
+		return
+	}
+	s.mobike.spoiled = 0
+	s.emit(event.RoutabilityFailed{Remote: s.remote, Reason: "something between us changes addresses, and the peer knows no NAT traversal"})
+}
+
+// showsLife reports whether ESP of the peer shows that it lives. SA backends do not tell from which addresses it comes, so that
+// after a move it does not show that the peer knows of that (RFC 4555 section 3.12): the peer is asked.
+func (s *SA) showsLife() bool { return !s.mobike.on || s.mobike.moves == 0 }
 
 // sameCookie checks that the peer answered what we asked where we asked it; else the SA must end (RFC 4555 section 3.7).
 func (s *SA) sameCookie(p packet, cookie []byte) bool {
