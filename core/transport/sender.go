@@ -1,8 +1,10 @@
 package transport
 
 import (
+	"errors"
 	"net"
 	"net/netip"
+	"syscall"
 	"time"
 
 	"golang.org/x/net/ipv4"
@@ -12,8 +14,9 @@ import (
 // Sender queues messages for one goroutine. Nothing leaves before Flush, or before BatchSize messages wait for a
 // socket.
 type Sender struct {
-	t      *Transport
-	queues []queue // one per socket
+	t        *Transport
+	queues   []queue       // one per socket
+	patience time.Duration // sendPatience
 }
 
 // queue holds the messages for one socket. Its slots are used again and again.
@@ -35,7 +38,7 @@ type slot struct {
 
 // NewSender returns a Sender on t's sockets.
 func (t *Transport) NewSender() *Sender {
-	return &Sender{t: t, queues: make([]queue, len(t.sockets))}
+	return &Sender{t: t, queues: make([]queue, len(t.sockets)), patience: sendPatience}
 }
 
 // Send queues b, which must not change until Flush. It leaves from local, whose port decides about the non-ESP marker
@@ -101,7 +104,8 @@ func (q *queue) control(source netip.Addr) []byte {
 }
 
 // Flush writes all that is queued. It waits for the kernel's send buffer no longer than a tenth of a second per socket
-// and drops the rest: UDP may lose datagrams, and IKE repeats its requests.
+// and drops the rest: UDP may lose datagrams, and IKE repeats its requests. It waits only when there is no room: a deadline set in
+// advance would lose messages, responses among them, whenever this goroutine has to wait that long for a processor.
 func (s *Sender) Flush() {
 	for i := range s.queues {
 		if s.queues[i].n > 0 {
@@ -111,10 +115,15 @@ func (s *Sender) Flush() {
 }
 
 func (s *Sender) flush(i int) {
-	q, sock := &s.queues[i], s.t.sockets[i]
-	_ = sock.conn.SetWriteDeadline(time.Now().Add(sendPatience))
+	q, batch := &s.queues[i], s.t.sockets[i].batch
+	patience := s.patience
 	for rest := q.msgs[:q.n]; len(rest) > 0; {
-		n, err := sock.batch.WriteBatch(rest, 0)
+		n, err := batch.WriteBatch(rest, dontWait)
+		if isFull(err) && patience > 0 {
+			time.Sleep(sendPause)
+			patience -= sendPause
+			continue
+		}
 		n = max(n, 0)
 		s.t.stats.Sent.Add(uint64(n))
 		rest = rest[n:]
@@ -125,6 +134,9 @@ func (s *Sender) flush(i int) {
 	}
 	q.reset()
 }
+
+// isFull reports whether the kernel's send buffer had no room.
+func isFull(err error) bool { return errors.Is(err, syscall.EAGAIN) }
 
 // reset forgets the messages and keeps the slots.
 func (q *queue) reset() {

@@ -13,6 +13,7 @@ import (
 const (
 	canShare  = true
 	truncated = unix.MSG_TRUNC
+	dontWait  = unix.MSG_DONTWAIT
 )
 
 // Socket options of linux/in.h and linux/in6.h that set an IPsec policy for one socket, and directions of linux/xfrm.h.

@@ -12,6 +12,7 @@ import (
 const (
 	canShare  = false // no program can choose the socket of a group
 	truncated = 0
+	dontWait  = 0 // a write waits for room
 )
 
 func shareAddress(syscall.RawConn) error { return errors.ErrUnsupported }

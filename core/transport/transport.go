@@ -30,6 +30,8 @@ const (
 	// sendPatience bounds a Flush when the kernel's send buffer is full: better a lost datagram, which its sender
 	// repeats, than a shard that stands still.
 	sendPatience = 100 * time.Millisecond
+	// sendPause is between looks whether there is room: some dozens of messages leave in it.
+	sendPause = time.Millisecond
 	// errorPause keeps a socket whose reads keep failing from spinning.
 	errorPause = 10 * time.Millisecond
 )

@@ -387,6 +387,32 @@ func TestASenderHoldsNothingBack(t *testing.T) {
 	}
 }
 
+// A response that is lost here comes when the peer repeats its request, seconds later: that this goroutine was slow is no reason
+// for it.
+func TestASenderWithoutPatienceLosesNothingThatHasRoom(t *testing.T) {
+	a, _ := open(t, loopback("127.0.0.1"))
+	b, got := open(t, loopback("127.0.0.1"))
+	s := a.NewSender()
+	s.patience = 0
+	for range 2 * BatchSize {
+		s.Send(a.Addrs()[0], b.Addrs()[0], []byte("response"))
+	}
+	s.Flush()
+	for range 2 * BatchSize {
+		receive(t, got)
+	}
+	if n := a.Stats().SendErrors.Load(); n != 0 {
+		t.Errorf("%d messages were refused", n)
+	}
+}
+
+func TestAFullBufferIsToldFromARefusal(t *testing.T) {
+	wrap := func(err error) error { return &net.OpError{Op: "write", Err: os.NewSyscallError("sendmmsg", err)} }
+	if !isFull(wrap(syscall.EAGAIN)) || isFull(wrap(syscall.EPERM)) || isFull(nil) {
+		t.Error("want EAGAIN alone to be a full buffer")
+	}
+}
+
 func TestManySendersAtOnce(t *testing.T) {
 	a, _ := open(t, loopback("127.0.0.1"))
 	b, got := open(t, loopback("127.0.0.1"))
