@@ -41,18 +41,6 @@ func (sa *SA) cookieFor(m peer.Message) []byte {
 	return n.Data
 }
 
-// beginCookied does IKE_SA_INIT, with a cookie where one is asked for.
-func (t *T) beginCookied() *SA {
-	sa := t.newSA(usual)
-	m := sa.hello()
-	answer := sa.greet(m)
-	if n, asked := answer.Notify(peer.Cookie); asked {
-		answer = sa.greet(withCookie(m, n.Data))
-	}
-	sa.agree(answer)
-	return sa
-}
-
 // withCookie returns a first message with a cookie in front.
 func withCookie(m peer.Message, c []byte) peer.Message {
 	m.Payloads = slices.Insert(slices.Clone(m.Payloads), 0, peer.NotifyPayload(peer.Cookie, c...))

@@ -307,7 +307,7 @@ func mangled(t *T) {
 		return peer.Oddities{Inner: inner, InnerFirst: &first}
 	}
 	for i := range 60 {
-		sa := t.beginCookied()
+		sa := t.begin()
 		m := sa.claim()
 		if i%2 == 1 {
 			sa.admitted(sa.ask(m))
@@ -320,7 +320,7 @@ func mangled(t *T) {
 	}
 	pause(silence)
 	t.forget()
-	sa := t.beginCookied()
+	sa := t.begin()
 	sa.admitted(sa.ask(sa.claim()))
 	sa.alive()
 }

@@ -27,6 +27,7 @@ const parleyDaemon = `daemon {
   log_level = "info"
   plugin_health = "60s"
 %DAEMON%}
+nats { mode = "off" }
 plugin "memory" {
   kind   = ["sa"]
   path   = "%PLUGIN%"

@@ -91,10 +91,15 @@ func (sa *SA) agree(m peer.Message) {
 	sa.Agreed(secret)
 }
 
-// begin does IKE_SA_INIT as the initiator.
+// begin does IKE_SA_INIT as the initiator. A daemon that has much to do may ask for a cookie at any time.
 func (t *T) begin() *SA {
 	sa := t.newSA(usual)
-	sa.agree(sa.greet(sa.hello()))
+	m := sa.hello()
+	answer := sa.greet(m)
+	if n, asked := answer.Notify(peer.Cookie); asked {
+		answer = sa.greet(withCookie(m, n.Data))
+	}
+	sa.agree(answer)
 	return sa
 }
 
