@@ -13,7 +13,7 @@ var alone = Settings{HalfOpen: 2 * time.Second, Tries: 4, Retransmit: longPause}
 // What malformed messages leave behind (RFC 7296 section 2.21): nothing.
 var lastingCases = []Case{
 	{IDs: ids("RFC7296-2.4-5", "RFC7296-2.21.2-2", "RFC7296-2.21.3-1", "RFC7296-2.21.4-1", "RFC7296-2.6-2"),
-		Title: "Thousands of malformed, half-open, refused and mangled attempts of each kind leave neither an SA nor memory behind.", Run: nothingLasts, Settings: alone},
+		Title: "A thousand malformed, half-open, refused and mangled attempts leave neither an SA nor memory behind.", Run: nothingLasts, Settings: alone},
 }
 
 // attempts are ways to begin something that comes to nothing. Each gets an SA whose first message has not been sent.

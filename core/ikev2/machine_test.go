@@ -388,7 +388,7 @@ func TestTheConnectionIsChosenByIdentityAndSuite(t *testing.T) {
 	}
 }
 
-// RFC7296-1.2-1, RFC7296-3.6-4: certificates travel in order; SIGNATURE_HASH_ALGORITHMS reach the authenticator.
+// RFC7296-1.2-1, RFC7296-3.6-1, -4: certificates that there are travel, in order; SIGNATURE_HASH_ALGORITHMS reach the authenticator.
 func TestCertificatesAndHashesReachTheAuthenticator(t *testing.T) {
 	t.Parallel()
 	ps := proof(machine.Signed{Method: 14, Data: []byte("s"), Certs: [][]byte{[]byte("end"), []byte("ca")}})
