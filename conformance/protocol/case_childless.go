@@ -9,7 +9,7 @@ var childlessCases = []Case{
 	{IDs: ids("RFC6023-3", "RFC7296-2.21.2-2"), Title: "A responder that does not permit it does not say so, and refuses IKE_AUTH without a child.", Run: childlessForbidden,
 		Settings: Settings{Childless: "never"}},
 	{IDs: ids("RFC6023-3"), Title: "A responder that insists on it refuses a child in IKE_AUTH alone.", Run: childInChildless, Settings: Settings{Childless: "force"}},
-	{IDs: ids("RFC6023-3", "RFC6023-4"), Title: "The daemon that prefers it makes no child in IKE_AUTH with a peer that can, and then makes it by CREATE_CHILD_SA.", Run: childlessDaemon,
+	{IDs: ids("RFC6023-3"), Title: "The daemon that prefers it makes no child in IKE_AUTH with a peer that can, and then makes it by CREATE_CHILD_SA.", Run: childlessDaemon,
 		Settings: Settings{Childless: "prefer"}},
 	{IDs: ids("RFC6023-3"), Title: "From a peer that did not say that it can, the daemon asks for the child in IKE_AUTH; it never says itself that it can in a request.", Run: childlessNotOffered,
 		Settings: Settings{Childless: "prefer"}},

@@ -3,6 +3,7 @@ package protocol
 import (
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -111,7 +112,30 @@ func Report(root string) (string, error) {
 	for _, s := range states {
 		heading += " " + string(s) + " |"
 	}
-	return fmt.Sprintf(reportHead, len(cases)) + heading + "\n" + strings.Repeat("|---", len(states)+2) + "|\n" + summary.String() + body.String(), nil
+	return fmt.Sprintf(reportHead, len(cases)) + heading + "\n" + strings.Repeat("|---", len(states)+2) + "|\n" + summary.String() + body.String() + otherRFCs(cases) + strongSwanSection(cases), nil
+}
+
+// otherRFCs lists the cases for RFCs whose rules are not numbered here, by the sections that they name.
+func otherRFCs(cases []Case) string {
+	sections := map[string][]string{}
+	for _, c := range cases {
+		for _, id := range c.IDs {
+			if !numbered(id) {
+				sections[id] = append(sections[id], c.Title)
+			}
+		}
+	}
+	b := "\n## Other RFCs\n\n| section | tested by |\n|---|---|\n"
+	for _, id := range slices.Sorted(maps.Keys(sections)) {
+		b += fmt.Sprintf("| %s | %s |\n", strings.Replace(id, "-", " section ", 1), cell(strings.Join(sections[id], "<br>")))
+	}
+	return b
+}
+
+// numbered reports whether an id is of an RFC whose rules are listed; of others a case names a section.
+func numbered(id string) bool {
+	rfc, _, _ := strings.Cut(strings.ToLower(id), "-")
+	return slices.ContainsFunc(documents, func(d struct{ file, title string }) bool { return d.file == rfc+".tsv" })
 }
 
 const reportHead = `# Conformance of parleyd

@@ -57,7 +57,7 @@ func TestEveryRequirementIsAccountedFor(t *testing.T) {
 	}
 	for _, c := range Cases() {
 		for _, id := range c.IDs {
-			if listed(id) && !known[id] {
+			if numbered(id) && !known[id] {
 				t.Errorf("case %q is for %s, which is no requirement", c.Title, id)
 			}
 		}
@@ -69,12 +69,6 @@ func TestEveryRequirementIsAccountedFor(t *testing.T) {
 			}
 		}
 	}
-}
-
-// listed reports whether an id is of an RFC whose requirements are listed; of others a case may name a section.
-func listed(id string) bool {
-	rfc, _, _ := strings.Cut(strings.ToLower(id), "-")
-	return slices.ContainsFunc(documents, func(d struct{ file, title string }) bool { return d.file == rfc+".tsv" })
 }
 
 // TestTitlesAreSentences: they are what people read in the report, and find a case by.
