@@ -103,6 +103,9 @@ func charonFill(template string, place Place, s Settings, c Connection, more ...
 		mobike = "yes"
 	}
 	var extra string
+	if s.Childless != "" {
+		extra += "    childless = " + s.Childless + "\n"
+	}
 	peerTS := c.PeerTS
 	if s.Pool {
 		peerTS = "dynamic"
@@ -153,6 +156,9 @@ func charonGlobal(s Settings) string {
 		tries = 5
 	}
 	b += fmt.Sprintf("  retransmit_timeout = %.3f\n  retransmit_tries = %d\n", retransmit.Seconds(), tries)
+	if !s.Follow {
+		b += "  follow_redirects = no\n"
+	}
 	if s.Cookies {
 		b += "  cookie_threshold = 1\n"
 	}
