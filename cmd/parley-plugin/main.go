@@ -39,9 +39,24 @@ func newCredFile() (serve.Item, error) {
 	return serve.Cred("file", p), err
 }
 
+const help = `parley-plugin serves plugins to parleyd, which starts it; by hand it only tells what it has.
+
+Usage:
+  parley-plugin list               what there is
+  parley-plugin describe NAME...   what plugins of these names provide
+  parley-plugin NAME...            serve them: this is what parleyd calls
+
+Names:
+`
+
 func main() {
 	args := os.Args[1:]
 	if len(args) > 0 && args[0] == "list" {
+		list(os.Stdout)
+		return
+	}
+	if len(args) > 0 && (args[0] == "--help" || args[0] == "-h" || args[0] == "help") {
+		fmt.Print(help)
 		list(os.Stdout)
 		return
 	}

@@ -23,7 +23,7 @@ func (a *app) reauthCommand() *cobra.Command {
 				req.Connection = given[0]
 			}
 			if (req.Connection == "") == (req.Sa == "") {
-				return usageError{errors.New("parley reauth needs a connection or --sa")}
+				return usageError{errors.New("parley reauth needs a connection or --sa, and not both")}
 			}
 			return a.reauth(cmd.Context(), req)
 		},

@@ -25,7 +25,7 @@ func (a *app) rekeyCommand() *cobra.Command {
 				req.Connection, req.Child, _ = strings.Cut(given[0], "/")
 			}
 			if (req.Connection == "") == (req.Sa == "") {
-				return usageError{errors.New("parley rekey needs a connection or --sa")}
+				return usageError{errors.New("parley rekey needs a connection or --sa, and not both")}
 			}
 			req.TimeoutMs = uint32(a.timeout.Milliseconds())
 			return a.rekey(cmd.Context(), req)

@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -21,6 +22,7 @@ import (
 const defaultConfig = "/etc/parley/parley.hcl"
 
 const exitHelp = `
+
 Exit status:
   0  ended in order; for check: the configuration is good
   1  could not start, or ended by an error
@@ -48,12 +50,30 @@ func main() {
 		fmt.Fprintln(os.Stderr, "parleyd:", err)
 		os.Exit(exitUsage)
 	default:
-		fmt.Fprintln(os.Stderr, err)
+		fmt.Fprintln(os.Stderr, "parleyd:", strings.TrimPrefix(err.Error(), "parleyd: "))
 		os.Exit(exitError)
 	}
 }
 
 type usageError struct{ error }
+
+// unknown permits no arguments: they would be commands.
+func unknown(cmd *cobra.Command, args []string) error {
+	if err := cobra.NoArgs(cmd, args); err != nil {
+		return usageError{fmt.Errorf("%w; see parleyd --help", err)}
+	}
+	return nil
+}
+
+// atMost permits so many arguments.
+func atMost(n int) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if len(args) > n {
+			return usageError{fmt.Errorf("%s: %q is one argument too many; see %[1]s --help", cmd.CommandPath(), args[n])}
+		}
+		return nil
+	}
+}
 
 func command() *cobra.Command {
 	var o daemon.Options
@@ -64,7 +84,7 @@ func command() *cobra.Command {
 		Long: "parleyd negotiates IPsec tunnels by IKEv2. Authentication, key exchange, credentials and SA backends are plugins, which\n" +
 			"it starts as processes of their own. Control it with parley. SIGHUP has it read its configuration again and apply what\n" +
 			"differs, as parley reload does; SIGTERM and SIGINT end it in order." + exitHelp,
-		Args: cobra.NoArgs, SilenceUsage: true, SilenceErrors: true, Version: daemon.Version,
+		Args: unknown, SilenceUsage: true, SilenceErrors: true, Version: daemon.Version,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			log, err := newLog(o, logFormat, logLevel)
 			if err != nil {
@@ -102,11 +122,14 @@ func hangups() <-chan os.Signal {
 func checkCommand(o *daemon.Options) *cobra.Command {
 	var output string
 	cmd := &cobra.Command{
-		Use: "check [FILE]", Short: "Check a configuration and change nothing", Args: cobra.MaximumNArgs(1),
+		Use: "check [FILE]", Short: "Check a configuration and change nothing", Args: atMost(1),
 		Long: "Checks a configuration, the permissions of the key files that it names included, and prints every mistake with its\nfile, line and remedy." + exitHelp,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 1 {
 				o.Config = args[0]
+			}
+			if output != "text" && output != "json" {
+				return usageError{fmt.Errorf("unknown output %q: use text or json", output)}
 			}
 			s, err := o.Load()
 			if output == "json" {
@@ -159,6 +182,9 @@ func newLog(o daemon.Options, format, level string) (*zap.Logger, error) {
 			level = s.Daemon.LogLevel
 		}
 	}
+	if format != "auto" && format != "json" && format != "console" {
+		return nil, usageError{fmt.Errorf("unknown log format %q: use console, json or auto", format)}
+	}
 	c := zap.NewProductionConfig()
 	c.Sampling = nil
 	if format == "console" || format == "auto" && onTerminal() {
@@ -168,7 +194,7 @@ func newLog(o daemon.Options, format, level string) (*zap.Logger, error) {
 	c.DisableCaller, c.DisableStacktrace = true, true
 	var err error
 	if c.Level, err = zap.ParseAtomicLevel(level); err != nil {
-		return nil, usageError{err}
+		return nil, usageError{fmt.Errorf("unknown log level %q: use debug, info, warn or error", level)}
 	}
 	return c.Build()
 }

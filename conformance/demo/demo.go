@@ -225,7 +225,7 @@ func (d *demonstration) killPlugin(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	d.say("ok", "packets cross again %v after the kill; %d pings were lost", time.Since(killed).Round(time.Millisecond), lost)
+	d.say("ok", "packets cross again %v after the kill; pings lost: %d", time.Since(killed).Round(time.Millisecond), lost)
 	after, err := d.east.WaitPlugin(ctx, "sa", before.PID)
 	if err != nil {
 		return err

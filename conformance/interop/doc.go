@@ -2,6 +2,7 @@
 // and against what goes wrong.
 //
 //	address_test.go     inner addresses, given and asked for, with strongSwan and between two parleyd
+//	pool_test.go        a pool that is exhausted; our own virtual address carries packets
 //	strongswan_test.go  Debian's strongSwan as the peer: both roles, suites, families, deletes
 //	guest_test.go       in a guest kernel, on its own ESP: the demonstration
 //	guest_peers_test.go in a guest kernel: the scenarios of scenario_test.go with the peers of peer_*_test.go; table in README.md

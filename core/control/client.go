@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"net"
+	"os"
 	"syscall"
 	"time"
 
@@ -24,7 +25,9 @@ type UnreachableError struct {
 // Error implements error.
 func (e *UnreachableError) Error() string {
 	advice := "is parleyd running, and is this its control socket?"
-	switch {
+	switch info, err := os.Stat(e.Socket); {
+	case err == nil && info.Mode()&fs.ModeSocket == 0:
+		advice = "it is no socket; name the daemon's with --socket"
 	case errors.Is(e.Err, fs.ErrPermission):
 		advice = "try sudo, or have yourself added to the socket's group"
 	case errors.Is(e.Err, fs.ErrNotExist):

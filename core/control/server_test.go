@@ -630,4 +630,8 @@ func TestAnUnreachableDaemonSaysWhatToDo(t *testing.T) {
 	if !errors.As(err, &u) || err.Error() != want {
 		t.Errorf("got %v", err)
 	}
+	_, err = control.Dial(t.TempDir())
+	if !errors.As(err, &u) || !strings.Contains(err.Error(), "it is no socket; name the daemon's with --socket") {
+		t.Errorf("got %v", err)
+	}
 }

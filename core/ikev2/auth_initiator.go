@@ -135,6 +135,7 @@ func (x *authI) verified(r machine.Verified, err *machine.CallError) {
 		_ = x.takeAddresses() // it objects only to a child without any
 		s.establish()
 		s.beginLife(x.packet)
+		s.endWithoutAddress()
 		return
 	}
 	c, f := x.makeChild()
@@ -142,6 +143,7 @@ func (x *authI) verified(r machine.Verified, err *machine.CallError) {
 		s.establish()
 		s.beginLife(x.packet)
 		s.loseChild(x.child.conf.Name, x.spi, x.packet, *f)
+		s.endWithoutAddress()
 		return
 	}
 	s.enter(Installing)

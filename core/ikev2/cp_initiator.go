@@ -60,6 +60,20 @@ func (x *authI) takeAddresses() *failure {
 	return nil
 }
 
+// endWithoutAddress ends an IKE SA in which no child can ever be made, because each is for an address of the peer's and it gave none:
+// addresses are asked for in IKE_AUTH. Who wants the connection begins anew, later (RFC 7296 section 3.15.4).
+func (s *SA) endWithoutAddress() {
+	able := func(c *policy.Child) bool { return !c.LocalAssigned }
+	if s.state != Established || len(s.conn.Virtual) == 0 || len(s.inner.assigned) > 0 || slices.ContainsFunc(s.conn.Children, able) {
+		return
+	}
+	const reason = "the peer gave us no inner address, without which there can be no child SA"
+	for _, c := range s.conn.Children {
+		s.unwant(c.Name, failure{cause: event.CauseNoAddress, by: byUs, reason: reason})
+	}
+	s.deleteIKE(byError, reason)
+}
+
 // onlyAssigned narrows our selectors of a response to the addresses that the peer assigned, should it not have done so.
 func (s *SA) onlyAssigned(a *agreement) *failure {
 	conf, ok := s.conn.Child(a.conf.Name)

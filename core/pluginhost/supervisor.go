@@ -144,11 +144,11 @@ func errOnce(tried chan struct{}, err, was error) error {
 func (s *supervisor) reject(err error) {
 	var r *RejectError
 	errors.As(err, &r)
-	s.log.Error("plugin not in use", zap.String("path", r.Path), zap.String("reason", r.Reason), zap.String("remedy", r.Remedy))
 	s.enter(Waiting, r.Reason)
 	if s.rejected == r.Reason {
 		return
 	}
+	s.log.Error("plugin not in use; it is tried again", zap.String("path", r.Path), zap.String("reason", r.Reason), zap.String("remedy", r.Remedy))
 	s.rejected = r.Reason
 	s.host.publish(event.PluginRejected{Plugin: s.ref(), Reason: r.Path + ": " + r.Reason, Remedy: r.Remedy})
 }

@@ -3,6 +3,7 @@ package lab
 import (
 	"errors"
 	"fmt"
+	"net/netip"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -157,6 +158,17 @@ func (ns *Namespace) Addr(link, cidr string) error {
 		return fmt.Errorf("lab: %s: give %s to %s: %w", ns.Name, cidr, link, err)
 	}
 	return nil
+}
+
+// Addresses lists the addresses of all links.
+func (ns *Namespace) Addresses() (all []netip.Addr, err error) {
+	list, err := ns.Links.AddrList(nil, netlink.FAMILY_ALL)
+	for _, a := range list {
+		if ip, ok := netip.AddrFromSlice(a.IP); ok {
+			all = append(all, ip.Unmap())
+		}
+	}
+	return all, err
 }
 
 // DropAddr takes an address from a link, and with it the routes that use it.

@@ -139,3 +139,15 @@ func text(id cred.Identity) string {
 	}
 	return string(append([]byte{id.Type}, id.Data...))
 }
+
+// idFQDN is the type of names that may be patterns (RFC 7296 section 3.5).
+const idFQDN = 2
+
+// pattern is the one that a name fits, "*." in place of its first label; of other identities it is themselves.
+func pattern(id cred.Identity) cred.Identity {
+	label, domain, ok := bytes.Cut(id.Data, []byte("."))
+	if id.Type != idFQDN || !ok || len(label) == 0 || len(domain) == 0 {
+		return id
+	}
+	return cred.Identity{Type: idFQDN, Data: append([]byte("*."), domain...)}
+}

@@ -11,5 +11,6 @@
 // bad gives an error at each use until it is mended, never its old key. Keys are wiped when they are replaced.
 //
 // Limits: a change that leaves a file's inode, size, mode and modification time as they were goes unseen. Reading is not
-// bounded in time: keep keys on local disks. Identities match exactly, octet by octet, or any.
+// bounded in time: keep keys on local disks. Identities match exactly, octet by octet, or any; an FQDN with "*." in place of its
+// first label stands for all names of that domain, one label deep.
 package file

@@ -68,14 +68,15 @@ func (p *Plugin) MAC(ctx context.Context, q cred.Query, macs []cred.MAC) ([][]by
 	return matches[0].mac(p.now(), macs)
 }
 
-// match returns the entries for a query, best first: for both identities, for the remote one, for the local one, for any.
+// match returns the entries for a query, best first: for both identities, for the remote one, for the pattern that it fits, for the
+// local one, for any.
 func (p *Plugin) match(ctx context.Context, q cred.Query) ([]*entry, error) {
 	if q.Purpose != cred.PSK {
 		return nil, fmt.Errorf("cred/file: purpose %d: %w: this store holds pre-shared keys", q.Purpose, sdk.ErrUnsupported)
 	}
-	remote, local := text(q.Remote), text(q.Local)
+	remote, like, local := text(q.Remote), text(pattern(q.Remote)), text(q.Local)
 	var matches []*entry
-	for _, key := range []pair{{remote, local}, {remote, ""}, {"", local}, {"", ""}} {
+	for _, key := range []pair{{remote, local}, {remote, ""}, {like, local}, {like, ""}, {"", local}, {"", ""}} {
 		if e := p.entries[key]; e != nil && !slices.Contains(matches, e) {
 			matches = append(matches, e)
 		}

@@ -171,6 +171,19 @@ func TestIdentitiesMatchOctetByOctet(t *testing.T) {
 }
 
 // RFC7296-2.15-1 (64 octets and more), RFC7296-2.15-2 (no terminator), RFC7296-2.15-3 (hexadecimal).
+// A pattern is one label deep, as in connections, and yields to the name itself.
+func TestAPatternStandsForTheNamesOfItsDomain(t *testing.T) {
+	t.Parallel()
+	p := open(t, psk(t, "", "*.road.example", "road"), psk(t, "us", "*.road.example", "ours"), psk(t, "", "ann.road.example", "ann"))
+	wantKey(t, p, query("others", "bob.road.example"), "road")
+	wantKey(t, p, query("us", "bob.road.example"), "ours")
+	wantKey(t, p, query("others", "ann.road.example"), "ann")
+	for _, other := range []string{"road.example", "a.b.road.example", ".road.example", "bob.road.example.org", "bob"} {
+		wantBad(t, p, query("us", other), "no pre-shared key for")
+	}
+	wantBad(t, p, cred.Query{Purpose: cred.PSK, Remote: cred.Identity{Type: 3, Data: []byte("bob.road.example")}}, "no pre-shared key for")
+}
+
 func TestAKeyHasThreeForms(t *testing.T) {
 	t.Parallel()
 	long := strings.Repeat("k", 64)
