@@ -22,6 +22,7 @@ func (ChildFailed) Kind() Kind        { return Kind{1104, "child_sa.failed", War
 func (ChildTSMismatch) Kind() Kind    { return Kind{1106, "child_sa.ts_mismatch", Warning, Failure} }
 func (ChildTSNarrowed) Kind() Kind    { return Kind{1107, "child_sa.ts_narrowed", Notice, Success} }
 func (ChildLost) Kind() Kind          { return Kind{1111, "child_sa.lost", Warning, Failure} }
+func (ChildPlaced) Kind() Kind        { return Kind{1112, "child_sa.placed", Notice, Success} }
 func (ChildInstallFailed) Kind() Kind { return Kind{1108, "child_sa.install_failed", Error, Failure} }
 
 func (AuthSucceeded) Kind() Kind { return Kind{1201, "auth.succeeded", Info, Success} }

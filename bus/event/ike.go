@@ -35,6 +35,7 @@ type ChildSA struct {
 
 	BackendReason string   `json:"backend_reason,omitempty"` // why it is in this SA backend
 	Handling      []string `json:"handling,omitempty"`       // settings of the data plane that are not the default: "if_id 7"
+	Placed        string   `json:"placed,omitempty"`         // where a child that may be given to a device is: "packet offload on eth0", "software"
 }
 
 // Traffic counts what crossed a child SA.
@@ -320,6 +321,12 @@ type AddressChanged struct {
 type RoutabilityFailed struct {
 	Remote netip.AddrPort `json:"remote"`
 	Reason string         `json:"reason"`
+}
+
+// ChildPlaced says: a child that may be given to a device is carried as Child.Placed says.
+type ChildPlaced struct {
+	Child  ChildSA `json:"child"`
+	Reason string  `json:"reason,omitempty"` // why not where more would be done: "eth0 refused packet offload: no space in SA table"
 }
 
 // ChildLost says: an SA backend has a child no more, though nobody asked for its removal.

@@ -34,7 +34,7 @@ var every = []event.Event{
 	event.AuthSucceeded{}, event.AuthFailed{},
 	event.ProposalMismatch{}, event.InvalidKE{}, event.UnsupportedCritical{}, event.SuiteChosen{}, event.NotifyReceived{},
 	event.PeerUnreachable{}, event.PeerReachable{}, event.LivenessTimedOut{}, event.Retransmitted{}, event.RetransmitTimedOut{},
-	event.NATDetected{}, event.NATMappingChanged{}, event.AddressChanged{}, event.ChildLost{}, event.RoutabilityFailed{},
+	event.NATDetected{}, event.NATMappingChanged{}, event.AddressChanged{}, event.ChildLost{}, event.ChildPlaced{}, event.RoutabilityFailed{},
 	event.CookieThreshold{}, event.RateLimited{}, event.ParseErrors{}, event.IntegrityFailed{}, event.FragmentFailed{}, event.CookieRequested{},
 	event.PoolLeased{}, event.PoolReleased{}, event.PoolExhausted{}, event.PoolStoreFailed{}, event.PoolStoreMended{},
 	event.AddressAssigned{}, event.AddressWithdrawn{}, event.PeerVersion{},

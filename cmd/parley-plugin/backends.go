@@ -21,13 +21,17 @@ func newUserspace() (serve.Item, error) {
 	}), nil
 }
 
-func newXFRM() (serve.Item, error) {
-	return serve.SA("xfrm", &lateBackend[xfrm.Config]{
+func newXFRM() (serve.Item, error) { return onXFRM("xfrm", xfrm.New) }
+
+func newOffload() (serve.Item, error) { return onXFRM("offload", xfrm.NewOffload) }
+
+func onXFRM(name string, open func(xfrm.Config, xfrm.Sockets) (*xfrm.Plugin, error)) (serve.Item, error) {
+	return serve.SA(name, &lateBackend[xfrm.Config]{
 		made: make(chan struct{}),
-		name: "xfrm", schema: string(xfrm.Schema()),
+		name: name, schema: string(xfrm.Schema()),
 		place: func(c *xfrm.Config, dir, owner string) { setDefaults(&c.StateDir, dir, &c.Owner, owner) },
 		make: func(c xfrm.Config, encap []*os.File) (sa.Plugin, error) {
-			return xfrm.New(c, xfrm.Sockets{Encap: encap})
+			return open(c, xfrm.Sockets{Encap: encap})
 		},
 		close: func(b sa.Plugin, _ bool) { b.(*xfrm.Plugin).Close() },
 	}), nil

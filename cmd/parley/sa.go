@@ -141,6 +141,9 @@ func (a *app) child(c *controlv1.Child) {
 	if len(c.Handling) > 0 {
 		facts = append(facts, []string{"handling", list(c.Handling)})
 	}
+	if c.Placed != "" {
+		facts = append(facts, []string{"carrier", c.Placed})
+	}
 	if t := c.Traffic; t != nil {
 		facts = append(facts, []string{"received", fmt.Sprintf("%d octets, %d packets", t.BytesIn, t.PacketsIn)},
 			[]string{"sent", fmt.Sprintf("%d octets, %d packets", t.BytesOut, t.PacketsOut)})

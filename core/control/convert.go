@@ -34,7 +34,7 @@ func saMessage(info machine.Info) *controlv1.SA {
 func childMessage(c event.ChildSA) *controlv1.Child {
 	return &controlv1.Child{Uid: c.UID.String(), Name: c.Name, SpiIn: c.SPIIn, SpiOut: c.SPIOut, Protocol: c.Protocol, Mode: c.Mode, Suite: c.Suite,
 		LocalTs: c.LocalTS, RemoteTs: c.RemoteTS, Encap: c.Encap, Backend: c.Backend,
-		BackendReason: clean(c.BackendReason), Handling: cleanAll(c.Handling)}
+		BackendReason: clean(c.BackendReason), Handling: cleanAll(c.Handling), Placed: clean(c.Placed)}
 }
 
 func trafficMessage(t event.Traffic) *controlv1.Traffic {

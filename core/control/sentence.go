@@ -101,6 +101,8 @@ func negotiationSentence(e event.Event) string {
 		return natSentence(e)
 	case event.NATMappingChanged:
 		return fmt.Sprintf("the peer's address changed from %v to %v", e.Old, e.New)
+	case event.ChildPlaced:
+		return fmt.Sprintf("child %s is carried by %s%s", e.Child.Name, e.Child.Placed, because(e.Reason))
 	case event.ChildLost:
 		return fmt.Sprintf("the SA backend has lost child %s; it is replaced", e.Child.Name)
 	case event.AddressChanged:
@@ -346,4 +348,12 @@ func clean(s string) string {
 // harmful tells C0 and C1 control characters, broken UTF-8, and the characters that change the direction of text.
 func harmful(r rune) bool {
 	return r < ' ' || r >= 0x7f && r < 0xa0 || r == '�' || r >= 0x202a && r <= 0x202e || r >= 0x2066 && r <= 0x2069
+}
+
+// because gives a reason, if there is one.
+func because(reason string) string {
+	if reason == "" {
+		return ""
+	}
+	return ": " + reason
 }

@@ -10,15 +10,18 @@ import (
 )
 
 // backendOrder is which SA backend is taken when several can be used: the kernel before our own ESP. Backends of vendors
-// come first, because somebody configured them; memory is never chosen by itself, because it carries no packet.
+// come first, because somebody configured them.
 var backendOrder = []string{"xfrm", "userspace"}
+
+// byNameOnly are backends that children must name: memory carries no packet, and the places of a card are few.
+var byNameOnly = []string{"memory", "offload"}
 
 // chooseBackend picks the SA backend for children that name none, and says why it and no other. A backend is "" when none
 // can be used.
 func chooseBackend(probed map[string]pluginhost.Capabilities) event.BackendChosen {
 	var names []string
 	for name := range probed {
-		if !slices.Contains(backendOrder, name) && name != "memory" {
+		if !slices.Contains(backendOrder, name) && !slices.Contains(byNameOnly, name) {
 			names = append(names, name)
 		}
 	}

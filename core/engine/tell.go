@@ -36,6 +36,8 @@ func spiOf(in machine.Input) (spi uint32, ok bool) {
 		return in.SPIIn, true
 	case machine.ChildLost:
 		return in.SPIIn, true
+	case machine.ChildPlaced:
+		return in.SPIIn, true
 	}
 	return 0, false
 }

@@ -16,6 +16,14 @@ func (s *SA) childLost(in machine.ChildLost) {
 	}
 }
 
+// childPlaced notes which device carries a child, or that none does.
+func (s *SA) childPlaced(in machine.ChildPlaced) {
+	if c := s.childOf(in.SPIIn); c != nil && !c.removing && c.placed != in.Where {
+		c.placed = in.Where
+		s.emit(event.ChildPlaced{Child: c.describe(), Reason: in.Reason})
+	}
+}
+
 // childSeen follows a peer behind a NAT to where its ESP comes from now; its IKE messages come from there, too (RFC 7296 section
 // 2.23). With MOBIKE the IKE SA stays where it was, until the peer says otherwise (RFC 4555 section 3.8).
 func (s *SA) childSeen(in machine.ChildMoved) {

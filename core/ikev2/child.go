@@ -23,6 +23,7 @@ type child struct {
 	deleting   bool // we asked the peer to delete it
 	removing   bool // the backend has been told to remove it
 	by, reason string
+	placed     string // which device carries it, as its SA backend told; "": it told nothing
 	packetsIn  uint64 // when they were last counted
 
 	life    span

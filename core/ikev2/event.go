@@ -72,7 +72,7 @@ func (c *child) describe() event.ChildSA {
 	return event.ChildSA{UID: c.sa.UID, Name: c.sa.Name, SPIIn: fmt.Sprintf("%08x", c.sa.SPIIn), SPIOut: fmt.Sprintf("%08x", c.sa.SPIOut),
 		Protocol: "ESP", Mode: policy.Mode(c.sa.Mode).String(), Suite: c.suite.String(), LocalTS: machineSelectorStrings(c.sa.LocalTS),
 		RemoteTS: machineSelectorStrings(c.sa.RemoteTS), Encap: c.sa.Encap, Backend: c.sa.Backend,
-		BackendReason: c.conf.BackendReason, Handling: c.conf.Handling.Words()}
+		BackendReason: c.conf.BackendReason, Handling: c.conf.Handling.Words(), Placed: c.placed}
 }
 
 // noticeAll tells of the peer's notifies: errors, also those of which other events tell more, and INITIAL_CONTACT.

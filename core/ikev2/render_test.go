@@ -159,7 +159,11 @@ func renderField(key string, v any) string {
 	case "ike":
 		return fmt.Sprintf("{%v %v %v %v}", m["role"], text(m["local_id"]), text(m["remote_id"]), text(m["suite"]))
 	case "child":
-		return fmt.Sprintf("{%v in %v out %v %v %v %v}", m["name"], m["spi_in"], m["spi_out"], m["suite"], m["local_ts"], m["remote_ts"])
+		text := fmt.Sprintf("{%v in %v out %v %v %v %v}", m["name"], m["spi_in"], m["spi_out"], m["suite"], m["local_ts"], m["remote_ts"])
+		if placed, ok := m["placed"]; ok {
+			text = fmt.Sprintf("%s by %v}", strings.TrimSuffix(text, "}"), placed)
+		}
+		return text
 	case "traffic":
 		return "..."
 	}

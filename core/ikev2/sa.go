@@ -137,6 +137,8 @@ func (s *SA) Step(now time.Time, in machine.Input, fx *machine.Effects) {
 		s.replaced(in)
 	case machine.ChildLost:
 		s.childLost(in)
+	case machine.ChildPlaced:
+		s.childPlaced(in)
 	case machine.ChildMoved:
 		s.childSeen(in)
 	case machine.Migrate:

@@ -118,6 +118,9 @@ func (p *player) command(w []string) {
 		"wait":      func() { p.pass(p.duration(arg(1)), func() {}) },
 		"terminate": func() { p.step(p.sa(arg(1)), machine.Terminate{Child: arg(2), Reason: "the test says so"}) },
 		"lost":      func() { p.step(p.sa(arg(1)), machine.ChildLost{SPIIn: p.spi(arg(2))}) },
+		"placed": func() {
+			p.step(p.sa(arg(1)), machine.ChildPlaced{SPIIn: p.spi(arg(2)), Where: strings.ReplaceAll(arg(3), "_", " "), Reason: strings.Join(w[4:], " ")})
+		},
 		"seen": func() {
 			p.step(p.sa(arg(1)), machine.ChildMoved{SPIIn: p.spi(arg(2)), Remote: netip.MustParseAddrPort(arg(3))})
 		},

@@ -38,7 +38,7 @@ const (
 var (
 	inputs = index[machine.Input](
 		machine.Datagram{}, machine.Tick{}, machine.Initiate{}, machine.Terminate{}, machine.Probe{}, machine.Rekey{},
-		machine.Migrate{}, machine.ChildExpired{}, machine.ChildMoved{}, machine.ChildLost{},
+		machine.Migrate{}, machine.ChildExpired{}, machine.ChildMoved{}, machine.ChildLost{}, machine.ChildPlaced{},
 		machine.Decided{}, machine.Replaced{}, machine.Reauthenticate{}, machine.Redirect{}, machine.Reconfigure{}, machine.Path{})
 	results = index[machine.Result](
 		machine.KEInitiated{}, machine.KEResponded{}, machine.KEFinished{}, machine.Signed{}, machine.Verified{},

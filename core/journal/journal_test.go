@@ -57,6 +57,7 @@ func samples() []machine.Input {
 		machine.ChildExpired{SPIIn: 256, Hard: true, Cause: "bytes"},
 		machine.ChildMoved{SPIIn: 256, Remote: west},
 		machine.ChildLost{SPIIn: 256},
+		machine.ChildPlaced{SPIIn: 256, Where: "software", Reason: "the table is full"},
 		machine.Reauthenticate{},
 		machine.Path{Lost: "no route"},
 		machine.Reconfigure{Connection: &policy.Connection{Name: "west", Children: []*policy.Child{{Name: "lan"}}}},

@@ -117,6 +117,12 @@ type ChildMoved struct {
 // ChildLost tells that a child is no longer in its SA backend, though nobody asked for its removal.
 type ChildLost struct{ SPIIn uint32 }
 
+// ChildPlaced tells where a child that may be given to a device is carried. An SA backend decided it.
+type ChildPlaced struct {
+	SPIIn         uint32
+	Where, Reason string
+}
+
 func (Datagram) input()     {}
 func (Reply) input()        {}
 func (Tick) input()         {}
@@ -129,3 +135,4 @@ func (Migrate) input()      {}
 func (ChildExpired) input() {}
 func (ChildMoved) input()   {}
 func (ChildLost) input()    {}
+func (ChildPlaced) input()  {}

@@ -270,7 +270,7 @@ func (b *backend) Install(_ context.Context, c sa.Child) error {
 	b.held[c.UID] = c
 	if c.Name == "tell" { // the same for all kinds of event
 		moved := netip.AddrPortFrom(c.Remote, c.RemotePort)
-		for _, e := range []sa.Event{sa.Expired{SPIIn: c.SPIIn, Hard: true, Cause: "bytes"}, sa.Moved{SPIIn: c.SPIIn, Remote: moved}, sa.Lost{SPIIn: c.SPIIn},
+		for _, e := range []sa.Event{sa.Expired{SPIIn: c.SPIIn, Hard: true, Cause: "bytes"}, sa.Moved{SPIIn: c.SPIIn, Remote: moved}, sa.Lost{SPIIn: c.SPIIn}, sa.Placed{SPIIn: c.SPIIn, Where: "software", Reason: "full"},
 			sa.Acquired{Conn: c.Conn, Name: c.Name, Protocol: 17, Source: moved}} {
 			b.Tell(e)
 		}

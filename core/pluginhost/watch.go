@@ -111,6 +111,9 @@ func toInput(m *sav1.Event) (machine.Input, error) {
 		return machine.ChildMoved{SPIIn: e.GetSpiIn(), Remote: remote}, err
 	case m.GetLost() != nil:
 		return machine.ChildLost{SPIIn: m.GetLost().GetSpiIn()}, nil
+	case m.GetPlaced() != nil:
+		e := m.GetPlaced()
+		return machine.ChildPlaced{SPIIn: e.GetSpiIn(), Where: clean(e.GetWhere()), Reason: clean(e.GetReason())}, nil
 	}
 	return nil, fmt.Errorf("an event of no kind that is known")
 }

@@ -35,7 +35,7 @@ func TestWhatABackendTellsArrivesInOrder(t *testing.T) {
 				t.Fatal(err)
 			}
 			for _, want := range []any{
-				machine.ChildExpired{SPIIn: 300, Hard: true, Cause: "bytes"}, machine.ChildMoved{SPIIn: 300, Remote: from}, machine.ChildLost{SPIIn: 300},
+				machine.ChildExpired{SPIIn: 300, Hard: true, Cause: "bytes"}, machine.ChildMoved{SPIIn: 300, Remote: from}, machine.ChildLost{SPIIn: 300}, machine.ChildPlaced{SPIIn: 300, Where: "software", Reason: "full"},
 				Acquire{Conn: "west", Child: "tell", Protocol: 17, Source: from}, Acquire{Conn: "west", Child: "lan"},
 			} {
 				select {

@@ -6,7 +6,7 @@ import (
 	"sync"
 )
 
-// Event is what a backend tells by itself: Expired, Moved, Lost or Acquired.
+// Event is what a backend tells by itself: Expired, Moved, Lost, Placed or Acquired.
 type Event interface{ event() }
 
 // Expired says: a child has carried as much as its limits allow, in either direction. After a hard limit it carries nothing more.
@@ -34,6 +34,13 @@ type Moved struct {
 // again, because nobody knows its last sequence number.
 type Lost struct{ SPIIn uint32 }
 
+// Placed says: where a child that may be given to a device is carried. It is told when that becomes so.
+type Placed struct {
+	SPIIn  uint32
+	Where  string // "packet offload on eth0", "crypto offload on eth0", "software"
+	Reason string // why it is there and not where more would be done; "" when nothing was refused
+}
+
 // Acquired says: a packet met a trap and there is no child for it. While the traffic goes on it is told again, but not more than
 // once a second.
 type Acquired struct {
@@ -45,6 +52,7 @@ type Acquired struct {
 func (Expired) event()  {}
 func (Moved) event()    {}
 func (Lost) event()     {}
+func (Placed) event()   {}
 func (Acquired) event() {}
 
 // Watcher is implemented by backends that tell events.

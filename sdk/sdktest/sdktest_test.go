@@ -205,7 +205,7 @@ func TestABackendTellsEventsAndGetsTraps(t *testing.T) {
 	p := sdktest.Serve(t, serve.SA("slow", s)).SA("slow")
 	a, b := netip.MustParseAddrPort("192.0.2.1:4"), netip.MustParseAddrPort("[2001:db8::1]:5")
 	want := []sa.Event{
-		sa.Expired{SPIIn: 1, Hard: true, Cause: sa.SequenceNumbers}, sa.Moved{SPIIn: 2, Remote: b}, sa.Lost{SPIIn: 3},
+		sa.Expired{SPIIn: 1, Hard: true, Cause: sa.SequenceNumbers}, sa.Moved{SPIIn: 2, Remote: b}, sa.Lost{SPIIn: 3}, sa.Placed{SPIIn: 4, Where: "w", Reason: "r"},
 		sa.Acquired{Conn: "c", Name: "n", Protocol: 17, Source: a, Destination: b},
 	}
 	for _, e := range want {

@@ -26,7 +26,17 @@
 // A packet that meets a trap makes the kernel tell of it, once in net.core.xfrm_acq_expires seconds (30) unless a child comes. It is
 // dropped, unless net.core.xfrm_larval_drop is 0: then it waits for the child.
 //
-// Its limits: offload and marks are still to come. TFC padding is asked of the kernel, which pads only packets that do not take its
+// A child may be handled in other ways than most (sa.Handling): marks and the numbers of XFRM interfaces are part of its policies; the
+// inbound SA gives what it received the mark that the inbound policy wants, so that a VTI needs net.ipv4.conf.DEVICE.disable_policy.
+// An interface that a child names is made, routed through and deleted with its last child; the one of another stays. In a network
+// namespace of its own the inner side has no other way out. Of policies without SAs an operator's word goes before a child's.
+//
+// NewOffload is the same on network devices: packet offload, then crypto offload, then software, as far as the child wants and the device
+// can, which Placed tells. A device that goes down loses its SAs (the kernel deletes them); the children are made anew on what is there
+// then. A child that went on in software stays there until it is rekeyed. When a device takes the SA of a packet offload but refuses
+// its policy, the installation fails: a lesser mode must be asked for.
+//
+// Its limits: TFC padding is asked of the kernel, which pads only packets that do not take its
 // segmentation path: with esp4_offload or esp6_offload loaded those in UDP alone. Port ranges other than one port or all, and ICMP
 // types, cannot be put into one policy and are refused. A selector that covers the peer's own address would catch IKE and ESP in UDP as
 // well, unless the daemon's sockets have a bypass policy of their own (IP_XFRM_POLICY). Byte counters are the kernel's, with its own

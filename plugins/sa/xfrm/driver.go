@@ -11,25 +11,26 @@ import (
 
 var _ kernel.Driver = (*driver)(nil)
 
-// Reqids of ours: ReqIDBase to ReqIDBase+reqIDMask.
+// Reqids of ours: ReqIDBase to ReqIDBase+reqIDMask, and likewise for the offload backend, whose entries the other one never touches.
 const (
-	ReqIDBase = 0x50a00000
-	reqIDBits = 20
-	reqIDMask = 1<<reqIDBits - 1
+	ReqIDBase        = 0x50a00000
+	OffloadReqIDBase = 0x50b00000
+	reqIDBits        = 20
+	reqIDMask        = 1<<reqIDBits - 1
 )
 
 // reqID marks the kernel's entries of a child as ours. Children that follow one another share it, since they share policies.
-func reqID(c *sa.Child) uint32 {
+func (k *driver) reqID(c *sa.Child) uint32 {
 	id := c.ReqID
 	if id == 0 {
 		h := fnv.New32a()
 		fmt.Fprintf(h, "%s\x00%s", c.Conn, c.Name)
 		id = h.Sum32()
 	}
-	return ReqIDBase | max((id^id>>reqIDBits)&reqIDMask, 1) // the first one is that of reserved SPIs
+	return k.base | max((id^id>>reqIDBits)&reqIDMask, 1) // the first one is that of reserved SPIs
 }
 
-func ours(reqid uint32) bool { return reqid&^reqIDMask == ReqIDBase }
+func (k *driver) ours(reqid uint32) bool { return reqid&^reqIDMask == k.base }
 
 // NewReqID implements kernel.Driver: reqID makes what the kernel is told from any number.
 func (k *driver) NewReqID(wish uint32, _ func(uint32) bool) (uint32, error) { return wish, nil }
@@ -46,7 +47,7 @@ func (k *driver) Check(c *sa.Child) error {
 // GetSA implements kernel.Driver.
 func (k *driver) GetSA(c *sa.Child, h kernel.Half) (*kernel.State, error) {
 	s, err := k.getSA(h)
-	if err != nil || s == nil || s.Reqid != reqID(c) {
+	if err != nil || s == nil || s.Reqid != k.reqID(c) {
 		return nil, err
 	}
 	return s.plain(), nil
@@ -63,7 +64,7 @@ func (k *driver) PutSA(c *sa.Child, h kernel.Half, from *kernel.State) error {
 	if from != nil {
 		carried = from.Detail.(*state).carry(h.Out)
 	}
-	return k.putSA(c, h, carried)
+	return k.place(c, h, carried)
 }
 
 // DropSA implements kernel.Driver.

@@ -17,7 +17,12 @@ var settings = []string{sa.SettingMark, sa.SettingOutputMark, sa.SettingIfID, sa
 	sa.SettingDF, sa.SettingECN, sa.SettingDSCP, sa.SettingBypass, sa.SettingDiscard}
 
 // Settings implements kernel.Handler.
-func (k *driver) Settings() []string { return settings }
+func (k *driver) Settings() []string {
+	if k == nil || k.cards == nil {
+		return settings
+	}
+	return append(settings[:len(settings):len(settings)], sa.SettingOffload)
+}
 
 // headerFlags say what crosses the border of a tunnel; the kernel's default is that of RFC 4301 section 5.1.2: DF, ECN, and DSCP
 // outwards.

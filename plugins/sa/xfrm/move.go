@@ -24,7 +24,10 @@ func (k *driver) MoveSA(from, to *sa.Child, out bool, _ kernel.Traffic) error {
 	if err != nil {
 		return err
 	}
-	if have == nil || was.Src == h.Src && was.Dst == h.Dst && from.Encap == to.Encap {
+	switch {
+	case have == nil:
+		return k.place(to, h, nil)
+	case was.Src == h.Src && was.Dst == h.Dst && from.Encap == to.Encap:
 		return k.putSA(to, h, nil)
 	}
 	state := have.carry(h.Out)
@@ -33,7 +36,7 @@ func (k *driver) MoveSA(from, to *sa.Child, out bool, _ kernel.Traffic) error {
 			return err
 		}
 	}
-	return k.putSA(to, h, state)
+	return k.place(to, h, state)
 }
 
 // carry is what a new SA takes over from an old one: its numbers, its replay window and what it counted.

@@ -27,6 +27,7 @@ func Schema() json.RawMessage { return append(json.RawMessage(nil), schema...) }
 // the goroutine that called New.
 type Plugin struct {
 	*kernel.Backend
+	name      string
 	kernel    *driver
 	opening   error
 	listeners []*os.File // of the kernel's events
@@ -39,15 +40,17 @@ var (
 )
 
 // New checks the configuration and takes the sockets over. A kernel without XFRM is told by Probe.
-func New(cfg Config, sockets Sockets) (*Plugin, error) {
-	p := &Plugin{}
-	p.kernel, p.opening = openDriver()
+func New(cfg Config, sockets Sockets) (*Plugin, error) { return open("xfrm", ReqIDBase, cfg, sockets) }
+
+func open(name string, base uint32, cfg Config, sockets Sockets) (*Plugin, error) {
+	p := &Plugin{name: name}
+	p.kernel, p.opening = openDriver(base)
 	if p.opening == nil {
 		p.listeners, p.opening = listen()
 	}
 	p.opening = meaning(p.opening)
 	var err error
-	if p.Backend, err = kernel.New("xfrm", cfg, sockets, p.kernel, p.opening); err != nil {
+	if p.Backend, err = kernel.New(name, cfg, sockets, p.kernel, p.opening); err != nil {
 		p.closeSockets()
 		return nil, err
 	}
@@ -65,6 +68,9 @@ func (p *Plugin) closeSockets() {
 		_ = l.Close()
 	}
 	if p.kernel != nil {
+		if p.kernel.cards != nil {
+			p.kernel.cards.close()
+		}
 		p.kernel.close()
 	}
 }

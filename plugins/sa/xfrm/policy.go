@@ -28,14 +28,14 @@ func selector(t kernel.Traffic, dir uint8) nl.XfrmSelector {
 }
 
 // template says which SA a policy's packets need.
-func template(c *sa.Child, dir uint8) []byte {
+func (k *driver) template(c *sa.Child, dir uint8) []byte {
 	to := *c
 	to.Local, to.Remote = kernel.Outer(c)
 	h := kernel.Outbound(&to)
 	if dir != kernel.DirOut {
 		h = kernel.Inbound(&to)
 	}
-	t := nl.XfrmUserTmpl{Saddr: address(h.Src), Family: family(h.Dst), Reqid: reqID(c), Mode: modeTunnel, Aalgos: ^uint32(0), Ealgos: ^uint32(0), Calgos: ^uint32(0)}
+	t := nl.XfrmUserTmpl{Saddr: address(h.Src), Family: family(h.Dst), Reqid: k.reqID(c), Mode: modeTunnel, Aalgos: ^uint32(0), Ealgos: ^uint32(0), Calgos: ^uint32(0)}
 	if c.Mode == sa.Transport {
 		t.Mode = modeTransport
 	}
@@ -48,7 +48,7 @@ func template(c *sa.Child, dir uint8) []byte {
 
 // PutPolicy implements kernel.Driver.
 func (k *driver) PutPolicy(c *sa.Child, t kernel.Traffic, dir uint8) error {
-	return k.putPolicy(policyAllow, t, dir, attribute{nl.XFRMA_TMPL, template(c, dir)})
+	return k.putPolicy(policyAllow, t, dir, append(k.policyDevice(c, dir), attribute{nl.XFRMA_TMPL, k.template(c, dir)})...)
 }
 
 // PutShunt implements kernel.Shunter.
@@ -111,7 +111,7 @@ func (k *driver) getPolicy(t kernel.Traffic, dir uint8) (holder, error) {
 			reqid, bare = nl.DeserializeXfrmUserTmpl(a.Value).Reqid, false
 		}
 	}
-	if ours(reqid) || bare && info.Priority == t.Priority() {
+	if k.ours(reqid) || bare && info.Priority == t.Priority() {
 		return own, nil
 	}
 	return another, nil

@@ -7,7 +7,6 @@ import (
 	"hash/fnv"
 	"net/netip"
 	"os"
-	"slices"
 
 	"golang.org/x/sys/unix"
 
@@ -32,14 +31,14 @@ func (p *Plugin) Probe(context.Context) (sa.Capabilities, error) {
 }
 
 func (p *Plugin) probe() sa.Capabilities {
-	c := sa.Capabilities{Name: "xfrm", Modes: []sa.Mode{sa.Tunnel, sa.Transport}, ESN: true, Encap: p.CanEncap(),
-		MaxReplayWindow: maxReplayWindow, Traps: true, TFC: true, Settings: settings, Offload: "none", Epoch: bootEpoch()}
+	c := sa.Capabilities{Name: p.name, Modes: []sa.Mode{sa.Tunnel, sa.Transport}, ESN: true, Encap: p.CanEncap(),
+		MaxReplayWindow: maxReplayWindow, Traps: true, TFC: true, Settings: p.kernel.Settings(), Offload: "none", Epoch: bootEpoch()}
 	if p.opening != nil {
-		c.Reason = fmt.Sprintf("sa/xfrm: %v", p.opening)
+		c.Reason = fmt.Sprintf("sa/%s: %v", p.name, p.opening)
 		return c
 	}
 	if err := p.try(probe4, 20, 128, 0); err != nil {
-		c.Reason = fmt.Sprintf("sa/xfrm: the kernel refused an ESP SA with AES-GCM: %v", meaning(err))
+		c.Reason = fmt.Sprintf("sa/%s: the kernel refused an ESP SA with AES-GCM: %v", p.name, meaning(err))
 		return c
 	}
 	c.Usable, c.Reason = true, "the kernel does ESP over IPv4 and IPv6"
@@ -47,6 +46,7 @@ func (p *Plugin) probe() sa.Capabilities {
 		c.Reason = fmt.Sprintf("the kernel does ESP over IPv4 only; over IPv6: %v", meaning(err))
 	}
 	c.Algorithms = p.algorithms()
+	p.probeCards(&c)
 	return c
 }
 
@@ -83,12 +83,7 @@ func (p *Plugin) algorithms() (out []sa.Algorithm) {
 
 // try installs and deletes one throw-away SA.
 func (p *Plugin) try(addrs [2]netip.Addr, encr, bits, integ uint16) error {
-	size := int(bits)/8 + ciphers[encr].salt
-	if ciphers[encr].bits == nil {
-		size = 32 + ciphers[encr].salt
-	}
-	c := &sa.Child{Conn: "probe", SPIOut: probeSPI, Local: addrs[0], Remote: addrs[1], Encr: encr, KeyBits: bits, Integ: integ,
-		EncrOut: slices.Repeat([]byte{0x5a}, size), IntegOut: make([]byte, integrities[integ].key)}
+	c := trial(addrs, encr, bits, integ)
 	if err := p.kernel.putSA(c, kernel.Outbound(c), nil); err != nil {
 		return err
 	}

@@ -35,8 +35,8 @@ func address(a netip.Addr) (x nl.XfrmAddress) {
 }
 
 // info is the fixed part of an SA's messages.
-func info(c *sa.Child, h kernel.Half) nl.XfrmUsersaInfo {
-	m := nl.XfrmUsersaInfo{Saddr: address(h.Src), Family: family(h.Dst), Reqid: reqID(c), Mode: modeTunnel, Flags: nl.XFRM_STATE_AF_UNSPEC}
+func (k *driver) info(c *sa.Child, h kernel.Half) nl.XfrmUsersaInfo {
+	m := nl.XfrmUsersaInfo{Saddr: address(h.Src), Family: family(h.Dst), Reqid: k.reqID(c), Mode: modeTunnel, Flags: nl.XFRM_STATE_AF_UNSPEC}
 	if c.Mode == sa.Transport {
 		m.Mode, m.Flags = modeTransport, 0
 	}
@@ -49,7 +49,7 @@ func info(c *sa.Child, h kernel.Half) nl.XfrmUsersaInfo {
 // putSA makes one SA: over the reservation that ALLOCSPI made of its SPI, or anew; one that is there gets other ports and limits.
 // What it carries on from another SA takes the place of an empty replay state.
 func (k *driver) putSA(c *sa.Child, h kernel.Half, carried []attribute) error {
-	m := info(c, h)
+	m := k.info(c, h)
 	attrs, err := transforms(c, h.Encr, h.Integ)
 	if err != nil {
 		return err
@@ -166,7 +166,7 @@ func saID(h kernel.Half) *nl.XfrmUsersaId {
 // dropSA deletes an SA of ours; none there, or one of another's, is left as it is.
 func (k *driver) dropSA(h kernel.Half) error {
 	m, err := k.getSA(h)
-	if err != nil || m == nil || !ours(m.Reqid) {
+	if err != nil || m == nil || !k.ours(m.Reqid) {
 		return err
 	}
 	req := nl.NewNetlinkRequest(nl.XFRM_MSG_DELSA, unix.NLM_F_ACK)
@@ -183,8 +183,8 @@ func (k *driver) Reserve(local, remote netip.Addr) (uint32, error) {
 	req := nl.NewNetlinkRequest(nl.XFRM_MSG_ALLOCSPI, unix.NLM_F_ACK)
 	req.Sockets = k.sockets
 	m := &nl.XfrmUserSpiInfo{Min: minSPI, Max: 1<<32 - 1}
-	m.XfrmUsersaInfo = info(&sa.Child{}, kernel.Half{Src: remote, Dst: local})
-	m.XfrmUsersaInfo.Reqid = ReqIDBase
+	m.XfrmUsersaInfo = k.info(&sa.Child{}, kernel.Half{Src: remote, Dst: local})
+	m.XfrmUsersaInfo.Reqid = k.base
 	req.AddData(m)
 	msgs, err := req.Execute(unix.NETLINK_XFRM, 0)
 	if err != nil {
@@ -200,7 +200,7 @@ func (k *driver) Reserve(local, remote netip.Addr) (uint32, error) {
 func (k *driver) Free(local, _ netip.Addr, spi uint32) error {
 	h := kernel.Half{Dst: local, SPI: spi}
 	m, err := k.getSA(h)
-	if err != nil || m == nil || m.Reqid != ReqIDBase {
+	if err != nil || m == nil || m.Reqid != k.base {
 		return err
 	}
 	return k.dropSA(h)
@@ -210,9 +210,11 @@ func (k *driver) Free(local, _ netip.Addr, spi uint32) error {
 type driver struct {
 	sockets map[int]*nl.SocketHandle
 	pid     uint32 // by which the kernel's own words about what we did are known
+	base    uint32 // of the reqids that are ours
+	cards   *cards // nil: nothing is given to devices
 }
 
-func openDriver() (*driver, error) {
+func openDriver(base uint32) (*driver, error) {
 	s, err := nl.GetNetlinkSocketAt(-1, -1, unix.NETLINK_XFRM)
 	if err != nil {
 		return nil, err
@@ -222,7 +224,7 @@ func openDriver() (*driver, error) {
 		s.Close()
 		return nil, err
 	}
-	return &driver{map[int]*nl.SocketHandle{unix.NETLINK_XFRM: {Socket: s}}, pid}, nil
+	return &driver{sockets: map[int]*nl.SocketHandle{unix.NETLINK_XFRM: {Socket: s}}, pid: pid, base: base}, nil
 }
 
 func (k *driver) close() { k.sockets[unix.NETLINK_XFRM].Close() }

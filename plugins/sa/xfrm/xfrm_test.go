@@ -76,11 +76,11 @@ func TestSHA256HasTheICVOfRFC4868(t *testing.T) {
 func TestOnlyOurReqidsAreOurs(t *testing.T) {
 	t.Parallel()
 	for id, want := range map[uint32]bool{ReqIDBase: true, ReqIDBase + reqIDMask: true, ReqIDBase + reqIDMask + 1: false, 7: false, 0: false, ReqIDBase - 1: false} {
-		if ours(id) != want {
+		if plain.ours(id) != want {
 			t.Errorf("%x: %v", id, !want)
 		}
 	}
-	if a := reqID(&sa.Child{Conn: "a"}); !ours(a) || a == reqID(&sa.Child{Conn: "b"}) || a != reqID(&sa.Child{Conn: "a", SPIIn: 9}) {
+	if a := plain.reqID(&sa.Child{Conn: "a"}); !plain.ours(a) || a == plain.reqID(&sa.Child{Conn: "b"}) || a != plain.reqID(&sa.Child{Conn: "a", SPIIn: 9}) {
 		t.Error("reqids of children without one")
 	}
 }
@@ -103,8 +103,10 @@ func TestTheSchemaMatchesTheConfiguration(t *testing.T) {
 func TestAnyReqIDOfTheCoreBecomesOneOfOurs(t *testing.T) {
 	t.Parallel()
 	for _, id := range []uint32{0, 1, reqIDMask, reqIDMask + 1, 1<<32 - 1} {
-		if got := reqID(&sa.Child{ReqID: id}); !ours(got) {
+		if got := plain.reqID(&sa.Child{ReqID: id}); !plain.ours(got) {
 			t.Errorf("reqid %d becomes %#x, which is not ours", id, got)
 		}
 	}
 }
+
+var plain = &driver{base: ReqIDBase}

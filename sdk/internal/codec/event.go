@@ -18,6 +18,8 @@ func FromEvent(e sa.Event) *sav1.Event {
 		return &sav1.Event{What: &sav1.Event_Moved{Moved: &sav1.Moved{SpiIn: e.SPIIn, Remote: e.Remote.Addr().AsSlice(), RemotePort: uint32(e.Remote.Port())}}}
 	case sa.Lost:
 		return &sav1.Event{What: &sav1.Event_Lost{Lost: &sav1.Lost{SpiIn: e.SPIIn}}}
+	case sa.Placed:
+		return &sav1.Event{What: &sav1.Event_Placed{Placed: &sav1.Placed{SpiIn: e.SPIIn, Where: e.Where, Reason: e.Reason}}}
 	case sa.Acquired:
 		return &sav1.Event{What: &sav1.Event_Acquired{Acquired: &sav1.Acquired{Conn: e.Conn, Name: e.Name, Protocol: uint32(e.Protocol),
 			Source: e.Source.Addr().AsSlice(), SourcePort: uint32(e.Source.Port()),
@@ -42,6 +44,9 @@ func ToEvent(m *sav1.Event) (sa.Event, error) {
 		out = sa.Moved{SPIIn: e.GetSpiIn(), Remote: port("remote", e.GetRemote(), e.GetRemotePort())}
 	case m.GetLost() != nil:
 		out = sa.Lost{SPIIn: m.GetLost().GetSpiIn()}
+	case m.GetPlaced() != nil:
+		e := m.GetPlaced()
+		out = sa.Placed{SPIIn: e.GetSpiIn(), Where: e.GetWhere(), Reason: e.GetReason()}
 	case m.GetAcquired() != nil:
 		e := m.GetAcquired()
 		out = sa.Acquired{Conn: e.GetConn(), Name: e.GetName(), Protocol: n.u8("protocol", e.GetProtocol()),

@@ -21,3 +21,14 @@ func cause(c *sa.Child, v sa.Volume, m *State) string {
 	}
 	return ""
 }
+
+// only names the limit of an SA that has reached one, but for which nobody knows.
+func only(v sa.Volume) string {
+	switch {
+	case v.Bytes != 0:
+		return sa.Bytes
+	case v.Packets != 0:
+		return sa.Packets
+	}
+	return sa.SequenceNumbers
+}

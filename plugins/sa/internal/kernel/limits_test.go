@@ -22,3 +22,12 @@ func TestTheCauseOfAnExpiryIsTheLimitThatWasReached(t *testing.T) {
 		}
 	}
 }
+
+func TestTheCauseOfAnExpiryWhoseCountersAreGoneIsTheLimitThatThereIs(t *testing.T) {
+	t.Parallel()
+	for want, v := range map[string]sa.Volume{sa.Bytes: {Bytes: 1}, sa.Packets: {Packets: 1}, sa.SequenceNumbers: {}} {
+		if got := only(v); got != want {
+			t.Errorf("%+v: %q, want %q", v, got, want)
+		}
+	}
+}

@@ -34,7 +34,11 @@ func (b *Backend) Expired(at Place, hard bool, m *State) {
 			v = e.Child.Hard
 			e.last.add(m, at == Outbound(&e.Child).At())
 		}
-		told := b.tell(sa.Expired{SPIIn: e.Child.SPIIn, Hard: hard, Cause: cause(&e.Child, v, m)})
+		why := cause(&e.Child, v, m)
+		if why == "" { // the device that counted has forgotten the SA already
+			why = only(v)
+		}
+		told := b.tell(sa.Expired{SPIIn: e.Child.SPIIn, Hard: hard, Cause: why})
 		e.gone = e.gone || hard && told // it is no loss any more
 	})
 }

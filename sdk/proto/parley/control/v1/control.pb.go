@@ -2037,6 +2037,7 @@ type Child struct {
 	Traffic       *Traffic               `protobuf:"bytes,12,opt,name=traffic,proto3" json:"traffic,omitempty"` // only in ShowSA, where the SA backend knows
 	BackendReason string                 `protobuf:"bytes,13,opt,name=backend_reason,json=backendReason,proto3" json:"backend_reason,omitempty"`
 	Handling      []string               `protobuf:"bytes,14,rep,name=handling,proto3" json:"handling,omitempty"` // settings of the data plane that are not the default
+	Placed        string                 `protobuf:"bytes,15,opt,name=placed,proto3" json:"placed,omitempty"`     // which device carries it, where its SA backend told
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2167,6 +2168,13 @@ func (x *Child) GetHandling() []string {
 		return x.Handling
 	}
 	return nil
+}
+
+func (x *Child) GetPlaced() string {
+	if x != nil {
+		return x.Placed
+	}
+	return ""
 }
 
 type Traffic struct {
@@ -3924,7 +3932,7 @@ const file_parley_control_v1_control_proto_rawDesc = "" +
 	"\x05given\x18\x10 \x03(\tR\x05given\x12\x1a\n" +
 	"\bassigned\x18\x11 \x03(\tR\bassigned\x12$\n" +
 	"\rfragmentation\x18\x14 \x01(\bR\rfragmentation\x12\x16\n" +
-	"\x06window\x18\x15 \x01(\rR\x06window\"\x84\x03\n" +
+	"\x06window\x18\x15 \x01(\rR\x06window\"\x9c\x03\n" +
 	"\x05Child\x12\x10\n" +
 	"\x03uid\x18\x01 \x01(\tR\x03uid\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12\x15\n" +
@@ -3940,7 +3948,8 @@ const file_parley_control_v1_control_proto_rawDesc = "" +
 	"\abackend\x18\v \x01(\tR\abackend\x124\n" +
 	"\atraffic\x18\f \x01(\v2\x1a.parley.control.v1.TrafficR\atraffic\x12%\n" +
 	"\x0ebackend_reason\x18\r \x01(\tR\rbackendReason\x12\x1a\n" +
-	"\bhandling\x18\x0e \x03(\tR\bhandling\"\x81\x01\n" +
+	"\bhandling\x18\x0e \x03(\tR\bhandling\x12\x16\n" +
+	"\x06placed\x18\x0f \x01(\tR\x06placed\"\x81\x01\n" +
 	"\aTraffic\x12\x19\n" +
 	"\bbytes_in\x18\x01 \x01(\x04R\abytesIn\x12\x1b\n" +
 	"\tbytes_out\x18\x02 \x01(\x04R\bbytesOut\x12\x1d\n" +

@@ -1748,6 +1748,7 @@ type Event struct {
 	//	*Event_Moved
 	//	*Event_Lost
 	//	*Event_Acquired
+	//	*Event_Placed
 	What          isEvent_What `protobuf_oneof:"what"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1826,6 +1827,15 @@ func (x *Event) GetAcquired() *Acquired {
 	return nil
 }
 
+func (x *Event) GetPlaced() *Placed {
+	if x != nil {
+		if x, ok := x.What.(*Event_Placed); ok {
+			return x.Placed
+		}
+	}
+	return nil
+}
+
 type isEvent_What interface {
 	isEvent_What()
 }
@@ -1846,6 +1856,10 @@ type Event_Acquired struct {
 	Acquired *Acquired `protobuf:"bytes,4,opt,name=acquired,proto3,oneof"`
 }
 
+type Event_Placed struct {
+	Placed *Placed `protobuf:"bytes,5,opt,name=placed,proto3,oneof"`
+}
+
 func (*Event_Expired) isEvent_What() {}
 
 func (*Event_Moved) isEvent_What() {}
@@ -1853,6 +1867,8 @@ func (*Event_Moved) isEvent_What() {}
 func (*Event_Lost) isEvent_What() {}
 
 func (*Event_Acquired) isEvent_What() {}
+
+func (*Event_Placed) isEvent_What() {}
 
 // Expired: a child has carried as much as its soft or hard limit allows.
 type Expired struct {
@@ -2114,6 +2130,67 @@ func (x *Acquired) GetDestinationPort() uint32 {
 	return 0
 }
 
+// Placed: where a child that may be given to a device is carried.
+type Placed struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	SpiIn         uint32                 `protobuf:"varint,1,opt,name=spi_in,json=spiIn,proto3" json:"spi_in,omitempty"`
+	Where         string                 `protobuf:"bytes,2,opt,name=where,proto3" json:"where,omitempty"`
+	Reason        string                 `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"` // why it is not where more would be done, empty: nothing was refused
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Placed) Reset() {
+	*x = Placed{}
+	mi := &file_parley_plugin_sa_v1_sa_proto_msgTypes[30]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Placed) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Placed) ProtoMessage() {}
+
+func (x *Placed) ProtoReflect() protoreflect.Message {
+	mi := &file_parley_plugin_sa_v1_sa_proto_msgTypes[30]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Placed.ProtoReflect.Descriptor instead.
+func (*Placed) Descriptor() ([]byte, []int) {
+	return file_parley_plugin_sa_v1_sa_proto_rawDescGZIP(), []int{30}
+}
+
+func (x *Placed) GetSpiIn() uint32 {
+	if x != nil {
+		return x.SpiIn
+	}
+	return 0
+}
+
+func (x *Placed) GetWhere() string {
+	if x != nil {
+		return x.Where
+	}
+	return ""
+}
+
+func (x *Placed) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
 var File_parley_plugin_sa_v1_sa_proto protoreflect.FileDescriptor
 
 const file_parley_plugin_sa_v1_sa_proto_rawDesc = "" +
@@ -2252,12 +2329,13 @@ const file_parley_plugin_sa_v1_sa_proto_rawDesc = "" +
 	"\x0fSetTrapsRequest\x12\x14\n" +
 	"\x05owner\x18\x01 \x01(\tR\x05owner\x12/\n" +
 	"\x05traps\x18\x02 \x03(\v2\x19.parley.plugin.sa.v1.TrapR\x05traps\"\x12\n" +
-	"\x10SetTrapsResponse\"\xeb\x01\n" +
+	"\x10SetTrapsResponse\"\xa2\x02\n" +
 	"\x05Event\x128\n" +
 	"\aexpired\x18\x01 \x01(\v2\x1c.parley.plugin.sa.v1.ExpiredH\x00R\aexpired\x122\n" +
 	"\x05moved\x18\x02 \x01(\v2\x1a.parley.plugin.sa.v1.MovedH\x00R\x05moved\x12/\n" +
 	"\x04lost\x18\x03 \x01(\v2\x19.parley.plugin.sa.v1.LostH\x00R\x04lost\x12;\n" +
-	"\bacquired\x18\x04 \x01(\v2\x1d.parley.plugin.sa.v1.AcquiredH\x00R\bacquiredB\x06\n" +
+	"\bacquired\x18\x04 \x01(\v2\x1d.parley.plugin.sa.v1.AcquiredH\x00R\bacquired\x125\n" +
+	"\x06placed\x18\x05 \x01(\v2\x1b.parley.plugin.sa.v1.PlacedH\x00R\x06placedB\x06\n" +
 	"\x04what\"J\n" +
 	"\aExpired\x12\x15\n" +
 	"\x06spi_in\x18\x01 \x01(\rR\x05spiIn\x12\x12\n" +
@@ -2278,7 +2356,11 @@ const file_parley_plugin_sa_v1_sa_proto_rawDesc = "" +
 	"\vdestination\x18\x05 \x01(\fR\vdestination\x12\x1f\n" +
 	"\vsource_port\x18\x06 \x01(\rR\n" +
 	"sourcePort\x12)\n" +
-	"\x10destination_port\x18\a \x01(\rR\x0fdestinationPort*!\n" +
+	"\x10destination_port\x18\a \x01(\rR\x0fdestinationPort\"M\n" +
+	"\x06Placed\x12\x15\n" +
+	"\x06spi_in\x18\x01 \x01(\rR\x05spiIn\x12\x14\n" +
+	"\x05where\x18\x02 \x01(\tR\x05where\x12\x16\n" +
+	"\x06reason\x18\x03 \x01(\tR\x06reason*!\n" +
 	"\x04Mode\x12\n" +
 	"\n" +
 	"\x06TUNNEL\x10\x00\x12\r\n" +
@@ -2297,7 +2379,7 @@ func file_parley_plugin_sa_v1_sa_proto_rawDescGZIP() []byte {
 }
 
 var file_parley_plugin_sa_v1_sa_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_parley_plugin_sa_v1_sa_proto_msgTypes = make([]protoimpl.MessageInfo, 30)
+var file_parley_plugin_sa_v1_sa_proto_msgTypes = make([]protoimpl.MessageInfo, 31)
 var file_parley_plugin_sa_v1_sa_proto_goTypes = []any{
 	(Mode)(0),                    // 0: parley.plugin.sa.v1.Mode
 	(*Selector)(nil),             // 1: parley.plugin.sa.v1.Selector
@@ -2330,6 +2412,7 @@ var file_parley_plugin_sa_v1_sa_proto_goTypes = []any{
 	(*Moved)(nil),                // 28: parley.plugin.sa.v1.Moved
 	(*Lost)(nil),                 // 29: parley.plugin.sa.v1.Lost
 	(*Acquired)(nil),             // 30: parley.plugin.sa.v1.Acquired
+	(*Placed)(nil),               // 31: parley.plugin.sa.v1.Placed
 }
 var file_parley_plugin_sa_v1_sa_proto_depIdxs = []int32{
 	0,  // 0: parley.plugin.sa.v1.Child.mode:type_name -> parley.plugin.sa.v1.Mode
@@ -2356,11 +2439,12 @@ var file_parley_plugin_sa_v1_sa_proto_depIdxs = []int32{
 	28, // 21: parley.plugin.sa.v1.Event.moved:type_name -> parley.plugin.sa.v1.Moved
 	29, // 22: parley.plugin.sa.v1.Event.lost:type_name -> parley.plugin.sa.v1.Lost
 	30, // 23: parley.plugin.sa.v1.Event.acquired:type_name -> parley.plugin.sa.v1.Acquired
-	24, // [24:24] is the sub-list for method output_type
-	24, // [24:24] is the sub-list for method input_type
-	24, // [24:24] is the sub-list for extension type_name
-	24, // [24:24] is the sub-list for extension extendee
-	0,  // [0:24] is the sub-list for field type_name
+	31, // 24: parley.plugin.sa.v1.Event.placed:type_name -> parley.plugin.sa.v1.Placed
+	25, // [25:25] is the sub-list for method output_type
+	25, // [25:25] is the sub-list for method input_type
+	25, // [25:25] is the sub-list for extension type_name
+	25, // [25:25] is the sub-list for extension extendee
+	0,  // [0:25] is the sub-list for field type_name
 }
 
 func init() { file_parley_plugin_sa_v1_sa_proto_init() }
@@ -2373,6 +2457,7 @@ func file_parley_plugin_sa_v1_sa_proto_init() {
 		(*Event_Moved)(nil),
 		(*Event_Lost)(nil),
 		(*Event_Acquired)(nil),
+		(*Event_Placed)(nil),
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
@@ -2380,7 +2465,7 @@ func file_parley_plugin_sa_v1_sa_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_parley_plugin_sa_v1_sa_proto_rawDesc), len(file_parley_plugin_sa_v1_sa_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   30,
+			NumMessages:   31,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -1232,6 +1232,9 @@ func (m *Event) WireSize() (n int) {
 	if v, ok := m.What.(*Event_Acquired); ok {
 		n += wire.SizeItem(4<<3|2, v.Acquired.WireSize())
 	}
+	if v, ok := m.What.(*Event_Placed); ok {
+		n += wire.SizeItem(5<<3|2, v.Placed.WireSize())
+	}
 	return n
 }
 
@@ -1251,6 +1254,9 @@ func (m *Event) AppendWire(b []byte) []byte {
 	}
 	if v, ok := m.What.(*Event_Acquired); ok {
 		b = v.Acquired.AppendWire(wire.AppendLength(b, 4<<3|2, v.Acquired.WireSize()))
+	}
+	if v, ok := m.What.(*Event_Placed); ok {
+		b = v.Placed.AppendWire(wire.AppendLength(b, 5<<3|2, v.Placed.WireSize()))
 	}
 	return b
 }
@@ -1288,6 +1294,13 @@ func (m *Event) ParseWire(b []byte) error {
 				m.What = v
 			}
 			r.Sub(v.Acquired.ParseWire(r.Bytes()))
+		case 5<<3 | 2:
+			v, ok := m.What.(*Event_Placed)
+			if !ok {
+				v = &Event_Placed{Placed: new(Placed)}
+				m.What = v
+			}
+			r.Sub(v.Placed.ParseWire(r.Bytes()))
 		default:
 			r.Skip(tag)
 		}
@@ -1456,6 +1469,46 @@ func (m *Acquired) ParseWire(b []byte) error {
 			m.SourcePort = uint32(r.Uint())
 		case 7 << 3:
 			m.DestinationPort = uint32(r.Uint())
+		default:
+			r.Skip(tag)
+		}
+	}
+	return r.Err()
+}
+
+// WireSize is the number of octets that AppendWire appends.
+func (m *Placed) WireSize() (n int) {
+	if m == nil {
+		return 0
+	}
+	n += wire.SizeUint(1<<3, uint64(m.SpiIn))
+	n += wire.SizeBytes(2<<3|2, len(m.Where))
+	n += wire.SizeBytes(3<<3|2, len(m.Reason))
+	return n
+}
+
+// AppendWire appends the encoding of m; strings must be UTF-8.
+func (m *Placed) AppendWire(b []byte) []byte {
+	if m == nil {
+		return b
+	}
+	b = wire.AppendUint(b, 1<<3, uint64(m.SpiIn))
+	b = wire.AppendBytes(b, 2<<3|2, m.Where)
+	b = wire.AppendBytes(b, 3<<3|2, m.Reason)
+	return b
+}
+
+// ParseWire adds what b holds to m, whose fields of octets then lie in b. Fields that are not known are left out.
+func (m *Placed) ParseWire(b []byte) error {
+	r := wire.NewReader(b)
+	for tag := r.Next(); tag != 0; tag = r.Next() {
+		switch tag {
+		case 1 << 3:
+			m.SpiIn = uint32(r.Uint())
+		case 2<<3 | 2:
+			m.Where = r.String()
+		case 3<<3 | 2:
+			m.Reason = r.String()
 		default:
 			r.Skip(tag)
 		}

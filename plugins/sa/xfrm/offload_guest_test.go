@@ -1,0 +1,328 @@
+package xfrm
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
+
+	"github.com/parley-ike/parley/plugins/sa/internal/kernel"
+	"github.com/parley-ike/parley/sdk"
+	"github.com/parley-ike/parley/sdk/sa"
+)
+
+// The simulated card (netdevsim) has 33 places, takes AES-GCM with 128 bits only, and shows its table in debugfs.
+const (
+	cardSize  = 33
+	cardTable = "/sys/kernel/debug/netdevsim/netdevsim%d/ports/0/ipsec"
+)
+
+// card is an end with a simulated card and the offload backend.
+type card struct {
+	*end
+	number int
+	name   string // of the device
+}
+
+func newCard(t *testing.T, number int) *card {
+	t.Helper()
+	_ = unix.Mount("debug", "/sys/kernel/debug", "debugfs", 0, "")
+	c := &card{end: newLab(t)[0], number: number}
+	before := map[string]bool{}
+	c.do(func() error {
+		for _, l := range c.devices() {
+			before[l.Attrs().Name] = true
+		}
+		return os.WriteFile("/sys/bus/netdevsim/new_device", fmt.Appendf(nil, "%d 1", number), 0)
+	})
+	t.Cleanup(func() { _ = os.WriteFile("/sys/bus/netdevsim/del_device", fmt.Append(nil, number), 0) })
+	c.do(func() error {
+		for _, l := range c.devices() {
+			if !before[l.Attrs().Name] {
+				c.name = l.Attrs().Name
+				return errors.Join(netlink.LinkSetUp(l), addAddress(c.name, "172.16.0.1/24"))
+			}
+		}
+		return errors.New("the simulated card has not come; the kernel needs CONFIG_NETDEVSIM")
+	})
+	c.open()
+	return c
+}
+
+func (c *card) devices() []netlink.Link {
+	all, err := netlink.LinkList()
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	return all
+}
+
+// open opens the offload backend.
+func (c *card) open() {
+	c.do(func() (err error) {
+		c.plugin, err = NewOffload(Config{StateDir: c.dir}, Sockets{})
+		return err
+	})
+	p := c.plugin
+	ctx, stop := context.WithCancel(context.Background())
+	c.t.Cleanup(func() { stop(); p.Close() })
+	c.told = make(chan sa.Event, 256)
+	go func() { _ = p.Watch(ctx, func(event sa.Event) { c.told <- event }) }()
+}
+
+// table is what the card itself shows.
+func (c *card) table() string {
+	c.t.Helper()
+	b, err := os.ReadFile(fmt.Sprintf(cardTable, c.number))
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	return string(b)
+}
+
+func (c *card) wantTable(what string, texts ...string) {
+	c.t.Helper()
+	have := c.table()
+	for _, text := range texts {
+		if !strings.Contains(have, text) {
+			c.t.Errorf("%s: the card's table lacks %q:\n%s", what, text, have)
+		}
+	}
+}
+
+// child is one whose ESP leaves by the card.
+func (c *card) child(id byte, h sa.Handling) sa.Child {
+	child := children(id, suite{20, 128, 0}, false, false, false)[0]
+	child.Local, child.Remote = netip.MustParseAddr("172.16.0.1"), netip.MustParseAddr("172.16.0.2")
+	child.LocalTS, child.RemoteTS = []sa.Selector{subnet("172.16.0.1/32")}, []sa.Selector{subnet(fmt.Sprintf("10.50.%d.0/24", id))}
+	child.Handling, child.ReplayWindow = h, 32
+	return child
+}
+
+// wantPlaced takes one event.
+func (c *card) wantPlaced(spi uint32, where, reason string) {
+	c.t.Helper()
+	select {
+	case e := <-c.told:
+		p, ok := e.(sa.Placed)
+		if !ok || p.SPIIn != spi || p.Where != where || !strings.Contains(p.Reason, reason) || reason == "" && p.Reason != "" {
+			c.t.Errorf("told %T%+v, want that %x is in %q because of %q", e, e, spi, where, reason)
+		}
+	case <-time.After(3 * time.Second):
+		c.t.Error("nobody told where the child is")
+	}
+}
+
+func (c *card) install(child sa.Child) {
+	c.t.Helper()
+	if err := c.plugin.Install(context.Background(), child); err != nil {
+		c.t.Fatal(err)
+	}
+}
+
+func TestGuestTheCardIsFound(t *testing.T) {
+	needGuest(t)
+	c := newCard(t, 1)
+	can, err := c.plugin.Probe(context.Background())
+	if err != nil || !can.Usable || can.Name != "offload" || can.Offload != "packet" || !strings.Contains(can.Reason, "packet offload on "+c.name) {
+		t.Errorf("%+v, %v", can, err)
+	}
+	c.wantTable("after the probe", "SA count=0")
+	c.nothingLeft(0, 0)
+}
+
+func TestGuestADeviceCarriesWhatItCan(t *testing.T) {
+	needGuest(t)
+	for mode, want := range map[sa.Offload]string{sa.OffloadAuto: "packet", sa.OffloadPacket: "packet", sa.OffloadCrypto: "crypto"} {
+		t.Run(modeName(mode)+" becomes "+want, func(t *testing.T) {
+			c := newCard(t, 1)
+			child := c.child(1, sa.Handling{Offload: mode})
+			c.install(child)
+			c.wantPlaced(child.SPIIn, want+" offload on "+c.name, "")
+			policies := "policies=0"
+			if want == "packet" {
+				policies = "policies=2"
+			}
+			c.wantTable("installed", "SA count=2", fmt.Sprintf("spi=0x%08x", child.SPIIn), fmt.Sprintf("spi=0x%08x", child.SPIOut), " "+want+" ", policies)
+			c.do(func() error { // a neighbour, so that something leaves
+				link, err := netlink.LinkByName(c.name)
+				if err != nil {
+					return err
+				}
+				mac, _ := net.ParseMAC("02:00:00:00:00:02")
+				peer := &netlink.Neigh{LinkIndex: link.Attrs().Index, IP: child.Remote.AsSlice(), HardwareAddr: mac, State: netlink.NUD_PERMANENT}
+				return errors.Join(netlink.NeighAdd(peer), netlink.RouteAdd(&netlink.Route{LinkIndex: link.Attrs().Index, Dst: network("10.50.1.0/24"), Gw: child.Remote.AsSlice()}))
+			})
+			for range 3 {
+				c.udp("172.16.0.1", "10.50.1.9", []byte("by the card"), func(int) error { return nil })
+			}
+			used := "tx=3"
+			if want == "packet" {
+				used = "packets=3" // by the device's own count
+			}
+			c.wantTable("used", used)
+			if u, err := c.plugin.Usage(context.Background(), child); err != nil || u.PacketsOut != 3 {
+				t.Errorf("the device's counters: %+v, %v", u, err)
+			}
+			again := child
+			again.Hard.Packets = 1 << 20 // changed in place
+			if err := c.plugin.Update(context.Background(), again); err != nil {
+				t.Error(err)
+			}
+			c.wantTable("updated", "SA count=2")
+			c.remove(again)
+			c.wantTable("removed", "SA count=0")
+		})
+	}
+}
+
+// A soft and a hard limit that the device itself has counted.
+func TestGuestTheDeviceCountsLifetimes(t *testing.T) {
+	needGuest(t)
+	c := newCard(t, 1)
+	child := c.child(1, sa.Handling{Offload: sa.OffloadPacket})
+	child.Soft.Packets, child.Hard.Packets = 5, 10
+	c.install(child)
+	c.wantPlaced(child.SPIIn, "packet offload on "+c.name, "")
+	place := strings.Index(c.table(), fmt.Sprintf("spi=0x%08x", child.SPIOut))
+	index := c.table()[strings.LastIndex(c.table()[:place], "sa["):][3:4]
+	for _, packets := range []int{6, 11} {
+		if err := os.WriteFile(fmt.Sprintf(cardTable, c.number), fmt.Appendf(nil, "%s %d 1000", index, packets), 0); err != nil {
+			t.Fatal(err)
+		}
+		for e := range c.told {
+			got, ok := e.(sa.Expired)
+			if !ok { // the comparison at the beginning of the watch may see first that it has gone
+				continue
+			}
+			if got.Cause != sa.Packets || got.SPIIn != child.SPIIn {
+				t.Fatalf("told %+v", got)
+			} else if got.Hard == (packets > 10) { // a soft one may come twice
+				break
+			}
+		}
+	}
+	c.remove(child)
+}
+
+// The 34th SA finds the table full and goes on in software, and its child says so.
+func TestGuestAFullCardLeavesTheRestToSoftware(t *testing.T) {
+	needGuest(t)
+	c := newCard(t, 1)
+	var all []sa.Child
+	for id := range byte(18) {
+		child := c.child(id+1, sa.Handling{Offload: sa.OffloadAuto})
+		all = append(all, child)
+		c.install(child)
+		switch {
+		case 2*id+2 <= cardSize:
+			c.wantPlaced(child.SPIIn, "packet offload on "+c.name, "")
+		case 2*id+1 <= cardSize: // the 33rd SA has a place, the 34th has none
+			c.wantPlaced(child.SPIIn, "software outwards, packet offload on "+c.name+" inwards", c.name+" refused packet offload")
+		default:
+			c.wantPlaced(child.SPIIn, "software", "refused crypto offload")
+		}
+	}
+	c.wantTable("full", fmt.Sprintf("SA count=%d", cardSize))
+	required := c.child(30, sa.Handling{Offload: sa.OffloadAuto, OffloadRequired: true})
+	err := c.plugin.Install(context.Background(), required)
+	if !errors.Is(err, sdk.ErrUnsupported) || !strings.Contains(err.Error(), "offload is required: "+c.name+" refused packet offload") {
+		t.Errorf("a child that insists: %v", err)
+	}
+	for _, child := range all {
+		if _, err := c.plugin.Remove(context.Background(), child); err != nil {
+			t.Fatal(err)
+		}
+	}
+	c.wantTable("removed", "SA count=0")
+	c.nothingLeft(0, 0)
+}
+
+func TestGuestWhatADeviceCannotDoIsSoftwareOrAnError(t *testing.T) {
+	needGuest(t)
+	c := newCard(t, 1)
+	for name, tt := range map[string]struct {
+		change func(*sa.Child)
+		reason string
+	}{
+		"a cipher":                     {func(x *sa.Child) { *x = c.cbc(*x) }, c.name + " refused crypto offload"},
+		"a device that has no offload": {func(x *sa.Child) { x.Handling.OffloadDevice = "eth0" }, "eth0 refused crypto offload: its driver does not do it"},
+		"no device":                    {func(x *sa.Child) { x.Handling.OffloadDevice = "eth9" }, "eth9"},
+		"no way":                       {func(x *sa.Child) { x.Remote = netip.MustParseAddr("198.51.100.1") }, "198.51.100.1"},
+	} {
+		child := c.child(1, sa.Handling{Offload: sa.OffloadAuto})
+		tt.change(&child)
+		c.install(child)
+		c.wantPlaced(child.SPIIn, "software", tt.reason)
+		c.remove(child)
+		child.Handling.OffloadRequired = true
+		if err := c.plugin.Install(context.Background(), child); err == nil || !strings.Contains(err.Error(), tt.reason) {
+			t.Errorf("%s, required: %v", name, err)
+		}
+		c.nothingLeft(0, 0)
+	}
+}
+
+func (c *card) cbc(like sa.Child) sa.Child {
+	child := children(1, suite{12, 128, 12}, false, false, false)[0]
+	child.Local, child.Remote, child.LocalTS, child.RemoteTS, child.Handling = like.Local, like.Remote, like.LocalTS, like.RemoteTS, like.Handling
+	return child
+}
+
+// When a device goes down the kernel deletes its SAs; the child is told to be lost, so that it is made anew where that is possible.
+func TestGuestADeviceThatGoesDownLosesItsChildren(t *testing.T) {
+	needGuest(t)
+	c := newCard(t, 1)
+	child := c.child(1, sa.Handling{Offload: sa.OffloadAuto})
+	c.install(child)
+	c.wantPlaced(child.SPIIn, "packet offload on "+c.name, "")
+	c.do(func() error {
+		link, err := netlink.LinkByName(c.name)
+		if err != nil {
+			return err
+		}
+		return netlink.LinkSetDown(link)
+	})
+	c.wantEvents(sa.Lost{SPIIn: child.SPIIn})
+	next := c.child(2, sa.Handling{Offload: sa.OffloadAuto, OffloadDevice: c.name})
+	next.Local, next.Remote = netip.MustParseAddr(outer4[0]), netip.MustParseAddr(outer4[1]) // another way
+	c.install(next)
+	c.wantPlaced(next.SPIIn, "software", c.name+" is down")
+	for _, x := range []sa.Child{child, next} {
+		if _, err := c.plugin.Remove(context.Background(), x); err != nil {
+			t.Error(err)
+		}
+	}
+	c.nothingLeft(0, 0)
+}
+
+func TestGuestPlainXFRMAndOffloadLeaveEachOtherAlone(t *testing.T) {
+	needGuest(t)
+	c := newCard(t, 1)
+	child := c.child(1, sa.Handling{Offload: sa.OffloadAuto})
+	c.install(child)
+	offload := c.plugin
+	c.start() // plain XFRM in the same namespace, with a journal of its own in the same folder
+	clash := c.child(2, sa.Handling{})
+	clash.LocalTS, clash.RemoteTS = child.LocalTS, child.RemoteTS
+	if err := c.plugin.Install(context.Background(), clash); err == nil || !strings.Contains(err.Error(), "another program") {
+		t.Errorf("the policies of the offload backend: %v", err)
+	}
+	if s, err := c.plugin.kernel.GetSA(&child, kernel.Inbound(&child)); s != nil || err != nil {
+		t.Errorf("plain XFRM takes the SA for its own: %v", err)
+	}
+	child.Handling.Offload, child.UID = sa.OffloadAuto, sa.UID{7}
+	if err := c.plugin.Install(context.Background(), child); !errors.Is(err, sdk.ErrUnsupported) {
+		t.Errorf("offload by plain XFRM: %v", err)
+	}
+	c.plugin, child.UID = offload, sa.UID{1}
+	c.remove(child)
+}
