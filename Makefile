@@ -45,6 +45,7 @@ interop: build packages ## only the tests with real peers and kernels
 bench: build ## handshakes, plugins in and out of process, memory, userspace ESP
 	go test ./conformance/bench -run xxx -bench . -benchtime 1x -timeout 30m
 	go test ./plugins/sa/userspace -run xxx -bench Stream -benchtime 1x -timeout 10m
+	go test ./plugins/sa/xfrm -run xxx -bench Children -benchtime 1x -timeout 10m
 
 demo: build ## two gateways, one tunnel, every event: see it work
 	@$(BIN)/parley-conform demo

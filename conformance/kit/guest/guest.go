@@ -27,7 +27,7 @@ func Inside() bool { return os.Getenv(InGuest) != "" }
 
 // Run boots a guest with root on this machine's files and runs a command in it as root. It returns what the command printed,
 // and fails the test unless it ends with status 0 within the time. Without a kernel the test is skipped.
-func Run(t *testing.T, timeout time.Duration, command ...string) string {
+func Run(t testing.TB, timeout time.Duration, command ...string) string {
 	t.Helper()
 	kernel, dir := kernel(t), t.TempDir()
 	script := filepath.Join(dir, "init")
@@ -73,7 +73,7 @@ sleep 10
 
 // kernel finds the kernel to boot. Kernels whose ESP is in modules, as that of Debian's user-mode-linux, will not do: nothing
 // loads modules in the guest.
-func kernel(t *testing.T) string {
+func kernel(t testing.TB) string {
 	t.Helper()
 	for _, path := range []string{os.Getenv(KernelVariable), besideCheckout()} {
 		if info, err := os.Stat(path); err != nil || path == "" || info.IsDir() {
@@ -99,7 +99,7 @@ func besideCheckout() string {
 	return ""
 }
 
-func unzip(t *testing.T, path string) string {
+func unzip(t testing.TB, path string) string {
 	t.Helper()
 	in, err := os.Open(path)
 	if err != nil {
