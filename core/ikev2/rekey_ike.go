@@ -127,7 +127,6 @@ func (x *rekeyI) repeatWithMethod(data []byte) bool {
 // accept takes a response that makes an SA. One that makes no sense ends the old SA as well: the peer believes in the new one.
 func (x *rekeyI) accept(p packet) {
 	s := x.s
-	s.busy = never
 	answer, _ := wire2.Get[wire2.SA](p.Payloads)
 	nonce, _ := wire2.Get[wire2.Nonce](p.Payloads)
 	choice, err := policy.Accept(policy.ScopeIKE, x.offer, answer)
