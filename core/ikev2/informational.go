@@ -168,10 +168,13 @@ func (s *SA) deleteChildren(name string, f failure) {
 }
 
 // deleteChild asks the peer to delete a child. Ours is removed with its response, so that what is still on its way arrives (RFC
-// 7296 section 1.4.1).
+// 7296 section 1.4.1). What takes its place sends from now on.
 func (s *SA) deleteChild(c *child, by, reason string) {
 	if c.deleting || c.removing || !c.leaveAt.IsZero() {
 		return
+	}
+	if c.heir != nil {
+		s.use(c.heir.child)
 	}
 	c.deleting, c.by, c.reason = true, by, reason
 	s.requestDelete(c.sa.SPIIn, func() { s.deleted(c) })

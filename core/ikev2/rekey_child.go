@@ -189,9 +189,6 @@ func (s *SA) tendChildren() {
 			s.remove(c)
 		case s.due(c.endAt): // the peer should have deleted it
 			c.endAt = never
-			if c.heir != nil {
-				s.use(c.heir.child)
-			}
 			s.deleteChild(c, byRekey, "it was replaced, and the peer did not delete it")
 		case s.due(c.useAt):
 			s.use(c)
