@@ -62,6 +62,22 @@ func TestLimitsReachTheBackend(t *testing.T) {
 	}
 }
 
+// Both ends count the same packets, and rarely replace the child at the same one.
+func TestLimitsOfTwoSidesAreSpread(t *testing.T) {
+	t.Parallel()
+	p := &player{newWorld(t)}
+	p.makeNodes(nil)
+	for _, n := range p.nodes {
+		n.conn.Children[0].Lifetime = policy.Lifetime{Bytes: 1 << 40, Packets: 1 << 40}
+	}
+	p.initiate("a", nil)
+	p.run()
+	a, b := p.node("a").backend[0x1001].Soft, p.node("b").backend[0x2001].Soft
+	if a.Bytes == b.Bytes || a.Packets == b.Packets || a.Bytes == a.Packets {
+		t.Errorf("the child is replaced after %+v and %+v", a, b)
+	}
+}
+
 // A hundred lifetimes of both SAs leave one child, one IKE SA, and no more than that in memory.
 func TestManyLifetimesLeaveNothingBehind(t *testing.T) {
 	t.Parallel()
