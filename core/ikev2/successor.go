@@ -178,13 +178,13 @@ func (s *SA) spawn(n *SA) {
 	s.fx.Add(machine.Spawn{Owner: machine.Owner(n.ownSPI()), Machine: n})
 }
 
-// suspend hands over an SA of the peer of which it is not known yet whether it takes the place of this one. However our own
-// exchange ends, within retransmission and the calls after it, this SA decides then.
+// suspend hands over an SA of the peer of which it is not known yet whether it takes the place of this one. This one decides when
+// our own exchange ends, however it does: that is within retransmission, the wait for a peer that moves, and the calls after it.
 func (s *SA) suspend(n *SA, low []byte) {
 	n.origin, n.mobike.on = &origin{}, s.mobike.on
 	s.rival = &rival{uid: n.uid, owner: machine.Owner(n.ownSPI()), origin: n.origin, low: low}
 	s.spawn(n)
-	n.state, n.deadline = Pending, s.now.Add(s.conn.Retransmit.Total()+s.limits.HoldWait)
+	n.state, n.deadline = Pending, s.now.Add(max(s.conn.Retransmit.Total(), movePatience)+s.limits.HoldWait)
 }
 
 // decide tells the rival what becomes of it.
