@@ -119,7 +119,9 @@ const restTries = 180
 // atRest reports whether both sides hold the same children, and no SA is on its way out.
 func (c *check) atRest() bool {
 	for _, n := range c.w.nodes {
-		if slices.ContainsFunc(n.shard.Infos(), func(i machine.Info) bool { return i.State == "rekeyed" || i.State == "deleting" }) {
+		if slices.ContainsFunc(n.shard.Infos(), func(i machine.Info) bool {
+			return i.State == "pending" || i.State == "rekeyed" || i.State == "deleting"
+		}) {
 			return false
 		}
 	}
