@@ -44,8 +44,8 @@ func endingOf(r Result) ending {
 	return ending{r.Title, passes, ""}
 }
 
-// volatile is what is another in every run: SPIs, nonces, addresses.
-var volatile = regexp.MustCompile(`[0-9a-f]{8,}|\[\d+( \d+)+\]|\d+\.\d+\.\d+\.\d+(:\d+)?`)
+// volatile is what is another in every run: SPIs, nonces, addresses, folders.
+var volatile = regexp.MustCompile(`[0-9a-f]{8,}|\[\d+( \d+)+\]|\d+\.\d+\.\d+\.\d+(:\d+)?|'unix://\S+'`)
 
 // longestSummary is how many octets of a fault the report shows.
 const longestSummary = 120
