@@ -320,10 +320,13 @@ func replyAbuse(t *T) {
 		return peer.Attribute{Type: peer.InternalIP4Address, Value: value}
 	}
 	good := address(10, 77, 0, 9)
-	for _, list := range [][]peer.Attribute{{address(224, 0, 0, 1), good}, {address(0, 0, 0, 0), address(127, 0, 0, 1), good}, slices.Repeat([]peer.Attribute{good}, 500),
+	for i, list := range [][]peer.Attribute{{address(224, 0, 0, 1), good}, {address(0, 0, 0, 0), address(127, 0, 0, 1), good}, slices.Repeat([]peer.Attribute{good}, 500),
 		{good, {Type: 25, Value: []byte("x\nnameserver 192.0.2.66")}, {Type: peer.InternalIP4DNS, Value: []byte{1}}}, {address(10, 77, 0), good}, {}} {
 		sa, auth := t.wantsAddress()
 		sa.gives(auth, peer.CPPayload(peer.CFGReply, list...))
+		if i == 2 || i == 3 { // its address is good, and there
+			t.counts(1, 1)
+		}
 		sa.consents()
 		t.daemonForgets(sa)
 	}
