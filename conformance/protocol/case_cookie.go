@@ -24,7 +24,7 @@ var cookieCases = []Case{
 func (t *T) halfOpens(most int) {
 	for range most {
 		sa := t.newSA(usual)
-		if _, asked := sa.greet(sa.hello()).Notify(peer.Cookie); asked {
+		if _, asked := sa.greetOnce(sa.hello()).Notify(peer.Cookie); asked {
 			return
 		}
 	}
@@ -33,7 +33,7 @@ func (t *T) halfOpens(most int) {
 
 // cookieFor sends a first message and returns the cookie that it is asked for.
 func (sa *SA) cookieFor(m peer.Message) []byte {
-	answer := sa.greet(m)
+	answer := sa.greetOnce(m)
 	n, ok := answer.Notify(peer.Cookie)
 	if !ok || len(answer.Payloads) != 1 || answer.SPIr != 0 || len(n.Data) < 1 || len(n.Data) > 64 {
 		sa.t.Fatalf("want a cookie of 1 to 64 octets alone and no responder SPI: %v with %x, %d octets", answer, answer.SPIr, len(n.Data))
@@ -51,7 +51,7 @@ func cookie(t *T) {
 	t.halfOpens(4)
 	sa := t.newSA(usual)
 	m := sa.hello()
-	sa.agree(sa.greet(withCookie(m, sa.cookieFor(m))))
+	sa.agree(sa.greetOnce(withCookie(m, sa.cookieFor(m))))
 	sa.admitted(sa.ask(sa.claim()))
 }
 
@@ -63,7 +63,7 @@ func wrongCookie(t *T) {
 	for _, wrong := range [][]byte{peer.Random(len(right)), right[1:], {1}, append(slices.Clone(right), 0)} {
 		sa.cookieFor(withCookie(m, wrong))
 	}
-	sa.agree(sa.greet(withCookie(m, right)))
+	sa.agree(sa.greetOnce(withCookie(m, right)))
 	sa.admitted(sa.ask(sa.claim()))
 }
 
@@ -77,7 +77,7 @@ func borrowedCookie(t *T) {
 	other.cookieFor(withCookie(other.hello(), right))
 	same := t.newSA(usual)
 	same.SPIi, same.Ni = sa.SPIi, sa.Ni
-	same.agree(same.greet(withCookie(same.hello(), right))) // KE is not part of it: the group may change
+	same.agree(same.greetOnce(withCookie(same.hello(), right))) // KE is not part of it: the group may change
 }
 
 func cookieWithKE(t *T) {
@@ -86,7 +86,7 @@ func cookieWithKE(t *T) {
 	m := sa.hello()
 	c := sa.cookieFor(m)
 	sa.Suite.Method, sa.half = peer.P256, peer.NewExchange(peer.P256)
-	sa.agree(sa.greet(withCookie(sa.hello(), c)))
+	sa.agree(sa.greetOnce(withCookie(sa.hello(), c)))
 	sa.admitted(sa.ask(sa.claim()))
 }
 
@@ -99,7 +99,7 @@ func misplacedCookie(t *T) {
 	sa.cookieFor(withCookie(m, peer.Random(65)))
 	last := m
 	last.Payloads = append(slices.Clone(m.Payloads), peer.NotifyPayload(peer.Cookie, c...))
-	sa.agree(sa.greet(last)) // payload order is no reason to reject (RFC 7296 section 2.5)
+	sa.agree(sa.greetOnce(last)) // payload order is no reason to reject (RFC 7296 section 2.5)
 	sa.admitted(sa.ask(sa.claim()))
 }
 
@@ -107,7 +107,7 @@ func halfOpenFlood(t *T) {
 	t.halfOpens(300)
 	sa := t.newSA(usual)
 	m := sa.hello()
-	sa.agree(sa.greet(withCookie(m, sa.cookieFor(m))))
+	sa.agree(sa.greetOnce(withCookie(m, sa.cookieFor(m))))
 	sa.admitted(sa.ask(sa.claim()))
 }
 
@@ -139,7 +139,7 @@ func initFlood(t *T) {
 			continue
 		}
 		n, _ := t.decode(d).Notify(peer.Cookie)
-		sa.agree(sa.greet(withCookie(m, n.Data)))
+		sa.agree(sa.greetOnce(withCookie(m, n.Data)))
 		sa.admitted(sa.ask(sa.claim()))
 		return
 	}

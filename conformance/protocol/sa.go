@@ -49,8 +49,18 @@ func (sa *SA) natd(spir uint64) []peer.Payload {
 	}
 }
 
-// greet sends an IKE_SA_INIT request and returns the answer, whatever it is.
+// greet sends an IKE_SA_INIT request and returns the answer. A daemon that has much to do may ask for a cookie at any time: it
+// gets it.
 func (sa *SA) greet(m peer.Message) peer.Message {
+	answer := sa.greetOnce(m)
+	if n, asked := answer.Notify(peer.Cookie); asked {
+		answer = sa.greetOnce(withCookie(m, n.Data))
+	}
+	return answer
+}
+
+// greetOnce sends an IKE_SA_INIT request and returns the answer, whatever it is.
+func (sa *SA) greetOnce(m peer.Message) peer.Message {
 	sa.Init1 = m.Encode()
 	sa.t.send(sa.way, sa.Init1)
 	d, answer := sa.t.clear(sa.SPIi)
@@ -91,15 +101,10 @@ func (sa *SA) agree(m peer.Message) {
 	sa.Agreed(secret)
 }
 
-// begin does IKE_SA_INIT as the initiator. A daemon that has much to do may ask for a cookie at any time.
+// begin does IKE_SA_INIT as the initiator.
 func (t *T) begin() *SA {
 	sa := t.newSA(usual)
-	m := sa.hello()
-	answer := sa.greet(m)
-	if n, asked := answer.Notify(peer.Cookie); asked {
-		answer = sa.greet(withCookie(m, n.Data))
-	}
-	sa.agree(answer)
+	sa.agree(sa.greet(sa.hello()))
 	return sa
 }
 
