@@ -4,7 +4,7 @@
 //	peer/          the test side's own IKEv2, which shares no code with the daemon
 //	adapter.go     what a daemon must be able to do to be tested: start with settings, take orders, count its SAs
 //	parley.go      the adapter for parleyd, a real process with real plugins
-//	charon.go      the adapter for Debian's strongSwan
+//	charon.go      the adapter for Debian's strongSwan; strongswan.go and .tsv say how the cases ended with it
 //	t.go, sa.go    what a case can do: send, receive, demand
 //	case_*.go      the cases, each with the ids of the requirements that it tests
 //	run.go         runs cases, each with an address, a connection and SAs of its own
