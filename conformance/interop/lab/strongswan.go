@@ -3,6 +3,7 @@ package lab
 import (
 	"context"
 	"fmt"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -63,7 +64,7 @@ func StartStrongSwan(ctx context.Context, ns *Namespace, root Root, dir, swanctl
 	if err := s.start(ns, s.command(context.WithoutCancel(ctx), "/usr/sbin/charon-systemd")); err != nil {
 		return nil, err
 	}
-	if err := s.wait(ctx, "start charon", func() bool { return s.exists("vici") }); err != nil {
+	if err := s.wait(ctx, "start charon", s.listens); err != nil {
 		s.Stop()
 		return nil, err
 	}
@@ -72,6 +73,16 @@ func StartStrongSwan(ctx context.Context, ns *Namespace, root Root, dir, swanctl
 		return nil, fmt.Errorf("lab: swanctl --load-all: %w: %s", err, out)
 	}
 	return s, nil
+}
+
+// listens reports whether charon takes commands. That its socket is there is not enough: it is bound first, and listens later.
+func (s *StrongSwan) listens() bool {
+	conn, err := net.Dial("unix", s.path("vici"))
+	if err != nil {
+		return false
+	}
+	_ = conn.Close()
+	return true
 }
 
 func (s *StrongSwan) files(swanctlConf string, how Charon) error {
