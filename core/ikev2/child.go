@@ -19,6 +19,7 @@ type child struct {
 	sa         machine.ChildSA
 	conf       *policy.Child
 	suite      suite.Suite
+	installing bool // the backend has not confirmed the installation
 	up         bool // announced as established
 	deleting   bool // we asked the peer to delete it
 	removing   bool // the backend has been told to remove it
@@ -82,11 +83,35 @@ func (s *SA) newChild(a agreement) (*child, error) {
 	return &child{sa: sa, conf: a.conf, suite: chosen}, nil
 }
 
-// install has a backend install a child. From here on closing removes it.
+// install has a backend install a child. From here on closing removes it. What changes meanwhile follows as an update: the
+// installation may be asked for again.
 func (s *SA) install(c *child, then func(*machine.CallError)) {
 	s.take(c.sa.SPIIn)
 	s.children = append(s.children, c)
-	ask(s, machine.InstallChild{Child: c.sa}, c.key(), func(_ machine.Installed, err *machine.CallError) { then(err) })
+	c.installing = true
+	sent := c.sa
+	ask(s, machine.InstallChild{Child: sent}, c.key(), func(_ machine.Installed, err *machine.CallError) {
+		if c.installing = false; err == nil && !samePath(sent, c.sa) {
+			s.askUpdate(c, s.childMoved)
+		}
+		then(err)
+	})
+}
+
+// askUpdate has the backend bring a child to its present description. An update that is not confirmed yet is given up: asked for
+// again, it would undo this one.
+func (s *SA) askUpdate(c *child, then func(*child, *machine.CallError)) {
+	s.calls = slices.DeleteFunc(s.calls, func(earlier *call) bool {
+		op, updates := earlier.op.(machine.UpdateChild)
+		if !updates || op.Child.UID != c.sa.UID {
+			return false
+		}
+		if earlier.ticket != 0 {
+			s.fx.Add(machine.Cancel{Ticket: earlier.ticket})
+		}
+		return true
+	})
+	ask(s, machine.UpdateChild{Child: c.sa}, c.key(), func(_ machine.Installed, err *machine.CallError) { then(c, err) })
 }
 
 // childInstalled returns why a child is not to be used. A failed installation is undone: it might have happened all the

@@ -21,7 +21,8 @@ type mobike struct {
 	ours, theirs []netip.Addr
 	moves        int    // counts changes of address, so that an answer to an earlier question is known as such
 	asked        bool   // an UPDATE_SA_ADDRESSES waits for the window
-	newest       uint32 // message ID of the last update by the peer, plus 1
+	listed       uint32 // message ID of the peer's last list of addresses
+	updated      uint32 // and of its last UPDATE_SA_ADDRESSES: with a window, an older one may come later
 	mapped       []byte // where the peer sees us: the last NAT_DETECTION_DESTINATION_IP
 	spoiled      int    // updates in a row whose addresses something on the way has changed
 }
@@ -114,13 +115,17 @@ func usableAddr(a netip.Addr) bool {
 }
 
 // migrate moves the SA to other addresses of ours. Who decides tells the peer; who does not tells it where we are, and goes
-// there at once, because the old address is of no use any more (RFC 4555 sections 3.5 and 3.6).
+// there at once if the old address is of no use any more (RFC 4555 sections 3.5 and 3.6).
 func (s *SA) migrate(m machine.Migrate) {
 	if s.state != Established || !s.mobike.on {
 		return
 	}
-	s.mobike.ours = slices.DeleteFunc(slices.Clone(m.Additional), func(a netip.Addr) bool { return a == m.Local.Addr() })
 	local := netip.AddrPortFrom(m.Local.Addr(), s.local.Port())
+	if !s.mobike.decide && slices.Contains(m.Additional, s.local.Addr()) {
+		local = s.local
+	}
+	all := append([]netip.Addr{m.Local.Addr()}, m.Additional...)
+	s.mobike.ours = slices.DeleteFunc(all, func(a netip.Addr) bool { return a == local.Addr() })
 	remote, ok := s.reachableFrom(local.Addr())
 	switch {
 	case !ok: // nothing of the peer's is in that family: the old path may come back
@@ -279,8 +284,9 @@ func (s *SA) updateChild(c *child, sa machine.ChildSA) {
 	if c.removing || samePath(sa, c.sa) {
 		return
 	}
-	c.sa = sa
-	ask(s, machine.UpdateChild{Child: sa}, c.key(), func(_ machine.Installed, err *machine.CallError) { s.childMoved(c, err) })
+	if c.sa = sa; !c.installing {
+		s.askUpdate(c, s.childMoved)
+	}
 }
 
 func samePath(a, b machine.ChildSA) bool {
@@ -312,15 +318,13 @@ func (s *SA) answerMOBIKE(p packet) (ps []wire2.Payload, then func()) {
 	if _, told := natOf(p); told { // section 3.8
 		ps = append(ps, s.natDetection(s.spir, p.Local, p.Remote)...)
 	}
-	if p.Header.MessageID < s.mobike.newest { // with a window, an older one may come later
-		return ps, then
-	}
-	if s.learnAddresses(p) {
-		s.mobike.newest = p.Header.MessageID
+	if p.Header.MessageID >= s.mobike.listed && s.learnAddresses(p) {
+		s.mobike.listed = p.Header.MessageID
 		then = func() { s.followDecided(p) }
 	}
-	if _, update := wire2.GetNotify(p.Payloads, wire2.UpdateSAAddresses); update && !s.mobike.decide {
-		s.mobike.newest = p.Header.MessageID
+	_, update := wire2.GetNotify(p.Payloads, wire2.UpdateSAAddresses)
+	if update && !s.mobike.decide && p.Header.MessageID >= s.mobike.updated {
+		s.mobike.updated = p.Header.MessageID
 		if !s.acceptable(p) {
 			return append(ps, wire2.Notify{Kind: wire2.UnacceptableAddresses}), func() {}
 		}

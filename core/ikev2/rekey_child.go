@@ -100,7 +100,7 @@ func (s *SA) use(c *child) {
 		return
 	}
 	c.sa.Held = false
-	ask(s, machine.UpdateChild{Child: c.sa}, c.key(), func(machine.Installed, *machine.CallError) {}) // reconciliation mends it
+	s.askUpdate(c, func(*child, *machine.CallError) {}) // reconciliation mends it
 }
 
 // retire keeps a child that was deleted for a little while for what is still on its way.

@@ -113,7 +113,7 @@ func (s *SA) bequest(by string) *origin {
 	o := &origin{task: takeOver, prev: s.uid, by: by, estate: estate{conn: s.conn, next: s.next, local: s.local, remote: s.remote, nat: s.nat,
 		todo: slices.DeleteFunc(s.todo, task.isIKE), session: s.session, mobike: s.mobike, moved: s.mobike.asked, stop: s.ending()}}
 	o.inner.inherit(&s.inner)
-	o.session.looking, o.mobike.asked, o.mobike.newest = 0, false, 0
+	o.session.looking, o.mobike.asked, o.mobike.listed, o.mobike.updated = 0, false, 0, 0
 	s.session, s.todo, s.next = session{}, nil, nil // what is to be done about the authentication is the new one's affair
 	s.stopping, s.deadline = "", never
 	staying := func(c *child) bool { return c.removing }
@@ -254,7 +254,7 @@ func (s *SA) originate() {
 func (s *SA) resumeChildren(update []*child) {
 	for _, c := range update {
 		if !c.removing {
-			ask(s, machine.UpdateChild{Child: c.sa}, c.key(), func(_ machine.Installed, err *machine.CallError) { s.childMoved(c, err) })
+			s.askUpdate(c, s.childMoved)
 		}
 	}
 	for _, c := range s.children {
