@@ -31,19 +31,21 @@ type Roster struct {
 // pair is two identities that talk to each other, as events render them.
 type pair struct{ local, remote string }
 
-// member is an SA in the roster.
+// member is an SA in the roster. What says how it began stays when it is rekeyed: both sides see that alike.
 type member struct {
 	owner    machine.Owner
 	uid      event.UID
 	line     []event.UID // those whose place it took by rekeying, the latest last
 	conn     string
-	ike      event.IKESA
+	ike      event.IKESA // as it began; the addresses are those of today
 	pair     pair
+	leaves   event.UID // the SA that it has to give way to, zero for none
+	grace    bool      // its peer may end it by itself, until when it stays should that other one end first
 	admitted bool // asked with Admit: its connection does care
 	keep     bool
 	replaces event.UID
 	begun    time.Time // when its first message was sent or received
-	up       time.Time // when it was established, zero before
+	up       time.Time // when it was established first, zero before
 }
 
 // remembered is how many of those an SA knows whose place it took. What names one of them began moments ago, so that no more than
@@ -100,11 +102,20 @@ func (r *Roster) established(now time.Time, owner machine.Owner, uid event.UID, 
 	}
 	var list []summons
 	for _, other := range r.peers[m.pair] {
-		if other != m && !other.up.IsZero() && !other.was(m.replaces) {
+		if other != m && !other.up.IsZero() && !other.was(m.replaces) && m.leaves == (event.UID{}) && (!other.goes() || e.InitialContact) {
 			list = append(list, m.meets(other, e.InitialContact)...)
 		}
 	}
 	return list
+}
+
+// goes reports whether an SA is about to end for the sake of another: it is no reason for anybody to give way.
+func (m *member) goes() bool { return m.leaves != (event.UID{}) }
+
+// givesWay notes that an SA has to, and returns the command.
+func (m *member) givesWay(r machine.Replaced) []summons {
+	m.leaves, m.grace = r.By, r.Grace > 0
+	return []summons{{m.owner, r}}
 }
 
 // meets decides between m, which is just established, and an older SA between the same identities. What INITIAL_CONTACT
@@ -112,17 +123,17 @@ func (r *Roster) established(now time.Time, owner machine.Owner, uid event.UID, 
 func (m *member) meets(other *member, contact bool) []summons {
 	switch {
 	case contact && other.up.Before(m.begun):
-		return []summons{{other.owner, machine.Replaced{By: m.uid, Cause: machine.ReplaceContact}}}
+		return other.givesWay(machine.Replaced{By: m.uid, Cause: machine.ReplaceContact})
 	case other.conn != m.conn:
 		return nil
 	case m.crosses(other) && other.ike.SPIi < m.ike.SPIi:
-		return []summons{{m.owner, machine.Replaced{By: other.uid}}}
+		return m.givesWay(machine.Replaced{By: other.uid})
 	case m.keep && !m.crosses(other): // it came up meanwhile
-		return []summons{{m.owner, machine.Replaced{By: other.uid}}}
+		return m.givesWay(machine.Replaced{By: other.uid})
 	case m.ike.Role == other.ike.Role && m.ike.Role == responder && m.ike.Remote == other.ike.Remote:
-		return []summons{{other.owner, machine.Replaced{By: m.uid, Grace: replaceGrace}}}
+		return other.givesWay(machine.Replaced{By: m.uid, Grace: replaceGrace})
 	}
-	return []summons{{other.owner, machine.Replaced{By: m.uid}}}
+	return other.givesWay(machine.Replaced{By: m.uid})
 }
 
 const (
@@ -156,24 +167,44 @@ func (r *Roster) reauthenticated(owner machine.Owner, old event.UID) []summons {
 func (r *Roster) inherit(now time.Time, from, owner machine.Owner, info machine.Info) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	m := &member{begun: now}
+	m := &member{begun: now, up: now, ike: info.IKE}
 	if parent := r.members[from]; parent != nil {
 		*m = *parent
 		line := append(slices.Clone(parent.line), parent.uid)
 		m.line = line[max(0, len(line)-remembered):]
 	}
-	m.owner, m.uid, m.conn, m.ike, m.up = owner, info.UID, info.Conn, info.IKE, now
+	m.owner, m.uid, m.conn = owner, info.UID, info.Conn
+	m.ike.Local, m.ike.Remote = info.IKE.Local, info.IKE.Remote
 	m.pair = pair{info.IKE.LocalID, info.IKE.RemoteID}
 	r.put(m)
 }
 
-// leave forgets an SA.
-func (r *Roster) leave(owner machine.Owner) {
+// leave forgets an SA, and returns the command to stay for one that was to give way, if else none would be left: of two SAs that a
+// peer began at once it may have ended the one that was the newer one here.
+func (r *Roster) leave(owner machine.Owner) []summons {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if m := r.members[owner]; m != nil {
-		r.drop(m)
+	m := r.members[owner]
+	if m == nil {
+		return nil
 	}
+	r.drop(m)
+	var last *member
+	for _, other := range r.peers[m.pair] {
+		switch {
+		case other.conn != m.conn || other.up.IsZero():
+		case !other.goes():
+			return nil
+		case other.grace:
+			last = other
+		}
+	}
+	if last == nil {
+		return nil
+	}
+	by := last.leaves
+	last.leaves, last.grace = event.UID{}, false
+	return []summons{{last.owner, machine.Replaced{By: by, Cause: machine.ReplaceNot}}}
 }
 
 // others lists the members between the same identities; for an initiator, whose peer may turn out to be another, also those

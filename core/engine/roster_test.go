@@ -181,3 +181,50 @@ func TestInitialContactSparesWhatBeganMeanwhile(t *testing.T) {
 		}
 	}
 }
+
+// A peer began two SAs at once, and they were established here in another order than there: it has ended the one that was to stay
+// here. What was given time to go stays then, or none was left (RFC 7296 section 2.4).
+func TestWhatWasToGiveWayStaysWhenNoneElseIsLeft(t *testing.T) {
+	t.Parallel()
+	r := NewRoster()
+	up := event.IKEEstablished{IKE: event.IKESA{Role: responder, SPIi: "1", LocalID: "west", RemoteID: "east", Remote: them}}
+	add := func(owner machine.Owner) []summons {
+		uid := event.UID{byte(owner)}
+		r.admit(owner, machine.Admit{Conn: "east", IKE: up.IKE, UID: uid, Begun: epoch})
+		return r.established(epoch, owner, uid, "east", up)
+	}
+	add(1)
+	if got := add(2); len(got) != 1 || got[0].to != 1 || got[0].in != (machine.Replaced{By: event.UID{2}, Grace: replaceGrace}) {
+		t.Fatalf("the second SA summons %v", got)
+	}
+	r.inherit(epoch, 2, 3, machine.Info{UID: event.UID{3}, Conn: "east", IKE: up.IKE})
+	if got := r.leave(2); got != nil {
+		t.Errorf("the second SA was rekeyed, and %v are summoned", got)
+	}
+	if got := r.leave(3); len(got) != 1 || got[0].to != 1 || got[0].in != (machine.Replaced{By: event.UID{2}, Cause: machine.ReplaceNot}) {
+		t.Errorf("the second SA has ended, and %v are summoned", got)
+	}
+}
+
+// What rekeying makes of the roles does not matter for the question who called whom, nor does an SA that is about to end.
+func TestWhoCalledWhomOutlivesRekeying(t *testing.T) {
+	t.Parallel()
+	r := NewRoster()
+	ike := func(role, spi string) event.IKESA {
+		return event.IKESA{Role: role, SPIi: spi, LocalID: "west", RemoteID: "east", Remote: them}
+	}
+	add := func(owner machine.Owner, is event.IKESA) []summons {
+		uid := event.UID{byte(owner)}
+		r.admit(owner, machine.Admit{Conn: "east", IKE: is, UID: uid, Begun: epoch})
+		return r.established(epoch, owner, uid, "east", event.IKEEstablished{IKE: is})
+	}
+	add(1, ike(responder, "1"))
+	r.inherit(epoch, 1, 2, machine.Info{UID: event.UID{2}, Conn: "east", IKE: ike(initiator, "0")})
+	r.leave(1)
+	if got := add(3, ike(responder, "3")); len(got) != 1 || got[0].to != 2 {
+		t.Errorf("a second SA of the peer, and %v are summoned, not the rekeyed first one", got)
+	}
+	if got := add(4, ike(responder, "4")); len(got) != 1 || got[0].to != 3 {
+		t.Errorf("a third SA of the peer, and %v are summoned, not the second one alone", got)
+	}
+}

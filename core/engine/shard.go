@@ -182,7 +182,7 @@ func (s *Shard) add(e *sa) *sa {
 
 // remove forgets an SA.
 func (s *Shard) remove(e *sa) {
-	s.c.Roster.leave(e.owner)
+	s.summon(s.c.Roster.leave(e.owner))
 	s.settle(e)
 	s.timers.remove(e)
 	delete(s.sas, e.owner)

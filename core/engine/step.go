@@ -98,7 +98,7 @@ func (s *Shard) enter(e *sa, p phase) {
 	}
 	e.phase = p
 	if p >= ended {
-		s.c.Roster.leave(e.owner)
+		s.summon(s.c.Roster.leave(e.owner))
 	}
 }
 

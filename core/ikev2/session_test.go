@@ -42,7 +42,7 @@ func (p *player) makeSession(conn *policy.Connection, get func(key, or string) s
 
 // sessionCommands adds the commands of a driver that sees all SAs.
 func (p *player) sessionCommands(commands map[string]func(), arg func(int) string) {
-	commands["replace"] = func() { // replace SA BY [contact|GRACE]
+	commands["replace"] = func() { // replace SA BY [contact|reauth|not|GRACE]
 		in := machine.Replaced{By: p.sa(arg(2)).uid}
 		switch how := arg(3); how {
 		case "":
@@ -50,6 +50,8 @@ func (p *player) sessionCommands(commands map[string]func(), arg func(int) strin
 			in.Cause = machine.ReplaceContact
 		case "reauth":
 			in.Cause = machine.ReplaceReauth
+		case "not":
+			in.Cause = machine.ReplaceNot
 		default:
 			in.Grace = p.duration(how)
 		}

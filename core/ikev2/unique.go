@@ -79,10 +79,14 @@ func (s *SA) notAdmitted(r machine.Admitted, err *machine.CallError) *failure {
 		"connection %q keeps the IKE SA that it has with %v (unique = \"keep\")", s.conn.Name, s.remoteID)}
 }
 
-// replaced gives way to another SA: at once, or when the peer does not delete this one by itself.
+// replaced gives way to another SA: at once, or when the peer does not delete this one by itself, unless that other one ends first.
 func (s *SA) replaced(r machine.Replaced) {
 	switch {
 	case s.state != Established:
+	case r.Cause == machine.ReplaceNot:
+		if s.session.leave.By == r.By {
+			s.session.leaveAt = never
+		}
 	case r.Grace > 0:
 		s.session.leave, s.session.leaveAt = r, s.now.Add(r.Grace)
 	default:

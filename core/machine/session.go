@@ -47,6 +47,7 @@ const (
 	ReplaceReauth                       // the other SA took over its children
 	ReplaceRedirect                     // the peer was sent elsewhere
 	ReplaceContact                      // the peer said INITIAL_CONTACT: it does not know this SA, and need not be told
+	ReplaceNot                          // the other SA has ended within the time of grace: this one stays after all
 )
 
 // Reauthenticate is the command to authenticate the peer anew, by an SA from its beginning (RFC 7296 section 2.8.3). Of the two
