@@ -25,6 +25,7 @@ type faults struct {
 	rekeys                rekeys
 	addresses             addresses
 	messages              messages
+	roaming               roaming
 }
 
 // draw makes up the faults of a world. A share of the worlds has none of a kind, so that every combination occurs.
@@ -55,7 +56,7 @@ func (f faults) hopeless() bool { return f.wrongKey || f.wrongProposal }
 // 1 in 100 000 then.
 func (f faults) harmless() bool {
 	return f.loss <= 0.1 && (f.loss == 0 || !f.messages.uncertain()) && f.corrupt == 0 && f.rebind == 0 && f.silent+f.late+f.failing == 0 &&
-		f.crashes == 0 && f.pauses == 0 && !f.terminate && !f.hopeless()
+		f.crashes == 0 && f.pauses == 0 && !f.roaming.moving() && !f.terminate && !f.hopeless()
 }
 
 // calm returns the same world without what passes.

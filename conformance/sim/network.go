@@ -19,7 +19,7 @@ var (
 // send puts a datagram on the wire.
 func (w *world) send(from, to netip.AddrPort, b []byte) {
 	f := w.faults
-	if f.messages.swallows(b) {
+	if f.messages.swallows(b) || w.broken(from.Addr(), to.Addr()) {
 		return
 	}
 	copies := 1
@@ -60,7 +60,7 @@ func (w *world) arrive(from, to netip.AddrPort, b []byte) {
 }
 
 func (w *world) nodeAt(a netip.Addr) *node {
-	i := slices.IndexFunc(w.nodes[:], func(n *node) bool { return n.addr == a })
+	i := slices.IndexFunc(w.nodes[:], func(n *node) bool { return slices.Contains(n.has, a) })
 	if i < 0 {
 		return nil
 	}
@@ -82,8 +82,11 @@ func (n *nat) translate(w *world, from, to netip.AddrPort) (netip.AddrPort, neti
 	if from.Addr() == eastAddr {
 		return netip.AddrPortFrom(natAddr, n.outside(from, w.rand.Float64() < w.faults.rebind)), to
 	}
+	if to.Addr() != natAddr {
+		return from, to
+	}
 	for _, m := range n.mappings {
-		if to.Addr() == natAddr && m.port == to.Port() {
+		if m.port == to.Port() {
 			return from, m.inside
 		}
 	}

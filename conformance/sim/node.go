@@ -3,6 +3,7 @@ package sim
 import (
 	"context"
 	"net/netip"
+	"slices"
 	"time"
 
 	"github.com/parley-ike/parley/bus/event"
@@ -22,7 +23,7 @@ import (
 type node struct {
 	w       *world
 	name    string
-	addr    netip.Addr
+	has     []netip.Addr // its addresses, the one that it uses by default first
 	shard   *engine.Shard
 	plugins *linked.Plugins
 	backend *backend
@@ -42,8 +43,8 @@ type flight struct {
 	over    bool
 }
 
-func newNode(w *world, name string, addr netip.Addr, key string, p *policy.Snapshot) *node {
-	n := &node{w: w, name: name, addr: addr, queued: map[uint64]time.Time{}}
+func newNode(w *world, name string, key string, p *policy.Snapshot) *node {
+	n := &node{w: w, name: name, queued: map[uint64]time.Time{}}
 	n.backend = &backend{rand: w.rand, children: map[sa.UID]sa.Child{}, reserved: map[uint32]bool{}}
 	n.plugins = linked.New([]ke.Plugin{hashKE{w.chacha}}, []auth.Plugin{psk.New()}, store{[]byte(key)}, n.backend)
 	n.pools = pool.NewAllocator(w.faults.addresses.pools())
@@ -89,7 +90,9 @@ func (n *node) flush() {
 // Send implements engine.Sender.
 func (n *node) Send(local, remote netip.AddrPort, b []byte) {
 	n.w.check.sent(n, b)
-	n.w.send(local, remote, b)
+	if slices.Contains(n.has, local.Addr()) {
+		n.w.send(local, remote, b)
+	}
 }
 
 // Flush implements engine.Sender.
@@ -206,17 +209,21 @@ func (n *node) reconcile() {
 }
 
 func (n *node) initiate() {
-	peer := map[string]string{"east": "west", "west": "east"}[n.name]
-	remote := westAddr
-	if n.name == "west" {
-		remote = eastAddr
-	}
+	peer := n.peer()
 	n.do(func() {
-		_, err := n.shard.Initiate(n.w.clock.now, peer, n.w.faults.rekeys.children(), netip.AddrPortFrom(n.addr, 500), netip.AddrPortFrom(remote, 500))
+		_, err := n.shard.Initiate(n.w.clock.now, peer.name, n.w.faults.rekeys.children(), netip.AddrPortFrom(n.addr(), 500), netip.AddrPortFrom(peer.addr(), 500))
 		if err != nil {
 			n.w.fail("%s: initiate: %v", n.name, err)
 		}
 	})
+}
+
+// peer is the other one.
+func (n *node) peer() *node {
+	if n == n.w.nodes[0] {
+		return n.w.nodes[1]
+	}
+	return n.w.nodes[0]
 }
 
 func (n *node) command(in machine.Input) {

@@ -23,6 +23,16 @@ const (
 	ending = 3 * time.Minute
 )
 
+// edition says what the worlds have. A seed is kept with the edition that it was found in, because what is added changes every world.
+type edition int
+
+const (
+	first    edition = iota
+	rekeyed          // rekeying
+	restless         // roaming
+	latest   = restless
+)
+
 // world is two nodes and what is between them.
 type world struct {
 	seed     uint64
@@ -34,13 +44,14 @@ type world struct {
 	lossy    bool // SA backends crash, or answer too late
 	faulty   bool // plugins fail, or do not answer, in the storm
 	nat      *nat
+	cuts     []cut
 	nodes    [2]*node // east, west
 	check    *check
 	failures []string
 }
 
 // newWorld makes the world of a seed.
-func newWorld(seed uint64) *world {
+func newWorld(seed uint64, e edition) *world {
 	var key [32]byte
 	binary.BigEndian.PutUint64(key[:], seed)
 	w := &world{seed: seed, rand: rand.New(rand.NewPCG(seed, 0x9e3779b97f4a7c15)), chacha: rand.NewChaCha8(key), clock: newClock()}
@@ -48,8 +59,13 @@ func newWorld(seed uint64) *world {
 	w.faults.addresses = drawAddresses(seed)
 	w.faults.messages = drawMessages(seed)
 	w.faulty = w.faults.silent+w.faults.failing > 0
+	if e >= restless {
+		w.faults.roaming = drawRoaming(seed)
+	}
 	w.session = drawSession(seed, w.faults)
-	w.faults.rekeys = drawRekeys(seed)
+	if e >= rekeyed {
+		w.faults.rekeys = drawRekeys(seed)
+	}
 	w.lossy = w.faults.crashes > 0 || w.faults.late > 0
 	w.check = newCheck(w)
 	if w.faults.nat {
@@ -62,8 +78,11 @@ func newWorld(seed uint64) *world {
 	if w.faults.wrongKey {
 		westKey = "another key"
 	}
-	w.nodes[0] = newNode(w, "east", eastAddr, eastKey, w.policy("east"))
-	w.nodes[1] = newNode(w, "west", westAddr, westKey, w.policy("west"))
+	w.nodes[0] = newNode(w, "east", eastKey, w.policy("east"))
+	w.nodes[1] = newNode(w, "west", westKey, w.policy("west"))
+	for i, n := range w.nodes {
+		w.faults.roaming.settleDown(n, i)
+	}
 	return w
 }
 
@@ -86,6 +105,7 @@ func (w *world) policy(name string) *policy.Snapshot {
 	w.faults.messages.connect(w, name, c)
 	w.session.apply(map[string]int{"west": 1}[name], c)
 	w.faults.addresses.connect(name, c)
+	w.faults.roaming.connect(name, c)
 	c.ApplyDefaults()
 	w.faults.messages.off(name, c)
 	return &policy.Snapshot{Connections: []*policy.Connection{c}}
@@ -146,6 +166,7 @@ func (w *world) run() {
 	w.session.sole(w)
 	w.check.ownership()
 	w.check.addressesAgree()
+	w.check.flows()
 	w.check.strayLeases()
 	for _, n := range w.nodes {
 		n.command(machine.Terminate{Reason: "the world ends"})
@@ -176,6 +197,7 @@ func (w *world) plan() {
 	}
 	w.faults.messages.plan(w)
 	w.planRekeys()
+	w.faults.roaming.plan(w)
 	if w.faults.terminate {
 		n := w.nodes[w.rand.IntN(2)]
 		child := ""
