@@ -41,7 +41,7 @@ type member struct {
 	pair     pair
 	leaves   event.UID // the SA that it has to give way to, zero for none
 	grace    bool      // its peer may end it by itself, until when it stays should that other one end first
-	admitted bool // asked with Admit: its connection does care
+	admitted bool      // asked with Admit: its connection does care
 	keep     bool
 	replaces event.UID
 	begun    time.Time // when its first message was sent or received
