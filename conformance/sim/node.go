@@ -45,7 +45,7 @@ type flight struct {
 
 func newNode(w *world, name string, key string, p *policy.Snapshot) *node {
 	n := &node{w: w, name: name, queued: map[uint64]time.Time{}}
-	n.backend = &backend{rand: w.rand, children: map[sa.UID]sa.Child{}, reserved: map[uint32]bool{}}
+	n.backend = &backend{rand: w.rand, fail: w.fail, children: map[sa.UID]sa.Child{}, reserved: map[uint32]bool{}}
 	n.plugins = linked.New([]ke.Plugin{hashKE{w.chacha}}, []auth.Plugin{psk.New()}, store{[]byte(key)}, n.backend)
 	n.pools = pool.NewAllocator(w.faults.addresses.pools())
 	limits := engine.Limits{}

@@ -89,6 +89,7 @@ func mac(h func() hash.Hash, key, data []byte) []byte {
 // backend is an SA backend that remembers what it was told, until it crashes.
 type backend struct {
 	rand     *rand.Rand
+	fail     func(format string, args ...any)
 	children map[sa.UID]sa.Child
 	reserved map[uint32]bool // SPIs that no child has
 	ever     []sa.Child      // every child that was ever installed, to find keys that are used twice
@@ -103,6 +104,9 @@ func (b *backend) AllocateSPI(context.Context, netip.Addr, netip.Addr) (uint32, 
 }
 
 func (b *backend) Install(_ context.Context, c sa.Child) error {
+	if bytes.Count(c.EncrOut, []byte{0}) == len(c.EncrOut) {
+		b.fail("child %x is installed with a key that was wiped", c.SPIIn)
+	}
 	if !slices.ContainsFunc(b.ever, func(e sa.Child) bool { return e.UID == c.UID }) {
 		b.ever = append(b.ever, c)
 	}

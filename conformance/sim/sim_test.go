@@ -33,6 +33,7 @@ var kept = []struct {
 	{8423, rekeyed, "an IKE SA that had to give way and was rekeyed meanwhile"},
 	{45536, rekeyed, "two IKE SAs that were begun at once and came up in another order on either side"},
 	{54530, rekeyed, "an IKE SA that gave way to a rekeyed one that was about to end"},
+	{135542, rekeyed, "a child that was deleted while it was being installed, and came back with its wiped keys"},
 	{1007, restless, "a responder that left an address which the initiator goes on using"},
 	{2250, restless, "an update of a child that was asked for again and undid the one after it"},
 	{4192, restless, "an IKE SA that stayed though there was another"},

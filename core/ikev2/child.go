@@ -98,9 +98,15 @@ func (s *SA) install(c *child, then func(*machine.CallError)) {
 	})
 }
 
-// askUpdate has the backend bring a child to its present description. An update that is not confirmed yet is given up: asked for
-// again, it would undo this one.
+// askUpdate has the backend bring a child to its present description.
 func (s *SA) askUpdate(c *child, then func(*child, *machine.CallError)) {
+	s.dropUpdate(c)
+	ask(s, machine.UpdateChild{Child: c.sa}, c.key(), func(_ machine.Installed, err *machine.CallError) { then(c, err) })
+}
+
+// dropUpdate gives up an update of a child that is not confirmed yet. Asked for again, it would undo the one after it, or bring back
+// a child that was removed, with keys that were wiped.
+func (s *SA) dropUpdate(c *child) {
 	s.calls = slices.DeleteFunc(s.calls, func(earlier *call) bool {
 		op, updates := earlier.op.(machine.UpdateChild)
 		if !updates || op.Child.UID != c.sa.UID {
@@ -111,7 +117,6 @@ func (s *SA) askUpdate(c *child, then func(*child, *machine.CallError)) {
 		}
 		return true
 	})
-	ask(s, machine.UpdateChild{Child: c.sa}, c.key(), func(_ machine.Installed, err *machine.CallError) { then(c, err) })
 }
 
 // childInstalled returns why a child is not to be used. A failed installation is undone: it might have happened all the
@@ -159,6 +164,7 @@ func (s *SA) remove(c *child) {
 }
 
 func (s *SA) askRemoval(c *child) {
+	s.dropUpdate(c)
 	ask(s, machine.RemoveChild{Child: bare(c.sa)}, c.key(), func(r machine.Removed, _ *machine.CallError) { s.removed(c, r.Traffic) })
 }
 

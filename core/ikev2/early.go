@@ -9,7 +9,8 @@ import (
 
 // A peer that has answered our CREATE_CHILD_SA request has the child, and may delete it at once. Its request can overtake the
 // response on the way, or come while plugins are at work on the response: it names an SPI that we do not know yet. Such SPIs are
-// remembered while an exchange of ours is out.
+// remembered while an exchange of ours is out. A child that an SA backend has not confirmed yet is not known either: asked again, the
+// backend would install it after its removal.
 
 // maxEarly bounds what is remembered; more than a handful never meet one exchange.
 const maxEarly = 64
@@ -26,7 +27,7 @@ func (s *SA) noteEarly(ps []wire2.Payload) {
 		}
 		for _, b := range d.SPIs {
 			spi := binary.BigEndian.Uint32(b)
-			known := slices.ContainsFunc(s.children, func(c *child) bool { return c.sa.SPIOut == spi })
+			known := slices.ContainsFunc(s.children, func(c *child) bool { return c.sa.SPIOut == spi && !c.installing })
 			if !known && len(s.early) < maxEarly {
 				s.early = append(s.early, spi)
 			}

@@ -98,7 +98,7 @@ func (s *SA) deleteForPeer(ps []wire2.Payload) []wire2.Payload {
 	return []wire2.Payload{answer}
 }
 
-// namedBy returns the children, each once, that ESP Delete payloads name.
+// namedBy returns the installed children, each once, that ESP Delete payloads name.
 func (s *SA) namedBy(ps []wire2.Payload) (list []*child) {
 	named := map[uint32]bool{} // only looked up, never walked
 	for _, p := range ps {
@@ -109,7 +109,7 @@ func (s *SA) namedBy(ps []wire2.Payload) (list []*child) {
 		}
 	}
 	for _, c := range s.children {
-		if named[c.sa.SPIOut] && !c.removing && c.leaveAt.IsZero() {
+		if named[c.sa.SPIOut] && !c.installing && !c.removing && c.leaveAt.IsZero() {
 			list = append(list, c)
 		}
 	}
