@@ -26,6 +26,8 @@ type faults struct {
 	addresses             addresses
 	messages              messages
 	roaming               roaming
+	troubles              troubles
+	redirects             redirects
 }
 
 // draw makes up the faults of a world. A share of the worlds has none of a kind, so that every combination occurs.
@@ -49,14 +51,14 @@ func draw(r *rand.Rand) faults {
 }
 
 // hopeless reports whether no tunnel can come up, whatever the network does.
-func (f faults) hopeless() bool { return f.wrongKey || f.wrongProposal }
+func (f faults) hopeless() bool { return f.wrongKey || f.wrongProposal || f.redirects.hopeless() }
 
 // harmless reports whether the first attempt must succeed: the network loses little, and nothing else goes wrong. Seven
 // transmissions fit into the half-open time of a responder; that all of a request or its response are lost has a chance of
 // 1 in 100 000 then.
 func (f faults) harmless() bool {
 	return f.loss <= 0.1 && (f.loss == 0 || !f.messages.uncertain()) && f.corrupt == 0 && f.rebind == 0 && f.silent+f.late+f.failing == 0 &&
-		f.crashes == 0 && f.pauses == 0 && !f.roaming.moving() && !f.terminate && !f.hopeless()
+		f.crashes == 0 && f.pauses == 0 && !f.roaming.moving() && !f.troubles.harmful() && !f.terminate && !f.hopeless()
 }
 
 // calm returns the same world without what passes.

@@ -33,6 +33,10 @@ type node struct {
 	records []event.Record
 	flying  []*flight // calls that plugins are at work on
 	queued  map[uint64]time.Time
+	deaths  []death              // of plugins
+	down    map[string]time.Time // until when a kind of plugin is dead
+	dead    bool                 // the daemon is
+	policy  *policy.Snapshot
 	awake   time.Time // until then the node is paused
 	wakeup  time.Time // the instant of the next tick that was asked for
 }
@@ -40,29 +44,41 @@ type node struct {
 // flight is a call on its way.
 type flight struct {
 	request machine.Request
-	over    bool
+	over    bool // nobody waits for the answer
+	lost    bool // with the daemon
 }
 
 func newNode(w *world, name string, key string, p *policy.Snapshot) *node {
-	n := &node{w: w, name: name, queued: map[uint64]time.Time{}}
+	n := &node{w: w, name: name, queued: map[uint64]time.Time{}, down: map[string]time.Time{}, policy: p}
 	n.backend = &backend{rand: w.rand, fail: w.fail, children: map[sa.UID]sa.Child{}, reserved: map[uint32]bool{}}
 	n.plugins = linked.New([]ke.Plugin{hashKE{w.chacha}}, []auth.Plugin{psk.New()}, store{[]byte(key)}, n.backend)
 	n.pools = pool.NewAllocator(w.faults.addresses.pools())
+	n.boot()
+	return n
+}
+
+// boot starts a daemon that knows of no SA.
+func (n *node) boot() {
 	limits := engine.Limits{}
-	if w.faults.cookies {
+	if n.w.faults.cookies {
 		limits.CookieThreshold = 1
 	}
+	if n.name == "west" {
+		limits = n.w.faults.troubles.limits(limits)
+	}
 	n.shard = engine.NewShard(engine.ShardConfig{
-		Rand: w.chacha, Protocol: recording{engine.NewIKEv2(&ikev2.Env{Policy: p}), &n.made}, Sender: n, Caller: n, Publisher: n,
-		Gate: engine.NewGate(limits, w.chacha), Counters: &engine.Counters{},
+		Rand: n.w.chacha, Protocol: recording{engine.NewIKEv2(&ikev2.Env{Policy: n.policy}), &n.made}, Sender: n, Caller: n, Publisher: n,
+		Gate: engine.NewGate(limits, n.w.chacha), Counters: &engine.Counters{},
 	})
-	return n
 }
 
 // do lets the node take something in, now or when its pause is over, and then does what the engine's loop does: what has
 // expired comes before what is new.
 func (n *node) do(f func()) {
-	if n.w.clock.now.Before(n.awake) {
+	switch {
+	case n.dead:
+		return
+	case n.w.clock.now.Before(n.awake):
 		n.w.clock.at(n.awake, func() { n.do(f) })
 		return
 	}
@@ -90,6 +106,7 @@ func (n *node) flush() {
 // Send implements engine.Sender.
 func (n *node) Send(local, remote netip.AddrPort, b []byte) {
 	n.w.check.sent(n, b)
+	n.w.keepOpening(n, b)
 	if slices.Contains(n.has, local.Addr()) {
 		n.w.send(local, remote, b)
 	}
@@ -123,6 +140,9 @@ func (n *node) Cancel(o machine.Owner, t machine.Ticket) {
 
 func (n *node) fly(f *flight) {
 	n.flying = append(n.flying, f)
+	if n.struck(f) {
+		return
+	}
 	faults, r := n.w.faults, n.w.rand
 	delay := time.Duration(50+r.IntN(3000)) * time.Microsecond
 	switch p := r.Float64(); {
@@ -153,6 +173,9 @@ func (n *node) inOrder(key uint64, delay time.Duration) time.Time {
 }
 
 func (n *node) perform(f *flight) {
+	if f.lost {
+		return
+	}
 	if f.over && n.w.rand.IntN(2) == 0 { // a cancelled call may or may not have been begun
 		n.land(f, nil, nil)
 		return
@@ -189,12 +212,17 @@ func (n *node) crashBackend() {
 	n.w.clock.in(time.Second, n.reconcile)
 }
 
-// reconcile makes the backend hold what the engine owns, and nothing else.
+// reconcile has SAs replace children that the backend has lost, and the backend forget what no SA has.
 func (n *node) reconcile() {
 	wanted := map[sa.UID]bool{}
 	for _, c := range n.shard.Installed() {
 		wanted[sa.UID(c.UID)] = true
-		if _, there := n.backend.children[sa.UID(c.UID)]; !there {
+		_, there := n.backend.children[sa.UID(c.UID)]
+		switch {
+		case there:
+		case n.w.edition >= haunted: // under its keys it must not come back
+			n.command(machine.ChildLost{SPIIn: c.SPIIn})
+		default:
 			if _, err := n.plugins.Perform(context.Background(), machine.InstallChild{Child: c}); err != nil {
 				n.w.fail("%s: reconcile: %v", n.name, err)
 			}
@@ -208,10 +236,12 @@ func (n *node) reconcile() {
 	}
 }
 
-func (n *node) initiate() {
+func (n *node) initiate() { n.initiateWith(n.w.faults.rekeys.children()) }
+
+func (n *node) initiateWith(children []string) {
 	peer := n.peer()
 	n.do(func() {
-		_, err := n.shard.Initiate(n.w.clock.now, peer.name, n.w.faults.rekeys.children(), netip.AddrPortFrom(n.addr(), 500), netip.AddrPortFrom(peer.addr(), 500))
+		_, err := n.shard.Initiate(n.w.clock.now, peer.name, children, netip.AddrPortFrom(n.addr(), 500), netip.AddrPortFrom(peer.addr(), 500))
 		if err != nil {
 			n.w.fail("%s: initiate: %v", n.name, err)
 		}

@@ -116,13 +116,21 @@ func (w *world) rest() {
 // restTries is in seconds: the pauses of RFC 7296 section 2.25 and what a lifetime brings in between.
 const restTries = 180
 
-// atRest reports whether both sides hold the same children, and no SA is on its way out.
+// atRest reports whether both sides hold and use the same children, and no SA is on its way out.
 func (c *check) atRest() bool {
 	for _, n := range c.w.nodes {
 		if slices.ContainsFunc(n.shard.Infos(), func(i machine.Info) bool {
 			return i.State == "pending" || i.State == "rekeyed" || i.State == "deleting"
 		}) {
 			return false
+		}
+		if c.w.edition >= haunted && len(n.shard.Installed()) != len(n.backend.children) { // one that was lost is being replaced
+			return false
+		}
+		for _, child := range n.backend.children {
+			if child.Held {
+				return false
+			}
 		}
 	}
 	east, west := c.w.nodes[0], c.w.nodes[1]
@@ -143,7 +151,7 @@ func (n *node) pairs(turned bool) (list [][2]uint32) {
 	return list
 }
 
-// ownership: every child in a backend belongs to exactly one SA, and every child of an SA is in the backend.
+// ownership: every child in a backend belongs to exactly one SA and is in use, and every child of an SA is in the backend.
 func (c *check) ownership() {
 	for _, n := range c.w.nodes {
 		owners := map[event.UID]int{}
@@ -153,6 +161,9 @@ func (c *check) ownership() {
 		for _, child := range n.backend.children {
 			if got := owners[event.UID(child.UID)]; got != 1 {
 				c.w.fail("%s: child %x has %d owners", n.name, child.SPIIn, got)
+			}
+			if child.Held {
+				c.w.fail("%s: child %x is held back for ever", n.name, child.SPIIn)
 			}
 		}
 		if len(owners) != len(n.backend.children) {

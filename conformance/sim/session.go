@@ -23,7 +23,7 @@ type session struct {
 func drawSession(seed uint64, f faults) session {
 	r := rand.New(rand.NewPCG(seed, 0x5e5510))
 	one := func(common, rare, rarest int) int { return []int{common, common, common, rare, rarest}[r.IntN(5)] }
-	s := session{rand: r, again: one(0, 1, 3), reauth: one(0, 1, 2), transport: one(0, 0, 1) == 1 && !f.nat && !f.wrongSelectors && !f.roaming.moving()}
+	s := session{rand: r, again: one(0, 1, 3), reauth: one(0, 1, 2), transport: one(0, 0, 1) == 1 && !f.nat && !f.wrongSelectors && !f.roaming.moving() && f.redirects.at == 0}
 	for i := range s.unique {
 		s.unique[i] = policy.Unique(one(int(policy.UniqueReplace), int(policy.UniqueNever), int(policy.UniqueKeep)))
 		s.childless[i] = policy.Childless(one(int(policy.ChildlessAllow), int(policy.ChildlessNever), int(policy.ChildlessPrefer)))

@@ -30,12 +30,14 @@ const (
 	first    edition = iota
 	rekeyed          // rekeying
 	restless         // roaming
-	latest   = restless
+	haunted          // troubles and redirects
+	latest   = haunted
 )
 
 // world is two nodes and what is between them.
 type world struct {
 	seed     uint64
+	edition  edition
 	rand     *rand.Rand
 	chacha   *rand.ChaCha8
 	clock    *clock
@@ -45,7 +47,9 @@ type world struct {
 	faulty   bool // plugins fail, or do not answer, in the storm
 	nat      *nat
 	cuts     []cut
-	nodes    [2]*node // east, west
+	opening  []byte     // a first message of east
+	dice     *rand.Rand // of the troubles
+	nodes    [2]*node   // east, west
 	check    *check
 	failures []string
 }
@@ -54,7 +58,7 @@ type world struct {
 func newWorld(seed uint64, e edition) *world {
 	var key [32]byte
 	binary.BigEndian.PutUint64(key[:], seed)
-	w := &world{seed: seed, rand: rand.New(rand.NewPCG(seed, 0x9e3779b97f4a7c15)), chacha: rand.NewChaCha8(key), clock: newClock()}
+	w := &world{seed: seed, edition: e, rand: rand.New(rand.NewPCG(seed, 0x9e3779b97f4a7c15)), chacha: rand.NewChaCha8(key), clock: newClock()}
 	w.faults = draw(w.rand)
 	w.faults.addresses = drawAddresses(seed)
 	w.faults.messages = drawMessages(seed)
@@ -62,16 +66,19 @@ func newWorld(seed uint64, e edition) *world {
 	if e >= restless {
 		w.faults.roaming = drawRoaming(seed)
 	}
+	if e >= haunted {
+		w.faults.troubles, w.faults.redirects = drawTroubles(seed), drawRedirects(seed, w.faults)
+	}
 	w.session = drawSession(seed, w.faults)
 	if e >= rekeyed {
 		w.faults.rekeys = drawRekeys(seed)
 	}
-	w.lossy = w.faults.crashes > 0 || w.faults.late > 0
+	w.lossy = w.faults.crashes > 0 || w.faults.late > 0 || w.faults.troubles.lossy()
 	w.check = newCheck(w)
 	if w.faults.nat {
 		w.nat, w.faults.both = &nat{}, false // nobody can call through the NAT
 	}
-	if w.faults.addresses.asked() {
+	if w.faults.addresses.asked() || w.faults.redirects.at != 0 {
 		w.faults.both = false // who gives addresses waits for those who want some
 	}
 	eastKey, westKey := "key", "key"
@@ -106,9 +113,10 @@ func (w *world) policy(name string) *policy.Snapshot {
 	w.session.apply(map[string]int{"west": 1}[name], c)
 	w.faults.addresses.connect(name, c)
 	w.faults.roaming.connect(name, c)
+	w.faults.redirects.connect(name, c)
 	c.ApplyDefaults()
 	w.faults.messages.off(name, c)
-	return &policy.Snapshot{Connections: []*policy.Connection{c}}
+	return &policy.Snapshot{Connections: append([]*policy.Connection{c}, w.faults.redirects.others(name, c)...)}
 }
 
 // vary makes the responder's configuration differ as the faults say.
@@ -198,6 +206,8 @@ func (w *world) plan() {
 	w.faults.messages.plan(w)
 	w.planRekeys()
 	w.faults.roaming.plan(w)
+	w.faults.redirects.plan(w)
+	w.faults.troubles.plan(w)
 	if w.faults.terminate {
 		n := w.nodes[w.rand.IntN(2)]
 		child := ""
