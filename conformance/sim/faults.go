@@ -58,7 +58,7 @@ func (f faults) hopeless() bool { return f.wrongKey || f.wrongProposal || f.redi
 // 1 in 100 000 then.
 func (f faults) harmless() bool {
 	return f.loss <= 0.1 && (f.loss == 0 || !f.messages.uncertain()) && f.corrupt == 0 && f.rebind == 0 && f.silent+f.late+f.failing == 0 &&
-		f.crashes == 0 && f.pauses == 0 && !f.roaming.moving() && !f.troubles.harmful() && !f.terminate && !f.hopeless()
+		f.crashes == 0 && f.pauses == 0 && !f.roaming.moving() && !f.troubles.harmful() && !f.redirects.ordered() && !f.terminate && !f.hopeless()
 }
 
 // calm returns the same world without what passes.

@@ -28,6 +28,10 @@ func drawRedirects(seed uint64, f faults) redirects {
 	return d
 }
 
+// ordered reports whether an operator ends an SA of east by sending it elsewhere. With unique = "keep" it finds no place there before
+// that.
+func (d redirects) ordered() bool { return d.at == 3 }
+
 // hopeless reports whether east is sent around for ever.
 func (d redirects) hopeless() bool { return d.endless }
 
