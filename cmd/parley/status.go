@@ -44,9 +44,7 @@ func (a *app) status(s *controlv1.StatusResponse) error {
 		{"SAs", fmt.Sprintf("%d IKE (%d established, %d half-open), %d child", n.GetIkeSas(), n.GetEstablished(), n.GetHalfOpen(), n.GetChildSas())},
 		{"plugins", fmt.Sprintf("%d of %d up", n.GetPluginsUp(), n.GetPlugins())},
 	}
-	for _, f := range facts {
-		a.printf("  %-11s %s\n", f[0], f[1])
-	}
+	a.printf("%s", control.Table{Indent: "  ", Rows: facts, Wrap: factWidth}.Lines())
 	if len(s.Connections) == 0 {
 		a.printf("\nno connections are configured\n")
 		return nil
@@ -54,6 +52,9 @@ func (a *app) status(s *controlv1.StatusResponse) error {
 	a.printf("\n")
 	return a.connectionTable(s.Connections)
 }
+
+// factWidth is the width of a fact: why an SA backend cannot be used takes some lines.
+const factWidth = 100
 
 func backend(b *controlv1.Backend) string {
 	switch {

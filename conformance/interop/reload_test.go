@@ -1,10 +1,13 @@
 package interop
 
 import (
+	"bytes"
 	"os"
 	"strings"
 	"syscall"
 	"testing"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/parley-ike/parley/conformance/interop/lab"
 )
@@ -134,5 +137,34 @@ func TestAReloadBringsOtherKeys(t *testing.T) {
 	must(t, east.Write("parley.hcl", strings.ReplaceAll(lab.Fill(gatewayConfig, s.values(s.east, nil)...), "peer.psk", "old.psk")))
 	contains(t, parley(t, east, "reload"), "credentials: changed")
 	parley(t, east, "up", "west")
+	s.pings(t, 2)
+}
+
+// TestAReloadNeedsNeitherNATSNorDisk: the events of it wait, and it is applied, or refused, all the same.
+func TestAReloadNeedsNeitherNATSNorDisk(t *testing.T) {
+	s := newSite(t, v4in4)
+	const nats = `nats {
+  mode = "external"
+  url  = "nats://127.0.0.1:4222"
+}
+`
+	east := s.newGateway(t, s.east, "MORE", nats)
+	must(t, os.Mkdir(east.Path("state"), 0o700))
+	must(t, unix.Mount("tmpfs", east.Path("state"), "tmpfs", 0, "size=1m"))
+	t.Cleanup(func() { _ = unix.Unmount(east.Path("state"), unix.MNT_DETACH) })
+	start(t, east)
+	s.gateway(t, s.west)
+	parley(t, east, "up", "west")
+	_ = os.WriteFile(east.Path("state/filler"), bytes.Repeat([]byte{1}, 2<<20), 0o600) // until it is full
+	s.rewrite(t, east, "MORE", nats+another)
+	contains(t, parley(t, east, "reload"), "nobody: added")
+	must(t, east.Write("parley.hcl", "connection \"west\" { }\n"))
+	out, err := east.Parley(short(t), "reload")
+	if err == nil {
+		t.Fatalf("a bad file is applied:\n%s", out)
+	}
+	contains(t, out, "parley.hcl:1", "nothing was changed")
+	contains(t, parley(t, east, "events", "tail", "--no-follow", "--filter", "config.*"), "config.changed", "config.rejected")
+	contains(t, parley(t, east, "status"), "nats://127.0.0.1:4222", "no space left on device")
 	s.pings(t, 2)
 }

@@ -229,9 +229,14 @@ func (e *Engine) SetProtocol(p Protocol) {
 // snapshotChunk is how many SAs are described at a stretch: at some microseconds each, a pause that no peer notices.
 const snapshotChunk = 256
 
-// SAs describes all SAs. Each is shown at one instant, all together over a short time: shards work on in between.
+// SAs describes all SAs. Each is shown at one instant, all together over a short time: shards work on in between. Times are as people
+// see them.
 func (e *Engine) SAs(ctx context.Context) ([]machine.Info, error) {
-	return collect(ctx, e, func(m machine.Machine) []machine.Info { return []machine.Info{m.Info()} })
+	all, err := collect(ctx, e, func(m machine.Machine) []machine.Info { return []machine.Info{m.Info()} })
+	for i := range all {
+		all[i].Created, all[i].Established = e.onWall(all[i].Created), e.onWall(all[i].Established)
+	}
+	return all, err
 }
 
 // Installed lists the child SAs that SAs hold or may hold in an SA backend, for reconciliation. It carries keys; the caller

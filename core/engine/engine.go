@@ -12,7 +12,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/parley-ike/parley/bus/event"
 	"github.com/parley-ike/parley/core/journal"
 	"github.com/parley-ike/parley/core/machine"
 	"github.com/parley-ike/parley/core/wire"
@@ -38,9 +37,10 @@ type Config struct {
 	LocalFor func(remote netip.Addr) (netip.AddrPort, error)
 	// Resolve finds the address of a peer that the configuration names by DNS; nil: such a connection cannot be initiated.
 	Resolve     func(ctx context.Context, host string) (netip.Addr, error)
-	Port        uint16        // our port when the connection names a local address; 0: 500
-	RemotePort  uint16        // where peers are called; 0: 500
-	StopTimeout time.Duration // 0: 5 s
+	Port        uint16           // our port when the connection names a local address; 0: 500
+	RemotePort  uint16           // where peers are called; 0: 500
+	StopTimeout time.Duration    // 0: 5 s
+	Wall        func() time.Time // the clock that people see, which may jump; nil: time.Now
 }
 
 // Engine is a set of running shards. Its methods are safe for concurrent use.
@@ -84,7 +84,7 @@ func New(c Config) (*Engine, error) {
 	gate, roster := NewGate(c.Limits, rand.Reader), NewRoster()
 	for i := range c.Shards {
 		shard := NewShard(ShardConfig{Index: i, Count: c.Shards, Rand: rand.Reader, Protocol: c.Protocol, Sender: c.NewSender(),
-			Caller: c.Caller, Publisher: wallClock{c.Publisher}, Gate: gate, Counters: &e.counters, Journal: c.Journal,
+			Caller: c.Caller, Publisher: wallClock{c.Publisher, c.Wall}, Gate: gate, Counters: &e.counters, Journal: c.Journal,
 			Elsewhere: e.elsewhere, Roster: roster, Reach: e.reach})
 		e.runners = append(e.runners, &runner{shard: shard, inbox: newInbox(), now: e.now, quit: e.quit})
 	}
@@ -104,18 +104,10 @@ func (c *Config) applyDefaults() {
 	if c.StopTimeout == 0 {
 		c.StopTimeout = defaultStopTimeout
 	}
+	if c.Wall == nil {
+		c.Wall = time.Now
+	}
 }
-
-// wallClock stamps events with the time that people see.
-type wallClock struct{ to Publisher }
-
-func (w wallClock) Publish(r event.Record) {
-	r.Time = time.Now()
-	w.to.Publish(r)
-}
-
-// now is the clock of the machines: it never jumps and has no monotonic part, which a journal could not keep.
-func (e *Engine) now() time.Time { return e.start.Round(0).UTC().Add(time.Since(e.start)) }
 
 // Start starts the shards. It is called once.
 func (e *Engine) Start() {

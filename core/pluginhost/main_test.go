@@ -348,9 +348,12 @@ func fixture(t testing.TB, name string, kinds []string, args ...string) Entry {
 	return Entry{Name: name, Path: self(t), Kinds: kinds, Args: args}
 }
 
+// patience is how long something may take on the busiest machine, under the race detector. Nothing that succeeds waits so long.
+const patience = time.Minute
+
 // quick makes everything happen in test time.
 var quick = Config{
-	StartTimeout: 10 * time.Second, HealthEvery: time.Hour, StopGrace: 2 * time.Second,
+	StartTimeout: patience, HealthEvery: time.Hour, StopGrace: 2 * time.Second,
 	Restart: Restart{First: 5 * time.Millisecond, Max: 20 * time.Millisecond, Budget: 5, Within: time.Minute, Slow: time.Hour},
 }
 
@@ -393,7 +396,7 @@ func started(t testing.TB, cfg Config, entries ...Entry) *world {
 }
 
 func (w *world) stop() {
-	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	if err := w.Stop(ctx, false); err != nil {
 		w.t.Error(err)
@@ -417,7 +420,7 @@ func (w *world) sink(returns []machine.Return) {
 // await waits until cond holds; it is asked again at every return and every few milliseconds.
 func (w *world) await(what string, cond func() bool) {
 	w.t.Helper()
-	deadline := time.After(20 * time.Second)
+	deadline := time.After(patience)
 	for !cond() {
 		select {
 		case <-w.change:
@@ -472,7 +475,7 @@ func (w *world) do(do ...byte) machine.Reply {
 // event waits for an event of type E.
 func awaitEvent[E event.Event](w *world) E {
 	w.t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	for {
 		r, err := w.events.Next(ctx)

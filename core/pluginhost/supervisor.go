@@ -317,6 +317,7 @@ func (s *supervisor) nextPause(now time.Time, lived time.Duration) time.Duration
 		s.mu.Lock()
 		reason := fmt.Sprintf("failed %d times within %v, the last time: %s; next attempts every %v", len(s.deaths), p.Within, s.lastError, p.Slow)
 		s.mu.Unlock()
+		s.enter(Degraded, "") // who hears of it and looks finds it so
 		s.log.Error("plugin degraded", zap.String("reason", reason))
 		s.host.publish(event.PluginDegraded{Plugin: s.ref(), Reason: reason})
 	}
