@@ -20,7 +20,7 @@ func fitted(p *policy.Snapshot, chosen string, probed map[string]pluginhost.Capa
 		for _, child := range c.Children {
 			copied := *child
 			if fit(&copied, chosen, probed); copied.Barred == "" {
-				narrow(&copied, probed[copied.Backend])
+				narrow(&copied, onDevice(&copied, probed[copied.Backend]))
 			}
 			conn.Children = append(conn.Children, &copied)
 		}
@@ -57,9 +57,13 @@ func fit(c *policy.Child, chosen string, probed map[string]pluginhost.Capabiliti
 // lacks says what a backend cannot do of what a child needs, "" for nothing.
 func lacks(c *policy.Child, backend string, probed map[string]pluginhost.Capabilities) string {
 	can, known := probed[backend]
-	switch {
-	case !known || !can.Usable:
+	if !known || !can.Usable {
 		return ""
+	}
+	can = onDevice(c, can)
+	switch {
+	case c.Handling.Offload.Required && len(can.Devices) == 0:
+		return fmt.Sprintf("no device here does what offload asks for (%v): leave require out, or see the backend's devices in `parley status`", c.Handling.Offload)
 	case c.Mode == policy.Transport && !slices.Contains(can.Modes, machine.Transport):
 		return fmt.Sprintf("SA backend %s does no transport mode: write mode = \"tunnel\", or name a backend that does", backend)
 	case c.TFC != 0 && !can.TFC:
@@ -80,4 +84,21 @@ func lacks(c *policy.Child, backend string, probed map[string]pluginhost.Capabil
 // needsESN reports whether a proposal of a child may lead to extended sequence numbers.
 func needsESN(c *policy.Child) bool {
 	return slices.ContainsFunc(c.ESP, policy.Proposal.MayESN)
+}
+
+// onDevice is what a backend can do for a child that insists on a device: what the devices in question can. Of several it is what the
+// first one can, which the packets may not leave by; the installation then says so.
+func onDevice(c *policy.Child, can pluginhost.Capabilities) pluginhost.Capabilities {
+	o := c.Handling.Offload
+	if !o.Required || !slices.Contains(can.Settings, "offload") {
+		return can
+	}
+	fitting := slices.DeleteFunc(slices.Clone(can.Devices), func(d pluginhost.Device) bool {
+		return o.Device != "" && d.Name != o.Device || o.Mode == policy.OffloadPacket && !d.Packet || o.Mode == policy.OffloadCrypto && !d.Crypto
+	})
+	if can.Devices = fitting; len(fitting) > 0 {
+		d := fitting[0]
+		can.Algorithms, can.ESN, can.MaxReplayWindow = d.Algorithms, d.ESN, d.MaxReplayWindow
+	}
+	return can
 }

@@ -72,3 +72,35 @@ func TestShuntsGoToABackendThatHasThem(t *testing.T) {
 		t.Errorf("%+v", all)
 	}
 }
+
+// Who insists on a device proposes only what that does.
+func TestAChildThatInsistsOnADeviceProposesWhatThatCanDo(t *testing.T) {
+	t.Parallel()
+	gcm128 := pluginhost.Algorithm{Type: 1, ID: 20, KeyBits: []uint16{128}}
+	can := pluginhost.Capabilities{Usable: true, Modes: []machine.Mode{machine.Tunnel}, ESN: true, MaxReplayWindow: 4096, Settings: []string{"offload"},
+		Algorithms: []pluginhost.Algorithm{{Type: 1, ID: 20, KeyBits: []uint16{128, 256}}},
+		Devices:    []pluginhost.Device{{Name: "eth1", Packet: true, Crypto: true, Algorithms: []pluginhost.Algorithm{gcm128}, MaxReplayWindow: 32}}}
+	probed := map[string]pluginhost.Capabilities{"offload": can}
+	for name, tt := range map[string]struct {
+		offload policy.Offload
+		window  uint32
+		barred  string
+		bits    int
+	}{
+		"as much as it can":   {policy.Offload{Mode: policy.OffloadAuto}, 64, "", 256},
+		"on any device":       {policy.Offload{Mode: policy.OffloadAuto, Required: true}, 32, "", 128},
+		"on that one":         {policy.Offload{Mode: policy.OffloadPacket, Device: "eth1", Required: true}, 32, "", 128},
+		"on one that has not": {policy.Offload{Mode: policy.OffloadAuto, Device: "eth0", Required: true}, 64, "no device here", 256},
+	} {
+		child := &policy.Child{Backend: "offload", ReplayWindow: policy.DefaultReplayWindow, ESP: policy.DefaultESP(), Handling: policy.Handling{Offload: tt.offload}}
+		p := &policy.Snapshot{Connections: []*policy.Connection{{Name: "west", Children: []*policy.Child{child}}}}
+		got := fitted(p, "xfrm", probed).Connections[0].Children[0]
+		largest := 0
+		for _, x := range got.ESP[0] {
+			largest = max(largest, x.KeyBits)
+		}
+		if !strings.Contains(got.Barred, tt.barred) || (got.Barred == "") != (tt.barred == "") || got.ReplayWindow != tt.window || largest != tt.bits {
+			t.Errorf("%s: barred %q, window %d, keys of %d bits; want %q, %d, %d", name, got.Barred, got.ReplayWindow, largest, tt.barred, tt.window, tt.bits)
+		}
+	}
+}

@@ -26,6 +26,16 @@ type Capabilities struct {
 	Traps           bool     // it catches packets for which there is no child yet
 	TFC             bool     // it can pad inner packets
 	Settings        []string // of the data plane that it can do, as they are called in the configuration
+	Devices         []Device // what it may give SAs to
+}
+
+// Device is a network device that does ESP.
+type Device struct {
+	Name            string
+	Packet, Crypto  bool // the modes of offload that it does
+	Algorithms      []Algorithm
+	ESN             bool
+	MaxReplayWindow uint32
 }
 
 // Algorithm is an ESP transform: type 1 encryption, 3 integrity (RFC 7296 section 3.3.2).
@@ -55,17 +65,12 @@ func capabilities(r *sav1.ProbeResponse) Capabilities {
 		MaxReplayWindow: r.GetMaxReplayWindow(), Offload: clean(r.GetOffload()), Epoch: r.GetEpoch(),
 		Traps: r.GetTraps(), TFC: r.GetTfc(), Settings: settings(r.GetSettings()),
 	}
-	for _, a := range r.GetAlgorithms() {
-		if a.GetType() > 255 || a.GetId() > 1<<16-1 {
-			continue // of no meaning to IKE
+	out.Algorithms = algorithms(r.GetAlgorithms())
+	for _, d := range r.GetDevices() {
+		if len(out.Devices) < maxDevices {
+			out.Devices = append(out.Devices, Device{Name: clean(d.GetName()), Packet: d.GetPacket(), Crypto: d.GetCrypto(),
+				Algorithms: algorithms(d.GetAlgorithms()), ESN: d.GetEsn(), MaxReplayWindow: d.GetMaxReplayWindow()})
 		}
-		algorithm := Algorithm{Type: uint8(a.GetType()), ID: uint16(a.GetId())}
-		for _, bits := range a.GetKeyBits() {
-			if bits < 1<<16 {
-				algorithm.KeyBits = append(algorithm.KeyBits, uint16(bits))
-			}
-		}
-		out.Algorithms = append(out.Algorithms, algorithm)
 	}
 	for _, m := range r.GetModes() {
 		if m == sav1.Mode_TUNNEL || m == sav1.Mode_TRANSPORT {
@@ -74,6 +79,26 @@ func capabilities(r *sav1.ProbeResponse) Capabilities {
 	}
 	return out
 }
+
+// algorithms drops what is of no meaning to IKE.
+func algorithms(all []*sav1.Algorithm) (out []Algorithm) {
+	for _, a := range all {
+		if a.GetType() > 255 || a.GetId() > 1<<16-1 {
+			continue
+		}
+		algorithm := Algorithm{Type: uint8(a.GetType()), ID: uint16(a.GetId())}
+		for _, bits := range a.GetKeyBits() {
+			if bits < 1<<16 {
+				algorithm.KeyBits = append(algorithm.KeyBits, uint16(bits))
+			}
+		}
+		out = append(out, algorithm)
+	}
+	return out
+}
+
+// maxDevices is far more than a machine has cards.
+const maxDevices = 256
 
 // List returns the children of this daemon that a backend holds, without keys.
 func (h *Host) List(ctx context.Context, backend string) ([]machine.ChildSA, error) {

@@ -96,6 +96,17 @@ type Capabilities struct {
 	// Settings of Handling, and actions of traps, that it can do: SettingMark and so on. A child is not given to a backend that
 	// lacks what it needs.
 	Settings []string
+	// Devices are what the backend may give SAs to. What a device cannot do is carried in software, unless a child insists.
+	Devices []Device
+}
+
+// Device is a network device that does ESP.
+type Device struct {
+	Name            string
+	Packet, Crypto  bool // the modes of offload that it does
+	Algorithms      []Algorithm
+	ESN             bool
+	MaxReplayWindow uint32
 }
 
 // Plugin is an SA backend. Implementations are safe for concurrent use; calls about one child come in order.

@@ -114,7 +114,8 @@ func (s *slow) note(what string, c sa.Child) {
 }
 
 func (s *slow) Probe(context.Context) (sa.Capabilities, error) {
-	return sa.Capabilities{Name: "slow", Usable: true, Reason: "why not", Algorithms: []sa.Algorithm{{Type: 1, ID: 20, KeyBits: []uint16{128, 256}}, {Type: 3, ID: 12}}, Modes: []sa.Mode{sa.Transport}, ESN: true, Encap: true, MaxReplayWindow: 64, Offload: "crypto", Epoch: 3, Traps: true, TFC: true, Settings: []string{sa.SettingMark, sa.SettingDF}}, nil
+	return sa.Capabilities{Name: "slow", Usable: true, Reason: "why not", Algorithms: []sa.Algorithm{{Type: 1, ID: 20, KeyBits: []uint16{128, 256}}, {Type: 3, ID: 12}}, Modes: []sa.Mode{sa.Transport}, ESN: true, Encap: true, MaxReplayWindow: 64, Offload: "crypto", Epoch: 3, Traps: true, TFC: true, Settings: []string{sa.SettingMark, sa.SettingDF},
+		Devices: []sa.Device{{Name: "eth0", Packet: true, Crypto: true, Algorithms: []sa.Algorithm{{Type: 1, ID: 20, KeyBits: []uint16{128}}}, ESN: true, MaxReplayWindow: 32}}}, nil
 }
 
 func (s *slow) AllocateSPI(_ context.Context, local, remote netip.Addr) (uint32, error) {

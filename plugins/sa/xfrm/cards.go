@@ -40,25 +40,54 @@ func (p *Plugin) probeCards(c *sa.Capabilities) {
 	c.Reason += "; " + strings.Join(found, ", ")
 }
 
-// probeCard tries each mode on one device with a throw-away SA.
+// probeCard tries each mode on one device with throw-away SAs, and then what it does of the rest.
 func (p *Plugin) probeCard(c *sa.Capabilities, link *netlink.LinkAttrs) (found []string) {
+	d := sa.Device{Name: link.Name}
+	at := seat{device: link.Index}
 	for _, mode := range []sa.Offload{sa.OffloadCrypto, sa.OffloadPacket} {
-		if p.trySeat(seat{mode, link.Index}) != nil {
+		if p.trySeat(seat{mode, link.Index}, trial(probe4, 20, 128, 0)) != nil {
 			continue
 		}
+		at.mode = mode
+		d.Crypto, d.Packet = d.Crypto || mode == sa.OffloadCrypto, mode == sa.OffloadPacket
 		found = append(found, fmt.Sprintf("%s offload on %s", modeName(mode), link.Name))
 		if c.Offload != modeName(sa.OffloadPacket) {
 			c.Offload = modeName(mode)
 		}
 	}
+	if len(found) > 0 {
+		p.learn(&d, at)
+		c.Devices = append(c.Devices, d)
+	}
 	return found
 }
 
-// trySeat installs and deletes one throw-away SA with the algorithm that every device knows, AES-GCM with 128 bits.
-func (p *Plugin) trySeat(at seat) error {
+// learn tries what a device does: algorithms, long sequence numbers, and the largest of the windows that devices have.
+func (p *Plugin) learn(d *sa.Device, at seat) {
+	d.Algorithms = algorithms(func(encr, bits, integ uint16) error { return p.trySeat(at, trial(probe4, encr, bits, integ)) })
+	long := trial(probe4, 20, 128, 0)
+	long.ESN = true
+	d.ESN = p.trySeat(at, long) == nil
+	for _, window := range []uint32{32, 64, 128, 256, maxReplayWindow} {
+		if p.tryWindow(at, window) == nil {
+			d.MaxReplayWindow = window
+		}
+	}
+}
+
+// tryWindow tries an inbound SA, which is the one that has a window.
+func (p *Plugin) tryWindow(at seat, window uint32) error {
 	c := trial(probe4, 20, 128, 0)
 	h := kernel.Outbound(c)
-	if err := p.kernel.putSA(c, h, []attribute{at.attribute(at.flags(h.Dst, true))}); err != nil {
+	h.Out, h.Window = false, window
+	return p.sit(c, h, at)
+}
+
+// trySeat installs and deletes the outbound SA of a child on a device.
+func (p *Plugin) trySeat(at seat, c *sa.Child) error { return p.sit(c, kernel.Outbound(c), at) }
+
+func (p *Plugin) sit(c *sa.Child, h kernel.Half, at seat) error {
+	if err := p.kernel.putSA(c, h, []attribute{at.attribute(at.flags(h.Dst, h.Out))}); err != nil {
 		return err
 	}
 	s, err := p.kernel.getSA(h)

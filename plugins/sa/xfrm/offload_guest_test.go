@@ -135,6 +135,10 @@ func TestGuestTheCardIsFound(t *testing.T) {
 	if err != nil || !can.Usable || can.Name != "offload" || can.Offload != "packet" || !strings.Contains(can.Reason, "packet offload on "+c.name) {
 		t.Errorf("%+v, %v", can, err)
 	}
+	if len(can.Devices) != 1 || can.Devices[0].Name != c.name || !can.Devices[0].Packet || !can.Devices[0].Crypto || len(can.Devices[0].Algorithms) != 1 || can.Devices[0].Algorithms[0].ID != 20 ||
+		can.Devices[0].MaxReplayWindow < 32 {
+		t.Errorf("the card is said to do %+v", can.Devices)
+	}
 	c.wantTable("after the probe", "SA count=0")
 	c.nothingLeft(0, 0)
 }

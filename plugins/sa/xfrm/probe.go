@@ -45,17 +45,17 @@ func (p *Plugin) probe() sa.Capabilities {
 	if err := p.try(probe6, 20, 128, 0); err != nil {
 		c.Reason = fmt.Sprintf("the kernel does ESP over IPv4 only; over IPv6: %v", meaning(err))
 	}
-	c.Algorithms = p.algorithms()
+	c.Algorithms = algorithms(func(encr, bits, integ uint16) error { return p.try(probe4, encr, bits, integ) })
 	p.probeCards(&c)
 	return c
 }
 
 // algorithms tries every one.
-func (p *Plugin) algorithms() (out []sa.Algorithm) {
+func algorithms(try func(encr, bits, integ uint16) error) (out []sa.Algorithm) {
 	for _, id := range []uint16{20, 12, 28} {
 		a := sa.Algorithm{Type: 1, ID: id}
 		if ciphers[id].bits == nil {
-			if p.try(probe4, id, 0, 0) == nil {
+			if try(id, 0, 0) == nil {
 				out = append(out, a)
 			}
 			continue
@@ -65,7 +65,7 @@ func (p *Plugin) algorithms() (out []sa.Algorithm) {
 			if !ciphers[id].aead {
 				integ = 2
 			}
-			if p.try(probe4, id, bits, integ) == nil {
+			if try(id, bits, integ) == nil {
 				a.KeyBits = append(a.KeyBits, bits)
 			}
 		}
@@ -74,7 +74,7 @@ func (p *Plugin) algorithms() (out []sa.Algorithm) {
 		}
 	}
 	for _, id := range []uint16{2, 12, 13, 14} {
-		if p.try(probe4, 12, 128, id) == nil {
+		if try(12, 128, id) == nil {
 			out = append(out, sa.Algorithm{Type: 3, ID: id})
 		}
 	}

@@ -111,8 +111,10 @@ func FromCapabilities(c sa.Capabilities) *sav1.ProbeResponse {
 		Name: c.Name, Usable: c.Usable, Reason: c.Reason, Esn: c.ESN, Encap: c.Encap, MaxReplayWindow: c.MaxReplayWindow,
 		Offload: c.Offload, Epoch: c.Epoch, Traps: c.Traps, Tfc: c.TFC, Settings: c.Settings,
 	}
-	for _, a := range c.Algorithms {
-		out.Algorithms = append(out.Algorithms, &sav1.Algorithm{Type: uint32(a.Type), Id: uint32(a.ID), KeyBits: wide(a.KeyBits)})
+	out.Algorithms = fromAlgorithms(c.Algorithms)
+	for _, d := range c.Devices {
+		out.Devices = append(out.Devices, &sav1.Device{Name: d.Name, Packet: d.Packet, Crypto: d.Crypto, Algorithms: fromAlgorithms(d.Algorithms),
+			Esn: d.ESN, MaxReplayWindow: d.MaxReplayWindow})
 	}
 	for _, m := range c.Modes {
 		out.Modes = append(out.Modes, sav1.Mode(m))
@@ -127,10 +129,10 @@ func ToCapabilities(c *sav1.ProbeResponse) (sa.Capabilities, error) {
 		Name: c.GetName(), Usable: c.GetUsable(), Reason: c.GetReason(), ESN: c.GetEsn(), Encap: c.GetEncap(),
 		MaxReplayWindow: c.GetMaxReplayWindow(), Offload: c.GetOffload(), Epoch: c.GetEpoch(), Traps: c.GetTraps(), TFC: c.GetTfc(), Settings: c.GetSettings(),
 	}
-	for _, a := range c.GetAlgorithms() {
-		out.Algorithms = append(out.Algorithms, sa.Algorithm{
-			Type: n.u8("algorithm.type", a.GetType()), ID: n.u16("algorithm.id", a.GetId()), KeyBits: n.u16s("algorithm.key_bits", a.GetKeyBits()),
-		})
+	out.Algorithms = n.algorithms(c.GetAlgorithms())
+	for _, d := range c.GetDevices() {
+		out.Devices = append(out.Devices, sa.Device{Name: d.GetName(), Packet: d.GetPacket(), Crypto: d.GetCrypto(), Algorithms: n.algorithms(d.GetAlgorithms()),
+			ESN: d.GetEsn(), MaxReplayWindow: d.GetMaxReplayWindow()})
 	}
 	for _, m := range c.GetModes() {
 		out.Modes = append(out.Modes, sa.Mode(n.u8("mode", uint32(m))))
@@ -143,4 +145,20 @@ func ToAddr(field string, b []byte) (netip.Addr, error) {
 	var n narrower
 	a := n.addr(field, b)
 	return a, n.err
+}
+
+func fromAlgorithms(all []sa.Algorithm) (out []*sav1.Algorithm) {
+	for _, a := range all {
+		out = append(out, &sav1.Algorithm{Type: uint32(a.Type), Id: uint32(a.ID), KeyBits: wide(a.KeyBits)})
+	}
+	return out
+}
+
+func (n *narrower) algorithms(all []*sav1.Algorithm) (out []sa.Algorithm) {
+	for _, a := range all {
+		out = append(out, sa.Algorithm{
+			Type: n.u8("algorithm.type", a.GetType()), ID: n.u16("algorithm.id", a.GetId()), KeyBits: n.u16s("algorithm.key_bits", a.GetKeyBits()),
+		})
+	}
+	return out
 }

@@ -792,6 +792,7 @@ type ProbeResponse struct {
 	Traps           bool                   `protobuf:"varint,11,opt,name=traps,proto3" json:"traps,omitempty"`
 	Tfc             bool                   `protobuf:"varint,12,opt,name=tfc,proto3" json:"tfc,omitempty"`
 	Settings        []string               `protobuf:"bytes,13,rep,name=settings,proto3" json:"settings,omitempty"` // of Handling, and actions of traps, by their names in the configuration
+	Devices         []*Device              `protobuf:"bytes,14,rep,name=devices,proto3" json:"devices,omitempty"`
 	unknownFields   protoimpl.UnknownFields
 	sizeCache       protoimpl.SizeCache
 }
@@ -917,6 +918,98 @@ func (x *ProbeResponse) GetSettings() []string {
 	return nil
 }
 
+func (x *ProbeResponse) GetDevices() []*Device {
+	if x != nil {
+		return x.Devices
+	}
+	return nil
+}
+
+// Device is a network device that does ESP.
+type Device struct {
+	state           protoimpl.MessageState `protogen:"open.v1"`
+	Name            string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	Packet          bool                   `protobuf:"varint,2,opt,name=packet,proto3" json:"packet,omitempty"`
+	Crypto          bool                   `protobuf:"varint,3,opt,name=crypto,proto3" json:"crypto,omitempty"`
+	Algorithms      []*Algorithm           `protobuf:"bytes,4,rep,name=algorithms,proto3" json:"algorithms,omitempty"`
+	Esn             bool                   `protobuf:"varint,5,opt,name=esn,proto3" json:"esn,omitempty"`
+	MaxReplayWindow uint32                 `protobuf:"varint,6,opt,name=max_replay_window,json=maxReplayWindow,proto3" json:"max_replay_window,omitempty"`
+	unknownFields   protoimpl.UnknownFields
+	sizeCache       protoimpl.SizeCache
+}
+
+func (x *Device) Reset() {
+	*x = Device{}
+	mi := &file_parley_plugin_sa_v1_sa_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Device) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Device) ProtoMessage() {}
+
+func (x *Device) ProtoReflect() protoreflect.Message {
+	mi := &file_parley_plugin_sa_v1_sa_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Device.ProtoReflect.Descriptor instead.
+func (*Device) Descriptor() ([]byte, []int) {
+	return file_parley_plugin_sa_v1_sa_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *Device) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *Device) GetPacket() bool {
+	if x != nil {
+		return x.Packet
+	}
+	return false
+}
+
+func (x *Device) GetCrypto() bool {
+	if x != nil {
+		return x.Crypto
+	}
+	return false
+}
+
+func (x *Device) GetAlgorithms() []*Algorithm {
+	if x != nil {
+		return x.Algorithms
+	}
+	return nil
+}
+
+func (x *Device) GetEsn() bool {
+	if x != nil {
+		return x.Esn
+	}
+	return false
+}
+
+func (x *Device) GetMaxReplayWindow() uint32 {
+	if x != nil {
+		return x.MaxReplayWindow
+	}
+	return 0
+}
+
 type AllocateSPIRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Local         []byte                 `protobuf:"bytes,1,opt,name=local,proto3" json:"local,omitempty"`
@@ -927,7 +1020,7 @@ type AllocateSPIRequest struct {
 
 func (x *AllocateSPIRequest) Reset() {
 	*x = AllocateSPIRequest{}
-	mi := &file_parley_plugin_sa_v1_sa_proto_msgTypes[8]
+	mi := &file_parley_plugin_sa_v1_sa_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -939,7 +1032,7 @@ func (x *AllocateSPIRequest) String() string {
 func (*AllocateSPIRequest) ProtoMessage() {}
 
 func (x *AllocateSPIRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_parley_plugin_sa_v1_sa_proto_msgTypes[8]
+	mi := &file_parley_plugin_sa_v1_sa_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -952,7 +1045,7 @@ func (x *AllocateSPIRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AllocateSPIRequest.ProtoReflect.Descriptor instead.
 func (*AllocateSPIRequest) Descriptor() ([]byte, []int) {
-	return file_parley_plugin_sa_v1_sa_proto_rawDescGZIP(), []int{8}
+	return file_parley_plugin_sa_v1_sa_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *AllocateSPIRequest) GetLocal() []byte {
@@ -978,7 +1071,7 @@ type AllocateSPIResponse struct {
 
 func (x *AllocateSPIResponse) Reset() {
 	*x = AllocateSPIResponse{}
-	mi := &file_parley_plugin_sa_v1_sa_proto_msgTypes[9]
+	mi := &file_parley_plugin_sa_v1_sa_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -990,7 +1083,7 @@ func (x *AllocateSPIResponse) String() string {
 func (*AllocateSPIResponse) ProtoMessage() {}
 
 func (x *AllocateSPIResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_parley_plugin_sa_v1_sa_proto_msgTypes[9]
+	mi := &file_parley_plugin_sa_v1_sa_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1003,7 +1096,7 @@ func (x *AllocateSPIResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AllocateSPIResponse.ProtoReflect.Descriptor instead.
 func (*AllocateSPIResponse) Descriptor() ([]byte, []int) {
-	return file_parley_plugin_sa_v1_sa_proto_rawDescGZIP(), []int{9}
+	return file_parley_plugin_sa_v1_sa_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *AllocateSPIResponse) GetSpi() uint32 {
@@ -1024,7 +1117,7 @@ type FreeSPIRequest struct {
 
 func (x *FreeSPIRequest) Reset() {
 	*x = FreeSPIRequest{}
-	mi := &file_parley_plugin_sa_v1_sa_proto_msgTypes[10]
+	mi := &file_parley_plugin_sa_v1_sa_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1036,7 +1129,7 @@ func (x *FreeSPIRequest) String() string {
 func (*FreeSPIRequest) ProtoMessage() {}
 
 func (x *FreeSPIRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_parley_plugin_sa_v1_sa_proto_msgTypes[10]
+	mi := &file_parley_plugin_sa_v1_sa_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1049,7 +1142,7 @@ func (x *FreeSPIRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FreeSPIRequest.ProtoReflect.Descriptor instead.
 func (*FreeSPIRequest) Descriptor() ([]byte, []int) {
-	return file_parley_plugin_sa_v1_sa_proto_rawDescGZIP(), []int{10}
+	return file_parley_plugin_sa_v1_sa_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *FreeSPIRequest) GetLocal() []byte {
@@ -1081,7 +1174,7 @@ type FreeSPIResponse struct {
 
 func (x *FreeSPIResponse) Reset() {
 	*x = FreeSPIResponse{}
-	mi := &file_parley_plugin_sa_v1_sa_proto_msgTypes[11]
+	mi := &file_parley_plugin_sa_v1_sa_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1093,7 +1186,7 @@ func (x *FreeSPIResponse) String() string {
 func (*FreeSPIResponse) ProtoMessage() {}
 
 func (x *FreeSPIResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_parley_plugin_sa_v1_sa_proto_msgTypes[11]
+	mi := &file_parley_plugin_sa_v1_sa_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1106,7 +1199,7 @@ func (x *FreeSPIResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FreeSPIResponse.ProtoReflect.Descriptor instead.
 func (*FreeSPIResponse) Descriptor() ([]byte, []int) {
-	return file_parley_plugin_sa_v1_sa_proto_rawDescGZIP(), []int{11}
+	return file_parley_plugin_sa_v1_sa_proto_rawDescGZIP(), []int{12}
 }
 
 type InstallChildRequest struct {
@@ -1118,7 +1211,7 @@ type InstallChildRequest struct {
 
 func (x *InstallChildRequest) Reset() {
 	*x = InstallChildRequest{}
-	mi := &file_parley_plugin_sa_v1_sa_proto_msgTypes[12]
+	mi := &file_parley_plugin_sa_v1_sa_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1130,7 +1223,7 @@ func (x *InstallChildRequest) String() string {
 func (*InstallChildRequest) ProtoMessage() {}
 
 func (x *InstallChildRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_parley_plugin_sa_v1_sa_proto_msgTypes[12]
+	mi := &file_parley_plugin_sa_v1_sa_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1143,7 +1236,7 @@ func (x *InstallChildRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use InstallChildRequest.ProtoReflect.Descriptor instead.
 func (*InstallChildRequest) Descriptor() ([]byte, []int) {
-	return file_parley_plugin_sa_v1_sa_proto_rawDescGZIP(), []int{12}
+	return file_parley_plugin_sa_v1_sa_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *InstallChildRequest) GetChild() *Child {
@@ -1161,7 +1254,7 @@ type InstallChildResponse struct {
 
 func (x *InstallChildResponse) Reset() {
 	*x = InstallChildResponse{}
-	mi := &file_parley_plugin_sa_v1_sa_proto_msgTypes[13]
+	mi := &file_parley_plugin_sa_v1_sa_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1173,7 +1266,7 @@ func (x *InstallChildResponse) String() string {
 func (*InstallChildResponse) ProtoMessage() {}
 
 func (x *InstallChildResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_parley_plugin_sa_v1_sa_proto_msgTypes[13]
+	mi := &file_parley_plugin_sa_v1_sa_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1186,7 +1279,7 @@ func (x *InstallChildResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use InstallChildResponse.ProtoReflect.Descriptor instead.
 func (*InstallChildResponse) Descriptor() ([]byte, []int) {
-	return file_parley_plugin_sa_v1_sa_proto_rawDescGZIP(), []int{13}
+	return file_parley_plugin_sa_v1_sa_proto_rawDescGZIP(), []int{14}
 }
 
 type UpdateChildRequest struct {
@@ -1198,7 +1291,7 @@ type UpdateChildRequest struct {
 
 func (x *UpdateChildRequest) Reset() {
 	*x = UpdateChildRequest{}
-	mi := &file_parley_plugin_sa_v1_sa_proto_msgTypes[14]
+	mi := &file_parley_plugin_sa_v1_sa_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1210,7 +1303,7 @@ func (x *UpdateChildRequest) String() string {
 func (*UpdateChildRequest) ProtoMessage() {}
 
 func (x *UpdateChildRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_parley_plugin_sa_v1_sa_proto_msgTypes[14]
+	mi := &file_parley_plugin_sa_v1_sa_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1223,7 +1316,7 @@ func (x *UpdateChildRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UpdateChildRequest.ProtoReflect.Descriptor instead.
 func (*UpdateChildRequest) Descriptor() ([]byte, []int) {
-	return file_parley_plugin_sa_v1_sa_proto_rawDescGZIP(), []int{14}
+	return file_parley_plugin_sa_v1_sa_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *UpdateChildRequest) GetChild() *Child {
@@ -1241,7 +1334,7 @@ type UpdateChildResponse struct {
 
 func (x *UpdateChildResponse) Reset() {
 	*x = UpdateChildResponse{}
-	mi := &file_parley_plugin_sa_v1_sa_proto_msgTypes[15]
+	mi := &file_parley_plugin_sa_v1_sa_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1253,7 +1346,7 @@ func (x *UpdateChildResponse) String() string {
 func (*UpdateChildResponse) ProtoMessage() {}
 
 func (x *UpdateChildResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_parley_plugin_sa_v1_sa_proto_msgTypes[15]
+	mi := &file_parley_plugin_sa_v1_sa_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1266,7 +1359,7 @@ func (x *UpdateChildResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UpdateChildResponse.ProtoReflect.Descriptor instead.
 func (*UpdateChildResponse) Descriptor() ([]byte, []int) {
-	return file_parley_plugin_sa_v1_sa_proto_rawDescGZIP(), []int{15}
+	return file_parley_plugin_sa_v1_sa_proto_rawDescGZIP(), []int{16}
 }
 
 type RemoveChildRequest struct {
@@ -1278,7 +1371,7 @@ type RemoveChildRequest struct {
 
 func (x *RemoveChildRequest) Reset() {
 	*x = RemoveChildRequest{}
-	mi := &file_parley_plugin_sa_v1_sa_proto_msgTypes[16]
+	mi := &file_parley_plugin_sa_v1_sa_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1290,7 +1383,7 @@ func (x *RemoveChildRequest) String() string {
 func (*RemoveChildRequest) ProtoMessage() {}
 
 func (x *RemoveChildRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_parley_plugin_sa_v1_sa_proto_msgTypes[16]
+	mi := &file_parley_plugin_sa_v1_sa_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1303,7 +1396,7 @@ func (x *RemoveChildRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RemoveChildRequest.ProtoReflect.Descriptor instead.
 func (*RemoveChildRequest) Descriptor() ([]byte, []int) {
-	return file_parley_plugin_sa_v1_sa_proto_rawDescGZIP(), []int{16}
+	return file_parley_plugin_sa_v1_sa_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *RemoveChildRequest) GetChild() *Child {
@@ -1322,7 +1415,7 @@ type RemoveChildResponse struct {
 
 func (x *RemoveChildResponse) Reset() {
 	*x = RemoveChildResponse{}
-	mi := &file_parley_plugin_sa_v1_sa_proto_msgTypes[17]
+	mi := &file_parley_plugin_sa_v1_sa_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1334,7 +1427,7 @@ func (x *RemoveChildResponse) String() string {
 func (*RemoveChildResponse) ProtoMessage() {}
 
 func (x *RemoveChildResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_parley_plugin_sa_v1_sa_proto_msgTypes[17]
+	mi := &file_parley_plugin_sa_v1_sa_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1347,7 +1440,7 @@ func (x *RemoveChildResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RemoveChildResponse.ProtoReflect.Descriptor instead.
 func (*RemoveChildResponse) Descriptor() ([]byte, []int) {
-	return file_parley_plugin_sa_v1_sa_proto_rawDescGZIP(), []int{17}
+	return file_parley_plugin_sa_v1_sa_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *RemoveChildResponse) GetUsage() *Usage {
@@ -1366,7 +1459,7 @@ type UsageRequest struct {
 
 func (x *UsageRequest) Reset() {
 	*x = UsageRequest{}
-	mi := &file_parley_plugin_sa_v1_sa_proto_msgTypes[18]
+	mi := &file_parley_plugin_sa_v1_sa_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1378,7 +1471,7 @@ func (x *UsageRequest) String() string {
 func (*UsageRequest) ProtoMessage() {}
 
 func (x *UsageRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_parley_plugin_sa_v1_sa_proto_msgTypes[18]
+	mi := &file_parley_plugin_sa_v1_sa_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1391,7 +1484,7 @@ func (x *UsageRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UsageRequest.ProtoReflect.Descriptor instead.
 func (*UsageRequest) Descriptor() ([]byte, []int) {
-	return file_parley_plugin_sa_v1_sa_proto_rawDescGZIP(), []int{18}
+	return file_parley_plugin_sa_v1_sa_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *UsageRequest) GetChild() *Child {
@@ -1410,7 +1503,7 @@ type UsageResponse struct {
 
 func (x *UsageResponse) Reset() {
 	*x = UsageResponse{}
-	mi := &file_parley_plugin_sa_v1_sa_proto_msgTypes[19]
+	mi := &file_parley_plugin_sa_v1_sa_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1422,7 +1515,7 @@ func (x *UsageResponse) String() string {
 func (*UsageResponse) ProtoMessage() {}
 
 func (x *UsageResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_parley_plugin_sa_v1_sa_proto_msgTypes[19]
+	mi := &file_parley_plugin_sa_v1_sa_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1435,7 +1528,7 @@ func (x *UsageResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UsageResponse.ProtoReflect.Descriptor instead.
 func (*UsageResponse) Descriptor() ([]byte, []int) {
-	return file_parley_plugin_sa_v1_sa_proto_rawDescGZIP(), []int{19}
+	return file_parley_plugin_sa_v1_sa_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *UsageResponse) GetUsage() *Usage {
@@ -1454,7 +1547,7 @@ type ListRequest struct {
 
 func (x *ListRequest) Reset() {
 	*x = ListRequest{}
-	mi := &file_parley_plugin_sa_v1_sa_proto_msgTypes[20]
+	mi := &file_parley_plugin_sa_v1_sa_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1466,7 +1559,7 @@ func (x *ListRequest) String() string {
 func (*ListRequest) ProtoMessage() {}
 
 func (x *ListRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_parley_plugin_sa_v1_sa_proto_msgTypes[20]
+	mi := &file_parley_plugin_sa_v1_sa_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1479,7 +1572,7 @@ func (x *ListRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListRequest.ProtoReflect.Descriptor instead.
 func (*ListRequest) Descriptor() ([]byte, []int) {
-	return file_parley_plugin_sa_v1_sa_proto_rawDescGZIP(), []int{20}
+	return file_parley_plugin_sa_v1_sa_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *ListRequest) GetOwner() string {
@@ -1498,7 +1591,7 @@ type ListResponse struct {
 
 func (x *ListResponse) Reset() {
 	*x = ListResponse{}
-	mi := &file_parley_plugin_sa_v1_sa_proto_msgTypes[21]
+	mi := &file_parley_plugin_sa_v1_sa_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1510,7 +1603,7 @@ func (x *ListResponse) String() string {
 func (*ListResponse) ProtoMessage() {}
 
 func (x *ListResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_parley_plugin_sa_v1_sa_proto_msgTypes[21]
+	mi := &file_parley_plugin_sa_v1_sa_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1523,7 +1616,7 @@ func (x *ListResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListResponse.ProtoReflect.Descriptor instead.
 func (*ListResponse) Descriptor() ([]byte, []int) {
-	return file_parley_plugin_sa_v1_sa_proto_rawDescGZIP(), []int{21}
+	return file_parley_plugin_sa_v1_sa_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *ListResponse) GetChildren() []*Child {
@@ -1552,7 +1645,7 @@ type Trap struct {
 
 func (x *Trap) Reset() {
 	*x = Trap{}
-	mi := &file_parley_plugin_sa_v1_sa_proto_msgTypes[22]
+	mi := &file_parley_plugin_sa_v1_sa_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1564,7 +1657,7 @@ func (x *Trap) String() string {
 func (*Trap) ProtoMessage() {}
 
 func (x *Trap) ProtoReflect() protoreflect.Message {
-	mi := &file_parley_plugin_sa_v1_sa_proto_msgTypes[22]
+	mi := &file_parley_plugin_sa_v1_sa_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1577,7 +1670,7 @@ func (x *Trap) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Trap.ProtoReflect.Descriptor instead.
 func (*Trap) Descriptor() ([]byte, []int) {
-	return file_parley_plugin_sa_v1_sa_proto_rawDescGZIP(), []int{22}
+	return file_parley_plugin_sa_v1_sa_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *Trap) GetConn() string {
@@ -1661,7 +1754,7 @@ type SetTrapsRequest struct {
 
 func (x *SetTrapsRequest) Reset() {
 	*x = SetTrapsRequest{}
-	mi := &file_parley_plugin_sa_v1_sa_proto_msgTypes[23]
+	mi := &file_parley_plugin_sa_v1_sa_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1673,7 +1766,7 @@ func (x *SetTrapsRequest) String() string {
 func (*SetTrapsRequest) ProtoMessage() {}
 
 func (x *SetTrapsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_parley_plugin_sa_v1_sa_proto_msgTypes[23]
+	mi := &file_parley_plugin_sa_v1_sa_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1686,7 +1779,7 @@ func (x *SetTrapsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetTrapsRequest.ProtoReflect.Descriptor instead.
 func (*SetTrapsRequest) Descriptor() ([]byte, []int) {
-	return file_parley_plugin_sa_v1_sa_proto_rawDescGZIP(), []int{23}
+	return file_parley_plugin_sa_v1_sa_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *SetTrapsRequest) GetOwner() string {
@@ -1711,7 +1804,7 @@ type SetTrapsResponse struct {
 
 func (x *SetTrapsResponse) Reset() {
 	*x = SetTrapsResponse{}
-	mi := &file_parley_plugin_sa_v1_sa_proto_msgTypes[24]
+	mi := &file_parley_plugin_sa_v1_sa_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1723,7 +1816,7 @@ func (x *SetTrapsResponse) String() string {
 func (*SetTrapsResponse) ProtoMessage() {}
 
 func (x *SetTrapsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_parley_plugin_sa_v1_sa_proto_msgTypes[24]
+	mi := &file_parley_plugin_sa_v1_sa_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1736,7 +1829,7 @@ func (x *SetTrapsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetTrapsResponse.ProtoReflect.Descriptor instead.
 func (*SetTrapsResponse) Descriptor() ([]byte, []int) {
-	return file_parley_plugin_sa_v1_sa_proto_rawDescGZIP(), []int{24}
+	return file_parley_plugin_sa_v1_sa_proto_rawDescGZIP(), []int{25}
 }
 
 // Event is the body of OP_SA_EVENT.
@@ -1756,7 +1849,7 @@ type Event struct {
 
 func (x *Event) Reset() {
 	*x = Event{}
-	mi := &file_parley_plugin_sa_v1_sa_proto_msgTypes[25]
+	mi := &file_parley_plugin_sa_v1_sa_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1768,7 +1861,7 @@ func (x *Event) String() string {
 func (*Event) ProtoMessage() {}
 
 func (x *Event) ProtoReflect() protoreflect.Message {
-	mi := &file_parley_plugin_sa_v1_sa_proto_msgTypes[25]
+	mi := &file_parley_plugin_sa_v1_sa_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1781,7 +1874,7 @@ func (x *Event) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Event.ProtoReflect.Descriptor instead.
 func (*Event) Descriptor() ([]byte, []int) {
-	return file_parley_plugin_sa_v1_sa_proto_rawDescGZIP(), []int{25}
+	return file_parley_plugin_sa_v1_sa_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *Event) GetWhat() isEvent_What {
@@ -1882,7 +1975,7 @@ type Expired struct {
 
 func (x *Expired) Reset() {
 	*x = Expired{}
-	mi := &file_parley_plugin_sa_v1_sa_proto_msgTypes[26]
+	mi := &file_parley_plugin_sa_v1_sa_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1894,7 +1987,7 @@ func (x *Expired) String() string {
 func (*Expired) ProtoMessage() {}
 
 func (x *Expired) ProtoReflect() protoreflect.Message {
-	mi := &file_parley_plugin_sa_v1_sa_proto_msgTypes[26]
+	mi := &file_parley_plugin_sa_v1_sa_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1907,7 +2000,7 @@ func (x *Expired) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Expired.ProtoReflect.Descriptor instead.
 func (*Expired) Descriptor() ([]byte, []int) {
-	return file_parley_plugin_sa_v1_sa_proto_rawDescGZIP(), []int{26}
+	return file_parley_plugin_sa_v1_sa_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *Expired) GetSpiIn() uint32 {
@@ -1943,7 +2036,7 @@ type Moved struct {
 
 func (x *Moved) Reset() {
 	*x = Moved{}
-	mi := &file_parley_plugin_sa_v1_sa_proto_msgTypes[27]
+	mi := &file_parley_plugin_sa_v1_sa_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1955,7 +2048,7 @@ func (x *Moved) String() string {
 func (*Moved) ProtoMessage() {}
 
 func (x *Moved) ProtoReflect() protoreflect.Message {
-	mi := &file_parley_plugin_sa_v1_sa_proto_msgTypes[27]
+	mi := &file_parley_plugin_sa_v1_sa_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1968,7 +2061,7 @@ func (x *Moved) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Moved.ProtoReflect.Descriptor instead.
 func (*Moved) Descriptor() ([]byte, []int) {
-	return file_parley_plugin_sa_v1_sa_proto_rawDescGZIP(), []int{27}
+	return file_parley_plugin_sa_v1_sa_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *Moved) GetSpiIn() uint32 {
@@ -2002,7 +2095,7 @@ type Lost struct {
 
 func (x *Lost) Reset() {
 	*x = Lost{}
-	mi := &file_parley_plugin_sa_v1_sa_proto_msgTypes[28]
+	mi := &file_parley_plugin_sa_v1_sa_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2014,7 +2107,7 @@ func (x *Lost) String() string {
 func (*Lost) ProtoMessage() {}
 
 func (x *Lost) ProtoReflect() protoreflect.Message {
-	mi := &file_parley_plugin_sa_v1_sa_proto_msgTypes[28]
+	mi := &file_parley_plugin_sa_v1_sa_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2027,7 +2120,7 @@ func (x *Lost) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Lost.ProtoReflect.Descriptor instead.
 func (*Lost) Descriptor() ([]byte, []int) {
-	return file_parley_plugin_sa_v1_sa_proto_rawDescGZIP(), []int{28}
+	return file_parley_plugin_sa_v1_sa_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *Lost) GetSpiIn() uint32 {
@@ -2053,7 +2146,7 @@ type Acquired struct {
 
 func (x *Acquired) Reset() {
 	*x = Acquired{}
-	mi := &file_parley_plugin_sa_v1_sa_proto_msgTypes[29]
+	mi := &file_parley_plugin_sa_v1_sa_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2065,7 +2158,7 @@ func (x *Acquired) String() string {
 func (*Acquired) ProtoMessage() {}
 
 func (x *Acquired) ProtoReflect() protoreflect.Message {
-	mi := &file_parley_plugin_sa_v1_sa_proto_msgTypes[29]
+	mi := &file_parley_plugin_sa_v1_sa_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2078,7 +2171,7 @@ func (x *Acquired) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Acquired.ProtoReflect.Descriptor instead.
 func (*Acquired) Descriptor() ([]byte, []int) {
-	return file_parley_plugin_sa_v1_sa_proto_rawDescGZIP(), []int{29}
+	return file_parley_plugin_sa_v1_sa_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *Acquired) GetConn() string {
@@ -2142,7 +2235,7 @@ type Placed struct {
 
 func (x *Placed) Reset() {
 	*x = Placed{}
-	mi := &file_parley_plugin_sa_v1_sa_proto_msgTypes[30]
+	mi := &file_parley_plugin_sa_v1_sa_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2154,7 +2247,7 @@ func (x *Placed) String() string {
 func (*Placed) ProtoMessage() {}
 
 func (x *Placed) ProtoReflect() protoreflect.Message {
-	mi := &file_parley_plugin_sa_v1_sa_proto_msgTypes[30]
+	mi := &file_parley_plugin_sa_v1_sa_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2167,7 +2260,7 @@ func (x *Placed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Placed.ProtoReflect.Descriptor instead.
 func (*Placed) Descriptor() ([]byte, []int) {
-	return file_parley_plugin_sa_v1_sa_proto_rawDescGZIP(), []int{30}
+	return file_parley_plugin_sa_v1_sa_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *Placed) GetSpiIn() uint32 {
@@ -2268,7 +2361,7 @@ const file_parley_plugin_sa_v1_sa_proto_rawDesc = "" +
 	"\tAlgorithm\x12\x12\n" +
 	"\x04type\x18\x01 \x01(\rR\x04type\x12\x0e\n" +
 	"\x02id\x18\x02 \x01(\rR\x02id\x12\x19\n" +
-	"\bkey_bits\x18\x03 \x03(\rR\akeyBits\"\x8c\x03\n" +
+	"\bkey_bits\x18\x03 \x03(\rR\akeyBits\"\xc3\x03\n" +
 	"\rProbeResponse\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x16\n" +
 	"\x06usable\x18\x02 \x01(\bR\x06usable\x12\x16\n" +
@@ -2285,7 +2378,17 @@ const file_parley_plugin_sa_v1_sa_proto_rawDesc = "" +
 	" \x01(\x04R\x05epoch\x12\x14\n" +
 	"\x05traps\x18\v \x01(\bR\x05traps\x12\x10\n" +
 	"\x03tfc\x18\f \x01(\bR\x03tfc\x12\x1a\n" +
-	"\bsettings\x18\r \x03(\tR\bsettings\"B\n" +
+	"\bsettings\x18\r \x03(\tR\bsettings\x125\n" +
+	"\adevices\x18\x0e \x03(\v2\x1b.parley.plugin.sa.v1.DeviceR\adevices\"\xca\x01\n" +
+	"\x06Device\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x16\n" +
+	"\x06packet\x18\x02 \x01(\bR\x06packet\x12\x16\n" +
+	"\x06crypto\x18\x03 \x01(\bR\x06crypto\x12>\n" +
+	"\n" +
+	"algorithms\x18\x04 \x03(\v2\x1e.parley.plugin.sa.v1.AlgorithmR\n" +
+	"algorithms\x12\x10\n" +
+	"\x03esn\x18\x05 \x01(\bR\x03esn\x12*\n" +
+	"\x11max_replay_window\x18\x06 \x01(\rR\x0fmaxReplayWindow\"B\n" +
 	"\x12AllocateSPIRequest\x12\x14\n" +
 	"\x05local\x18\x01 \x01(\fR\x05local\x12\x16\n" +
 	"\x06remote\x18\x02 \x01(\fR\x06remote\"'\n" +
@@ -2379,7 +2482,7 @@ func file_parley_plugin_sa_v1_sa_proto_rawDescGZIP() []byte {
 }
 
 var file_parley_plugin_sa_v1_sa_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_parley_plugin_sa_v1_sa_proto_msgTypes = make([]protoimpl.MessageInfo, 31)
+var file_parley_plugin_sa_v1_sa_proto_msgTypes = make([]protoimpl.MessageInfo, 32)
 var file_parley_plugin_sa_v1_sa_proto_goTypes = []any{
 	(Mode)(0),                    // 0: parley.plugin.sa.v1.Mode
 	(*Selector)(nil),             // 1: parley.plugin.sa.v1.Selector
@@ -2390,29 +2493,30 @@ var file_parley_plugin_sa_v1_sa_proto_goTypes = []any{
 	(*ProbeRequest)(nil),         // 6: parley.plugin.sa.v1.ProbeRequest
 	(*Algorithm)(nil),            // 7: parley.plugin.sa.v1.Algorithm
 	(*ProbeResponse)(nil),        // 8: parley.plugin.sa.v1.ProbeResponse
-	(*AllocateSPIRequest)(nil),   // 9: parley.plugin.sa.v1.AllocateSPIRequest
-	(*AllocateSPIResponse)(nil),  // 10: parley.plugin.sa.v1.AllocateSPIResponse
-	(*FreeSPIRequest)(nil),       // 11: parley.plugin.sa.v1.FreeSPIRequest
-	(*FreeSPIResponse)(nil),      // 12: parley.plugin.sa.v1.FreeSPIResponse
-	(*InstallChildRequest)(nil),  // 13: parley.plugin.sa.v1.InstallChildRequest
-	(*InstallChildResponse)(nil), // 14: parley.plugin.sa.v1.InstallChildResponse
-	(*UpdateChildRequest)(nil),   // 15: parley.plugin.sa.v1.UpdateChildRequest
-	(*UpdateChildResponse)(nil),  // 16: parley.plugin.sa.v1.UpdateChildResponse
-	(*RemoveChildRequest)(nil),   // 17: parley.plugin.sa.v1.RemoveChildRequest
-	(*RemoveChildResponse)(nil),  // 18: parley.plugin.sa.v1.RemoveChildResponse
-	(*UsageRequest)(nil),         // 19: parley.plugin.sa.v1.UsageRequest
-	(*UsageResponse)(nil),        // 20: parley.plugin.sa.v1.UsageResponse
-	(*ListRequest)(nil),          // 21: parley.plugin.sa.v1.ListRequest
-	(*ListResponse)(nil),         // 22: parley.plugin.sa.v1.ListResponse
-	(*Trap)(nil),                 // 23: parley.plugin.sa.v1.Trap
-	(*SetTrapsRequest)(nil),      // 24: parley.plugin.sa.v1.SetTrapsRequest
-	(*SetTrapsResponse)(nil),     // 25: parley.plugin.sa.v1.SetTrapsResponse
-	(*Event)(nil),                // 26: parley.plugin.sa.v1.Event
-	(*Expired)(nil),              // 27: parley.plugin.sa.v1.Expired
-	(*Moved)(nil),                // 28: parley.plugin.sa.v1.Moved
-	(*Lost)(nil),                 // 29: parley.plugin.sa.v1.Lost
-	(*Acquired)(nil),             // 30: parley.plugin.sa.v1.Acquired
-	(*Placed)(nil),               // 31: parley.plugin.sa.v1.Placed
+	(*Device)(nil),               // 9: parley.plugin.sa.v1.Device
+	(*AllocateSPIRequest)(nil),   // 10: parley.plugin.sa.v1.AllocateSPIRequest
+	(*AllocateSPIResponse)(nil),  // 11: parley.plugin.sa.v1.AllocateSPIResponse
+	(*FreeSPIRequest)(nil),       // 12: parley.plugin.sa.v1.FreeSPIRequest
+	(*FreeSPIResponse)(nil),      // 13: parley.plugin.sa.v1.FreeSPIResponse
+	(*InstallChildRequest)(nil),  // 14: parley.plugin.sa.v1.InstallChildRequest
+	(*InstallChildResponse)(nil), // 15: parley.plugin.sa.v1.InstallChildResponse
+	(*UpdateChildRequest)(nil),   // 16: parley.plugin.sa.v1.UpdateChildRequest
+	(*UpdateChildResponse)(nil),  // 17: parley.plugin.sa.v1.UpdateChildResponse
+	(*RemoveChildRequest)(nil),   // 18: parley.plugin.sa.v1.RemoveChildRequest
+	(*RemoveChildResponse)(nil),  // 19: parley.plugin.sa.v1.RemoveChildResponse
+	(*UsageRequest)(nil),         // 20: parley.plugin.sa.v1.UsageRequest
+	(*UsageResponse)(nil),        // 21: parley.plugin.sa.v1.UsageResponse
+	(*ListRequest)(nil),          // 22: parley.plugin.sa.v1.ListRequest
+	(*ListResponse)(nil),         // 23: parley.plugin.sa.v1.ListResponse
+	(*Trap)(nil),                 // 24: parley.plugin.sa.v1.Trap
+	(*SetTrapsRequest)(nil),      // 25: parley.plugin.sa.v1.SetTrapsRequest
+	(*SetTrapsResponse)(nil),     // 26: parley.plugin.sa.v1.SetTrapsResponse
+	(*Event)(nil),                // 27: parley.plugin.sa.v1.Event
+	(*Expired)(nil),              // 28: parley.plugin.sa.v1.Expired
+	(*Moved)(nil),                // 29: parley.plugin.sa.v1.Moved
+	(*Lost)(nil),                 // 30: parley.plugin.sa.v1.Lost
+	(*Acquired)(nil),             // 31: parley.plugin.sa.v1.Acquired
+	(*Placed)(nil),               // 32: parley.plugin.sa.v1.Placed
 }
 var file_parley_plugin_sa_v1_sa_proto_depIdxs = []int32{
 	0,  // 0: parley.plugin.sa.v1.Child.mode:type_name -> parley.plugin.sa.v1.Mode
@@ -2423,28 +2527,30 @@ var file_parley_plugin_sa_v1_sa_proto_depIdxs = []int32{
 	3,  // 5: parley.plugin.sa.v1.Child.handling:type_name -> parley.plugin.sa.v1.Handling
 	7,  // 6: parley.plugin.sa.v1.ProbeResponse.algorithms:type_name -> parley.plugin.sa.v1.Algorithm
 	0,  // 7: parley.plugin.sa.v1.ProbeResponse.modes:type_name -> parley.plugin.sa.v1.Mode
-	2,  // 8: parley.plugin.sa.v1.InstallChildRequest.child:type_name -> parley.plugin.sa.v1.Child
-	2,  // 9: parley.plugin.sa.v1.UpdateChildRequest.child:type_name -> parley.plugin.sa.v1.Child
-	2,  // 10: parley.plugin.sa.v1.RemoveChildRequest.child:type_name -> parley.plugin.sa.v1.Child
-	5,  // 11: parley.plugin.sa.v1.RemoveChildResponse.usage:type_name -> parley.plugin.sa.v1.Usage
-	2,  // 12: parley.plugin.sa.v1.UsageRequest.child:type_name -> parley.plugin.sa.v1.Child
-	5,  // 13: parley.plugin.sa.v1.UsageResponse.usage:type_name -> parley.plugin.sa.v1.Usage
-	2,  // 14: parley.plugin.sa.v1.ListResponse.children:type_name -> parley.plugin.sa.v1.Child
-	0,  // 15: parley.plugin.sa.v1.Trap.mode:type_name -> parley.plugin.sa.v1.Mode
-	1,  // 16: parley.plugin.sa.v1.Trap.local_ts:type_name -> parley.plugin.sa.v1.Selector
-	1,  // 17: parley.plugin.sa.v1.Trap.remote_ts:type_name -> parley.plugin.sa.v1.Selector
-	3,  // 18: parley.plugin.sa.v1.Trap.handling:type_name -> parley.plugin.sa.v1.Handling
-	23, // 19: parley.plugin.sa.v1.SetTrapsRequest.traps:type_name -> parley.plugin.sa.v1.Trap
-	27, // 20: parley.plugin.sa.v1.Event.expired:type_name -> parley.plugin.sa.v1.Expired
-	28, // 21: parley.plugin.sa.v1.Event.moved:type_name -> parley.plugin.sa.v1.Moved
-	29, // 22: parley.plugin.sa.v1.Event.lost:type_name -> parley.plugin.sa.v1.Lost
-	30, // 23: parley.plugin.sa.v1.Event.acquired:type_name -> parley.plugin.sa.v1.Acquired
-	31, // 24: parley.plugin.sa.v1.Event.placed:type_name -> parley.plugin.sa.v1.Placed
-	25, // [25:25] is the sub-list for method output_type
-	25, // [25:25] is the sub-list for method input_type
-	25, // [25:25] is the sub-list for extension type_name
-	25, // [25:25] is the sub-list for extension extendee
-	0,  // [0:25] is the sub-list for field type_name
+	9,  // 8: parley.plugin.sa.v1.ProbeResponse.devices:type_name -> parley.plugin.sa.v1.Device
+	7,  // 9: parley.plugin.sa.v1.Device.algorithms:type_name -> parley.plugin.sa.v1.Algorithm
+	2,  // 10: parley.plugin.sa.v1.InstallChildRequest.child:type_name -> parley.plugin.sa.v1.Child
+	2,  // 11: parley.plugin.sa.v1.UpdateChildRequest.child:type_name -> parley.plugin.sa.v1.Child
+	2,  // 12: parley.plugin.sa.v1.RemoveChildRequest.child:type_name -> parley.plugin.sa.v1.Child
+	5,  // 13: parley.plugin.sa.v1.RemoveChildResponse.usage:type_name -> parley.plugin.sa.v1.Usage
+	2,  // 14: parley.plugin.sa.v1.UsageRequest.child:type_name -> parley.plugin.sa.v1.Child
+	5,  // 15: parley.plugin.sa.v1.UsageResponse.usage:type_name -> parley.plugin.sa.v1.Usage
+	2,  // 16: parley.plugin.sa.v1.ListResponse.children:type_name -> parley.plugin.sa.v1.Child
+	0,  // 17: parley.plugin.sa.v1.Trap.mode:type_name -> parley.plugin.sa.v1.Mode
+	1,  // 18: parley.plugin.sa.v1.Trap.local_ts:type_name -> parley.plugin.sa.v1.Selector
+	1,  // 19: parley.plugin.sa.v1.Trap.remote_ts:type_name -> parley.plugin.sa.v1.Selector
+	3,  // 20: parley.plugin.sa.v1.Trap.handling:type_name -> parley.plugin.sa.v1.Handling
+	24, // 21: parley.plugin.sa.v1.SetTrapsRequest.traps:type_name -> parley.plugin.sa.v1.Trap
+	28, // 22: parley.plugin.sa.v1.Event.expired:type_name -> parley.plugin.sa.v1.Expired
+	29, // 23: parley.plugin.sa.v1.Event.moved:type_name -> parley.plugin.sa.v1.Moved
+	30, // 24: parley.plugin.sa.v1.Event.lost:type_name -> parley.plugin.sa.v1.Lost
+	31, // 25: parley.plugin.sa.v1.Event.acquired:type_name -> parley.plugin.sa.v1.Acquired
+	32, // 26: parley.plugin.sa.v1.Event.placed:type_name -> parley.plugin.sa.v1.Placed
+	27, // [27:27] is the sub-list for method output_type
+	27, // [27:27] is the sub-list for method input_type
+	27, // [27:27] is the sub-list for extension type_name
+	27, // [27:27] is the sub-list for extension extendee
+	0,  // [0:27] is the sub-list for field type_name
 }
 
 func init() { file_parley_plugin_sa_v1_sa_proto_init() }
@@ -2452,7 +2558,7 @@ func file_parley_plugin_sa_v1_sa_proto_init() {
 	if File_parley_plugin_sa_v1_sa_proto != nil {
 		return
 	}
-	file_parley_plugin_sa_v1_sa_proto_msgTypes[25].OneofWrappers = []any{
+	file_parley_plugin_sa_v1_sa_proto_msgTypes[26].OneofWrappers = []any{
 		(*Event_Expired)(nil),
 		(*Event_Moved)(nil),
 		(*Event_Lost)(nil),
@@ -2465,7 +2571,7 @@ func file_parley_plugin_sa_v1_sa_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_parley_plugin_sa_v1_sa_proto_rawDesc), len(file_parley_plugin_sa_v1_sa_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   31,
+			NumMessages:   32,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

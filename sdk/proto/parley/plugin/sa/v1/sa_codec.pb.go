@@ -492,6 +492,9 @@ func (m *ProbeResponse) WireSize() (n int) {
 	for _, v := range m.Settings {
 		n += wire.SizeItem(13<<3|2, len(v))
 	}
+	for _, v := range m.Devices {
+		n += wire.SizeItem(14<<3|2, v.WireSize())
+	}
 	return n
 }
 
@@ -516,6 +519,9 @@ func (m *ProbeResponse) AppendWire(b []byte) []byte {
 	b = wire.AppendUint(b, 12<<3, wire.Bit(m.Tfc))
 	for _, v := range m.Settings {
 		b = wire.AppendItem(b, 13<<3|2, v)
+	}
+	for _, v := range m.Devices {
+		b = v.AppendWire(wire.AppendLength(b, 14<<3|2, v.WireSize()))
 	}
 	return b
 }
@@ -555,6 +561,68 @@ func (m *ProbeResponse) ParseWire(b []byte) error {
 			m.Tfc = r.Uint() != 0
 		case 13<<3 | 2:
 			m.Settings = append(m.Settings, r.String())
+		case 14<<3 | 2:
+			v := new(Device)
+			m.Devices = append(m.Devices, v)
+			r.Sub(v.ParseWire(r.Bytes()))
+		default:
+			r.Skip(tag)
+		}
+	}
+	return r.Err()
+}
+
+// WireSize is the number of octets that AppendWire appends.
+func (m *Device) WireSize() (n int) {
+	if m == nil {
+		return 0
+	}
+	n += wire.SizeBytes(1<<3|2, len(m.Name))
+	n += wire.SizeUint(2<<3, wire.Bit(m.Packet))
+	n += wire.SizeUint(3<<3, wire.Bit(m.Crypto))
+	for _, v := range m.Algorithms {
+		n += wire.SizeItem(4<<3|2, v.WireSize())
+	}
+	n += wire.SizeUint(5<<3, wire.Bit(m.Esn))
+	n += wire.SizeUint(6<<3, uint64(m.MaxReplayWindow))
+	return n
+}
+
+// AppendWire appends the encoding of m; strings must be UTF-8.
+func (m *Device) AppendWire(b []byte) []byte {
+	if m == nil {
+		return b
+	}
+	b = wire.AppendBytes(b, 1<<3|2, m.Name)
+	b = wire.AppendUint(b, 2<<3, wire.Bit(m.Packet))
+	b = wire.AppendUint(b, 3<<3, wire.Bit(m.Crypto))
+	for _, v := range m.Algorithms {
+		b = v.AppendWire(wire.AppendLength(b, 4<<3|2, v.WireSize()))
+	}
+	b = wire.AppendUint(b, 5<<3, wire.Bit(m.Esn))
+	b = wire.AppendUint(b, 6<<3, uint64(m.MaxReplayWindow))
+	return b
+}
+
+// ParseWire adds what b holds to m, whose fields of octets then lie in b. Fields that are not known are left out.
+func (m *Device) ParseWire(b []byte) error {
+	r := wire.NewReader(b)
+	for tag := r.Next(); tag != 0; tag = r.Next() {
+		switch tag {
+		case 1<<3 | 2:
+			m.Name = r.String()
+		case 2 << 3:
+			m.Packet = r.Uint() != 0
+		case 3 << 3:
+			m.Crypto = r.Uint() != 0
+		case 4<<3 | 2:
+			v := new(Algorithm)
+			m.Algorithms = append(m.Algorithms, v)
+			r.Sub(v.ParseWire(r.Bytes()))
+		case 5 << 3:
+			m.Esn = r.Uint() != 0
+		case 6 << 3:
+			m.MaxReplayWindow = uint32(r.Uint())
 		default:
 			r.Skip(tag)
 		}
