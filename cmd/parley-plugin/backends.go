@@ -3,6 +3,7 @@ package main
 import (
 	"os"
 
+	"github.com/parley-ike/parley/plugins/sa/pfkey"
 	"github.com/parley-ike/parley/plugins/sa/userspace"
 	"github.com/parley-ike/parley/plugins/sa/xfrm"
 	"github.com/parley-ike/parley/sdk/sa"
@@ -34,6 +35,18 @@ func onXFRM(name string, open func(xfrm.Config, xfrm.Sockets) (*xfrm.Plugin, err
 			return open(c, xfrm.Sockets{Encap: encap})
 		},
 		close: func(b sa.Plugin, _ bool) { b.(*xfrm.Plugin).Close() },
+	}), nil
+}
+
+func newPFKEY() (serve.Item, error) {
+	return serve.SA("pfkey", &lateBackend[pfkey.Config]{
+		made: make(chan struct{}),
+		name: "pfkey", schema: string(pfkey.Schema()),
+		place: func(c *pfkey.Config, dir, owner string) { setDefaults(&c.StateDir, dir, &c.Owner, owner) },
+		make: func(c pfkey.Config, encap []*os.File) (sa.Plugin, error) {
+			return pfkey.New(c, pfkey.Sockets{Encap: encap})
+		},
+		close: func(b sa.Plugin, _ bool) { b.(*pfkey.Plugin).Close() },
 	}), nil
 }
 

@@ -32,6 +32,7 @@ var catalogue = []struct {
 	{"sa:userspace", "ESP in a process of its own, with a TUN device", newUserspace},
 	{"sa:xfrm", "ESP in the Linux kernel", newXFRM},
 	{"sa:offload", "ESP in network devices, by the Linux kernel", newOffload},
+	{"sa:pfkey", "ESP in a kernel, by PF_KEY", newPFKEY},
 	{"sa:memory", "remembers SAs and carries no packets: for tests and load", func() (serve.Item, error) { return serve.SA("memory", memory.New(memory.Config{})), nil }},
 }
 

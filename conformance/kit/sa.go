@@ -82,6 +82,7 @@ func (f SAFixture) child(ctx context.Context, n int) (sa.Child, error) {
 type saSuite struct {
 	encr, keyBits, integ uint16
 	encrLen, integLen    int
+	window               uint32
 }
 
 func (f SAFixture) childWith(ctx context.Context, n int, s saSuite) (sa.Child, error) {
@@ -95,7 +96,7 @@ func (f SAFixture) childWith(ctx context.Context, n int, s saSuite) (sa.Child, e
 	return sa.Child{
 		UID: uid, Owner: kitOwner, Conn: "kit", Name: "kit", ReqID: uint32(n + 1),
 		SPIIn: spi, SPIOut: spi ^ 0x5a5a0000 | 0x1000, Mode: sa.Tunnel, Local: local, Remote: remote,
-		Encr: s.encr, KeyBits: s.keyBits, Integ: s.integ, ReplayWindow: defaultWindow,
+		Encr: s.encr, KeyBits: s.keyBits, Integ: s.integ, ReplayWindow: s.window,
 		EncrIn: random(s.encrLen), EncrOut: random(s.encrLen), IntegIn: random(s.integLen), IntegOut: random(s.integLen),
 		LocalTS: selector(10, n), RemoteTS: selector(11, n),
 	}, nil
@@ -141,7 +142,7 @@ func (f SAFixture) suites(ctx context.Context) ([]saSuite, error) {
 			sizes = []uint16{0}
 		}
 		for _, bits := range sizes {
-			s := saSuite{encr: a.ID, keyBits: bits, encrLen: max(int(bits), cipher.bits)/8 + cipher.salt}
+			s := saSuite{window: min(defaultWindow, capabilities.MaxReplayWindow), encr: a.ID, keyBits: bits, encrLen: max(int(bits), cipher.bits)/8 + cipher.salt}
 			if cipher.aead {
 				aead = append(aead, s)
 			} else {

@@ -9,9 +9,9 @@ import (
 	"github.com/parley-ike/parley/core/pluginhost"
 )
 
-// backendOrder is which SA backend is taken when several can be used: the kernel before our own ESP. Backends of vendors
-// come first, because somebody configured them.
-var backendOrder = []string{"xfrm", "userspace"}
+// backendOrder is which SA backend is taken when several can be used: the kernel before our own ESP, and that before
+// PF_KEY, which lacks the best ciphers. Backends of vendors come first, because somebody configured them.
+var backendOrder = []string{"xfrm", "userspace", "pfkey"}
 
 // byNameOnly are backends that children must name: memory carries no packet, and the places of a card are few.
 var byNameOnly = []string{"memory", "offload"}

@@ -24,7 +24,7 @@ var standard = []struct {
 	{kind: "ke", names: []string{"curve", "ecp", "modp"}},
 	{kind: "auth", names: []string{"psk"}},
 	{kind: "cred", names: []string{"file"}},
-	{kind: "sa", names: []string{"userspace", "xfrm", "offload"}, privileges: []string{"CAP_NET_ADMIN", "CAP_NET_RAW"}},
+	{kind: "sa", names: []string{"userspace", "xfrm", "pfkey", "offload"}, privileges: []string{"CAP_NET_ADMIN", "CAP_NET_RAW"}},
 }
 
 // catalogue returns the plugins to run: those that the configuration names, and first-party ones for the kinds that it

@@ -183,6 +183,9 @@ func (d *daemon) acquired(backend string, a pluginhost.Acquire) {
 
 // packet describes one for people.
 func packet(a pluginhost.Acquire) string {
+	if !a.Destination.Addr().IsValid() {
+		return "a packet that the backend does not describe"
+	}
 	words := []string{fmt.Sprintf("protocol %d", a.Protocol)}
 	if name := map[uint8]string{1: "ICMP", 6: "TCP", 17: "UDP", 58: "ICMPv6"}[a.Protocol]; name != "" {
 		words[0] = name

@@ -104,10 +104,10 @@ func TestAPacketIsDescribed(t *testing.T) {
 	t.Parallel()
 	a, b := netip.MustParseAddr("10.1.0.1"), netip.MustParseAddr("fd02::1")
 	for want, p := range map[string]pluginhost.Acquire{
-		"UDP from 10.1.0.1:53 to [fd02::1]:7":      {Protocol: 17, Source: netip.AddrPortFrom(a, 53), Destination: netip.AddrPortFrom(b, 7)},
-		"ICMP from 10.1.0.1 to fd02::1":            {Protocol: 1, Source: netip.AddrPortFrom(a, 2048), Destination: netip.AddrPortFrom(b, 2048)}, // an echo request
-		"protocol 47 from 10.1.0.1 to fd02::1":     {Protocol: 47, Source: netip.AddrPortFrom(a, 0), Destination: netip.AddrPortFrom(b, 0)},
-		"protocol 0 from invalid IP to invalid IP": {},
+		"UDP from 10.1.0.1:53 to [fd02::1]:7":         {Protocol: 17, Source: netip.AddrPortFrom(a, 53), Destination: netip.AddrPortFrom(b, 7)},
+		"ICMP from 10.1.0.1 to fd02::1":               {Protocol: 1, Source: netip.AddrPortFrom(a, 2048), Destination: netip.AddrPortFrom(b, 2048)}, // an echo request
+		"protocol 47 from 10.1.0.1 to fd02::1":        {Protocol: 47, Source: netip.AddrPortFrom(a, 0), Destination: netip.AddrPortFrom(b, 0)},
+		"a packet that the backend does not describe": {},
 	} {
 		if got := packet(p); got != want {
 			t.Errorf("%q, want %q", got, want)

@@ -46,7 +46,7 @@ type Placed struct {
 type Acquired struct {
 	Conn, Name          string // of the trap
 	Protocol            uint8
-	Source, Destination netip.AddrPort // of the packet, inside; port 0 when it has none
+	Source, Destination netip.AddrPort // of the packet, inside; port 0 when it has none, zero when the backend cannot say
 }
 
 func (Expired) event()  {}

@@ -81,7 +81,7 @@ type Algorithm struct {
 
 // Capabilities tell what a backend can do on this machine, now.
 type Capabilities struct {
-	Name            string // "userspace", "xfrm", "memory"
+	Name            string // "userspace", "xfrm", "pfkey", "memory"
 	Usable          bool
 	Reason          string // why it is usable or not, and how to mend it
 	Algorithms      []Algorithm

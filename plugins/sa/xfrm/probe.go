@@ -4,9 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"hash/fnv"
 	"net/netip"
-	"os"
 
 	"golang.org/x/sys/unix"
 
@@ -32,7 +30,7 @@ func (p *Plugin) Probe(context.Context) (sa.Capabilities, error) {
 
 func (p *Plugin) probe() sa.Capabilities {
 	c := sa.Capabilities{Name: p.name, Modes: []sa.Mode{sa.Tunnel, sa.Transport}, ESN: true, Encap: p.CanEncap(),
-		MaxReplayWindow: maxReplayWindow, Traps: true, TFC: true, Settings: p.kernel.Settings(), Offload: "none", Epoch: bootEpoch()}
+		MaxReplayWindow: maxReplayWindow, Traps: true, TFC: true, Settings: p.kernel.Settings(), Offload: "none", Epoch: kernel.BootEpoch()}
 	if p.opening != nil {
 		c.Reason = fmt.Sprintf("sa/%s: %v", p.name, p.opening)
 		return c
@@ -103,12 +101,4 @@ func meaning(err error) error {
 		}
 	}
 	return err
-}
-
-// bootEpoch names this life of the kernel, which is where the SAs are.
-func bootEpoch() uint64 {
-	h := fnv.New64a()
-	text, _ := os.ReadFile("/proc/sys/kernel/random/boot_id")
-	_, _ = h.Write(text)
-	return h.Sum64()
 }

@@ -65,7 +65,7 @@ func (b *Backend) install(c *sa.Child) error {
 	switch {
 	case old != nil && old.same(e) && b.holds(old):
 		return b.lead(old.traffic, DirIn, DirFwd, DirOut) // the same again; its policies are made sure of
-	case old != nil && old.sameSAs(e) && b.holds(old):
+	case old != nil && old.sameSAs(e) && b.within(old, e):
 		return b.move(old, e, c)
 	}
 	return b.replace(old, e, c)
@@ -196,6 +196,22 @@ func (b *Backend) holds(e *entry) bool {
 	c := e.kernel()
 	for _, h := range halves(c) {
 		if m, err := b.driver.GetSA(c, h); err != nil || m == nil {
+			return false
+		}
+	}
+	return true
+}
+
+// within tells whether the kernel has a child's SAs, where they are or where they go: a driver may have moved them with others.
+func (b *Backend) within(old, e *entry) bool {
+	c, to := old.kernel(), e.Child
+	to.ReqID = old.ReqID
+	for _, h := range halves(c) {
+		here, err := b.driver.GetSA(c, h)
+		if err == nil && here == nil {
+			here, err = b.driver.GetSA(&to, Direction(&to, h.Out))
+		}
+		if err != nil || here == nil {
 			return false
 		}
 	}

@@ -55,6 +55,18 @@ func (b *Backend) Mapped(at Place, from netip.AddrPort) {
 	})
 }
 
+// InboundFrom finds an inbound SA by the peer's address and the SPI.
+func (b *Backend) InboundFrom(remote netip.Addr, spi uint32) (at Place, ok bool) {
+	b.heard(func() {
+		for _, e := range b.journal.entries {
+			if e.Child.SPIIn == spi && e.Child.Remote == remote {
+				at, ok = Inbound(&e.Child).At(), true
+			}
+		}
+	})
+	return at, ok
+}
+
 // Deleted handles that another program deleted an SA.
 func (b *Backend) Deleted(at Place) {
 	b.heard(func() {
