@@ -20,6 +20,8 @@ import (
 	"github.com/parley-ike/parley/plugins/sa/pfkey/pfkeyv2"
 	"github.com/parley-ike/parley/sdk"
 	"github.com/parley-ike/parley/sdk/sa"
+	"github.com/parley-ike/parley/sdk/sdktest"
+	"github.com/parley-ike/parley/sdk/serve"
 )
 
 // TestInAGuestKernelWithPFKEY runs the guest tests in a kernel that has AF_KEY and ESP.
@@ -113,6 +115,12 @@ func TestGuestTheBackendConforms(t *testing.T) {
 	e := newLab(t)[0]
 	e.Start()
 	kit.SA(t, kit.SAFixture{Plugin: e.Plugin, Many: 64})
+}
+
+func TestGuestTheBackendConformsBehindTheProtocolOfPlugins(t *testing.T) {
+	e := newLab(t)[0]
+	e.Start()
+	kit.SA(t, kit.SAFixture{Plugin: sdktest.Serve(t, serve.SA("pfkey", e.Plugin)).SA("pfkey"), Many: 64})
 }
 
 // What others cannot understand, or the kernel cannot do, is not offered, and refused before the kernel is asked.
