@@ -33,7 +33,7 @@ var cpCases = []Case{
 	{IDs: ids("RFC7296-3.10.1-3", "RFC7296-2.21.2-2", "RFC7296-3.15.1-5"), Title: "Address attributes of wrong lengths, sixty kilobytes of attributes, CFG types that nobody knows and two CP payloads are refused or ignored.", Run: leaseAbuse, Settings: leasing},
 	{IDs: ids("RFC7296-2.19-5", "RFC7296-3.15.1-5"), Title: "A CFG_REPLY that nobody asked for is ignored: in IKE_AUTH, in INFORMATIONAL, and in a request.", Run: replyUnasked},
 	{IDs: ids("RFC7296-3.15.1-5", "RFC7296-3.15.1-1"), Title: "A CFG_REPLY with addresses that no host has, of wrong lengths, or with five hundred of them, gives the daemon one good address, or no child.", Run: replyAbuse, Settings: asking},
-	{IDs: ids("RFC7296-2.21.2-3"), Title: "INTERNAL_ADDRESS_FAILURE costs the child, and not the IKE SA.", Run: addressFailure, Settings: asking},
+	{IDs: ids("RFC7296-2.21.2-3"), Title: "INTERNAL_ADDRESS_FAILURE costs the child; the IKE SA is there, and ends, if at all, by a Delete.", Run: addressFailure, Settings: asking},
 }
 
 // cpRequest asks for an IPv4 address and DNS.
@@ -222,8 +222,19 @@ func replyNoise(t *T) {
 func addressFailure(t *T) {
 	sa, auth := t.wantsAddress()
 	sa.answer(auth, append(sa.grant(), peer.NotifyPayload(peer.InternalAddressFailure))...)
-	t.counts(1, 0)
-	sa.inform()
+	d, asked := t.receive(silence, sa.ours)
+	if !asked {
+		t.counts(1, 0)
+		sa.inform()
+		return
+	}
+	// A daemon that has no use for an IKE SA without an address deletes it, in order, and says nothing against our proof.
+	m, _ := sa.open(d)
+	if _, deletes := m.Deletes(peer.ProtoIKE); !deletes || len(m.Errors()) > 0 {
+		t.Errorf("want a Delete of the IKE SA, if anything: %v", m)
+	}
+	sa.answer(m)
+	t.counts(0, 0)
 }
 
 func leaseGreed(t *T) {
