@@ -212,13 +212,25 @@ func (n *node) crashBackend() {
 	n.w.clock.in(time.Second, n.reconcile)
 }
 
-// reconcile has SAs replace children that the backend has lost, and the backend forget what no SA has.
+// place is what updates of a child change.
+type place struct {
+	local, remote         netip.Addr
+	localPort, remotePort uint16
+	held                  bool
+}
+
+func placeOf(c sa.Child) place { return place{c.Local, c.Remote, c.LocalPort, c.RemotePort, c.Held} }
+
+// reconcile has SAs replace children that the backend has lost, and the backend update what was not confirmed and forget what no SA
+// has.
 func (n *node) reconcile() {
 	wanted := map[sa.UID]bool{}
 	for _, c := range n.shard.Installed() {
 		wanted[sa.UID(c.UID)] = true
-		_, there := n.backend.children[sa.UID(c.UID)]
+		held, there := n.backend.children[sa.UID(c.UID)]
 		switch {
+		case there && n.w.edition >= haunted && placeOf(held) != (place{c.Local, c.Remote, c.LocalPort, c.RemotePort, c.Held}):
+			_, _ = n.plugins.Perform(context.Background(), machine.UpdateChild{Child: c})
 		case there:
 		case n.w.edition >= haunted: // under its keys it must not come back
 			n.command(machine.ChildLost{SPIIn: c.SPIIn})
