@@ -145,10 +145,16 @@ func (sa *SA) mangledInform() {
 	}
 }
 
-// leaves waits for the answer, if there is one, and deletes what may have come to be.
+// leaves waits for the answer, if there is one, and deletes what may have come to be: again, when the daemon was still at work on the
+// request before.
 func (sa *SA) leaves() {
+	answered := false
 	sa.t.listenFor(sa.SPIi)
-	sa.hurl(sa.seal(sa.Request(peer.Informational, peer.DeletePayload(peer.ProtoIKE))))
+	b := sa.seal(sa.Request(peer.Informational, peer.DeletePayload(peer.ProtoIKE)))
+	for n := 0; n < 5 && !answered; n++ {
+		sa.hurl(b)
+		_, answered = sa.t.listenFor(sa.SPIi)
+	}
 }
 
 // strange speaks on an IKE SA that nobody knows.
