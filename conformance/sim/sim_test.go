@@ -38,6 +38,7 @@ var kept = []struct {
 	{2250, restless, "an update of a child that was asked for again and undid the one after it"},
 	{4192, restless, "an IKE SA that stayed though there was another"},
 	{4238, restless, "a list of addresses that overtook UPDATE_SA_ADDRESSES"},
+	{534399, haunted, "a responder that moved while it rekeyed, and told nobody"},
 }
 
 // garbage is how much the heap may grow, in percent of what is in use, before it is swept. A world is small and gone soon: with the

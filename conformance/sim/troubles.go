@@ -147,7 +147,8 @@ func kindOf(op machine.Op) (kind, name string) {
 	return "", ""
 }
 
-// struck reports whether a call meets a dead plugin, or kills it. It is answered when the loop at hand is over.
+// struck reports whether a call meets a dead plugin, or kills it, which none does when healing must begin. It is answered when the loop
+// at hand is over.
 func (n *node) struck(f *flight) bool {
 	kind, name := kindOf(f.request.Call.Op)
 	if n.w.clock.now.Before(n.down[kind]) {
@@ -156,7 +157,7 @@ func (n *node) struck(f *flight) bool {
 	}
 	for i := range n.deaths {
 		d := &n.deaths[i]
-		if d.op != name {
+		if d.op != name || n.w.age() > rekeying {
 			continue
 		}
 		if d.nth--; d.nth == 0 {

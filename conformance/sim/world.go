@@ -155,8 +155,11 @@ func (w *world) proposal(s string) policy.Proposal {
 	return p
 }
 
+// age is how long the world has existed.
+func (w *world) age() time.Duration { return w.clock.now.Sub(newClock().now) }
+
 func (w *world) fail(format string, args ...any) {
-	w.failures = append(w.failures, fmt.Sprintf("%v ", w.clock.now.Sub(newClock().now))+fmt.Sprintf(format, args...))
+	w.failures = append(w.failures, fmt.Sprintf("%v ", w.age())+fmt.Sprintf(format, args...))
 }
 
 // run lives the world to its end.

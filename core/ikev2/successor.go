@@ -235,8 +235,11 @@ func (s *SA) originate() {
 		s.emit(event.IKERekeyed{IKE: s.describe(), Prev: o.prev, By: o.by})
 		s.announceWindow()
 		s.resumeChildren(o.update)
-		if o.moved {
+		switch {
+		case o.moved && s.mobike.decide:
 			s.updateAddresses()
+		case o.moved:
+			s.listAddresses()
 		}
 		if o.stop.reason != "" {
 			s.deleteIKE(o.stop.by, o.stop.reason)
