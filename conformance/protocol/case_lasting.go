@@ -7,8 +7,8 @@ import (
 	"github.com/parley-ike/parley/conformance/protocol/peer"
 )
 
-// alone gives a case a daemon of its own, which forgets half-open SAs soon.
-var alone = Settings{HalfOpen: 2 * time.Second, Tries: 4, Retransmit: longPause}
+// alone gives a case a daemon of its own, which forgets half-open SAs soon, and SAs that came to be though the answer was missed.
+var alone = Settings{HalfOpen: 2 * time.Second, Liveness: time.Second, Tries: 4, Retransmit: hundred}
 
 // What malformed messages leave behind (RFC 7296 section 2.21): nothing.
 var lastingCases = []Case{
