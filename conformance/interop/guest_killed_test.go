@@ -38,12 +38,12 @@ func killDaemon(t *testing.T, g *lab.Gateway) {
 	must(t, g.Kill())
 }
 
-// TestGuestPairSurvivesKillsDuringRekeyings: the SA plugin, the daemon or both are killed at random moments of a hundred rekeyings.
+// TestGuestKillsDuringRekeyingsLeakNothing: the SA plugin, the daemon or both are killed at random moments of a hundred rekeyings.
 // Packets go on over what the kernel has, none crosses in clear, and when the connection is up again the kernel holds one child SA and
 // what belongs to others.
-func TestGuestPairSurvivesKillsDuringRekeyings(t *testing.T) {
+func TestGuestKillsDuringRekeyingsLeakNothing(t *testing.T) {
 	if !guest.Inside() {
-		t.Skip("runs within TestPairOnAKernelsOwnESP")
+		t.Skip("runs within TestKillsOnAKernelsOwnESP")
 	}
 	const rekeyings, eachStrike = 100, 12
 	s := newSite(t, v4in4)
