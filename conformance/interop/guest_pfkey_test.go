@@ -15,6 +15,7 @@ const pfkeyTime = 4 * time.Minute
 
 // TestPFKEYOnAKernelsOwnESP runs the tests of two parleyd on PF_KEY in a guest.
 func TestPFKEYOnAKernelsOwnESP(t *testing.T) {
+	needFull(t, "it keeps a processor busy for minutes")
 	if guest.Inside() {
 		t.Skip("this is the guest")
 	}

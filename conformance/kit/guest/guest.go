@@ -25,11 +25,12 @@ const KernelVariable = "PARLEY_LAB_KERNEL"
 // Inside reports whether this process runs in a guest.
 func Inside() bool { return os.Getenv(InGuest) != "" }
 
-// Run boots a guest with root on this machine's files and runs a command in it as root. It returns what the command printed,
+// Run boots a guest with root on this machine's files and runs a command in it as root, when less than slots of them run. It returns what the command printed,
 // and fails the test unless it ends with status 0 within the time. Without a kernel the test is skipped.
 func Run(t testing.TB, timeout time.Duration, command ...string) string {
 	t.Helper()
 	kernel, dir := kernel(t), t.TempDir()
+	defer takeSlot(t)()
 	script := filepath.Join(dir, "init")
 	if err := os.WriteFile(script, []byte(initScript(dir, command)), 0o700); err != nil {
 		t.Fatal(err)
