@@ -39,6 +39,7 @@ var kept = []struct {
 	{4192, restless, "an IKE SA that stayed though there was another"},
 	{4238, restless, "a list of addresses that overtook UPDATE_SA_ADDRESSES"},
 	{534399, haunted, "a responder that moved while it rekeyed, and told nobody"},
+	{609838, haunted, "a list of addresses that waited for the window and kept an update from being asked"},
 }
 
 // garbage is how much the heap may grow, in percent of what is in use, before it is swept. A world is small and gone soon: with the

@@ -20,7 +20,8 @@ type mobike struct {
 	// ours and theirs are the addresses beside those in use.
 	ours, theirs []netip.Addr
 	moves        int    // counts changes of address, so that an answer to an earlier question is known as such
-	asked        bool   // an UPDATE_SA_ADDRESSES, or the list of who does not decide, waits for the window
+	asked        bool   // an UPDATE_SA_ADDRESSES waits for the window
+	listing      bool   // a list of our addresses does
 	listed       uint32 // message ID of the peer's last list of addresses
 	updated      uint32 // and of its last UPDATE_SA_ADDRESSES: with a window, an older one may come later
 	mapped       []byte // where the peer sees us: the last NAT_DETECTION_DESTINATION_IP
@@ -138,14 +139,14 @@ func (s *SA) migrate(m machine.Migrate) {
 	}
 }
 
-// listAddresses tells the side that decides about the addresses which ones there are (RFC 4555 section 3.6).
+// listAddresses tells the peer which addresses of ours there are (RFC 4555 section 3.6).
 func (s *SA) listAddresses() {
-	if s.mobike.asked {
+	if s.mobike.listing {
 		return
 	}
-	s.mobike.asked = true
+	s.mobike.listing = true
 	s.request(request{exch: wire2.Informational, build: func() []wire2.Payload {
-		s.mobike.asked = false
+		s.mobike.listing = false
 		return append(s.allAddresses(), s.forbidNATs()...)
 	}})
 }

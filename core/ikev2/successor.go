@@ -111,9 +111,9 @@ func (s *SA) handOver(n *SA, by string) {
 // bequest takes all that outlives this SA from it.
 func (s *SA) bequest(by string) *origin {
 	o := &origin{task: takeOver, prev: s.uid, by: by, estate: estate{conn: s.conn, next: s.next, local: s.local, remote: s.remote, nat: s.nat,
-		todo: slices.DeleteFunc(s.todo, task.isIKE), session: s.session, mobike: s.mobike, moved: s.mobike.asked, stop: s.ending()}}
+		todo: slices.DeleteFunc(s.todo, task.isIKE), session: s.session, mobike: s.mobike, moved: s.mobike.asked || s.mobike.listing, stop: s.ending()}}
 	o.inner.inherit(&s.inner)
-	o.session.looking, o.mobike.asked, o.mobike.listed, o.mobike.updated = 0, false, 0, 0
+	o.session.looking, o.mobike.asked, o.mobike.listing, o.mobike.listed, o.mobike.updated = 0, false, false, 0, 0
 	s.session, s.todo, s.next = session{}, nil, nil // what is to be done about the authentication is the new one's affair
 	s.stopping, s.deadline = "", never
 	staying := func(c *child) bool { return c.removing }
