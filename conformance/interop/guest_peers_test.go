@@ -55,7 +55,7 @@ func inGuest(t *testing.T, m maker) (result []cell) {
 	must(t, err)
 	file := filepath.Join(t.TempDir(), "result")
 	text := guest.Run(t, guestTime, "env", "PARLEY_BIN="+bin, "PARLEY_CACHE="+lab.CacheDir(), resultVariable+"="+file, fullVariable+"="+os.Getenv(fullVariable),
-		self, "-test.run=^TestGuestWithAPeer$/^"+m.name+"$", "-scenario="+*only, "-test.v", "-test.parallel=3", "-test.timeout="+guestTime.String())
+		self, "-test.run=^TestGuestWithAPeer$/^"+m.name+"$", "-scenario="+*only, "-test.v", "-test.parallel=2", "-test.timeout="+guestTime.String())
 	for line := range strings.Lines(text) {
 		if strings.Contains(line, "---") || strings.Contains(line, "SKIPPED") {
 			t.Log(strings.TrimRight(line, "\n"))
