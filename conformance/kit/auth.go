@@ -53,7 +53,7 @@ func (h *PSKHost) MAC(ctx context.Context, q cred.Query, macs []cred.MAC) ([][]b
 	}
 	var sums [][]byte
 	for _, m := range macs {
-		sum, err := IKEv2AuthMAC(h.Key, m)
+		sum, err := PSKMAC(h.Key, m)
 		if err != nil {
 			return nil, err
 		}
@@ -64,18 +64,23 @@ func (h *PSKHost) MAC(ctx context.Context, q cred.Query, macs []cred.MAC) ([][]b
 
 var prfs = map[uint16]func() hash.Hash{2: sha1.New, 5: sha256.New, 6: sha512.New384, 7: sha512.New}
 
-// IKEv2AuthMAC computes prf(prf(key, "Key Pad for IKEv2"), data) of RFC 7296 section 2.15 for the PRFs 2 (HMAC-SHA1), 5, 6
-// and 7 (HMAC-SHA2-256, -384, -512).
-func IKEv2AuthMAC(key secret.Bytes, m cred.MAC) ([]byte, error) {
+// PSKMAC computes a derivation with a pre-shared key: prf(prf(key, "Key Pad for IKEv2"), data) of RFC 7296 section 2.15, or
+// prf(key, data) of RFC 2409 section 5, for the PRFs 2 (HMAC-SHA1), 5, 6 and 7 (HMAC-SHA2-256, -384, -512).
+func PSKMAC(key secret.Bytes, m cred.MAC) ([]byte, error) {
 	h, ok := prfs[m.PRF]
-	if !ok || m.Scheme != cred.IKEv2Auth {
+	if !ok || m.Scheme != cred.IKEv2Auth && m.Scheme != cred.IKEv1SKEYID {
 		return nil, fmt.Errorf("kit: scheme %d with PRF %d: %w", m.Scheme, m.PRF, sdk.ErrUnsupported)
 	}
-	pad := hmac.New(h, key)
-	pad.Write([]byte("Key Pad for IKEv2"))
-	outer := hmac.New(h, pad.Sum(nil))
-	outer.Write(m.Data)
-	return outer.Sum(nil), nil
+	if m.Scheme == cred.IKEv2Auth {
+		key = sum(h, key, []byte("Key Pad for IKEv2"))
+	}
+	return sum(h, key, m.Data), nil
+}
+
+func sum(h func() hash.Hash, key, data []byte) []byte {
+	mac := hmac.New(h, key)
+	mac.Write(data)
+	return mac.Sum(nil)
 }
 
 // Auth runs every check of the authentication contract.
@@ -97,6 +102,9 @@ func AuthChecks() []Check[AuthFixture] {
 		{"another auth setting is unsupported", "sdk ErrUnsupported", authOtherSetting},
 		{"verify and sign in one call do the same", "sdk/auth Authenticator", authFused},
 		{"no proof leaves when the peer's is wrong", "sdk/auth Authenticator", authFusedRefused},
+		{"both sides derive one SKEYID, which every input changes", "RFC 2409 section 5", authSKEYID},
+		{"without a key there is no SKEYID", "sdk ErrNoCredential", authNoSKEYID},
+		{"IKEv1 has no signature of a pre-shared key", "sdk ErrUnsupported", authVersion},
 		{"calls run at the same time", "sdk/auth Plugin", authConcurrent},
 		{"a call whose context ended is not performed", "sdk/auth Plugin", authCanceled},
 	}

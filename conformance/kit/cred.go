@@ -32,7 +32,7 @@ func Cred(t *testing.T, f CredFixture) {
 func CredChecks() []Check[CredFixture] {
 	return []Check[CredFixture]{
 		{"a known identity is found, with a stable reference", "sdk/cred Ref", credFinds},
-		{"derivations are right, for every PRF and in order", "RFC 7296 section 2.15", credDerives},
+		{"derivations are right, for every scheme and PRF and in order", "RFC 7296 section 2.15, RFC 2409 section 5", credDerives},
 		{"two instances derive the same", "sdk/cred Plugin", credInstances},
 		{"an unknown identity is no credential and named", "sdk/cred Plugin", credUnknown},
 		{"an unknown scheme, PRF or purpose is unsupported", "sdk ErrUnsupported", credUnsupported},
@@ -69,6 +69,7 @@ func credMACs() []cred.MAC {
 	var macs []cred.MAC
 	for _, prf := range []uint16{5, 7, 2, 6, 5} {
 		macs = append(macs, cred.MAC{Scheme: cred.IKEv2Auth, PRF: prf, Data: octets(byte(len(macs)))})
+		macs = append(macs, cred.MAC{Scheme: cred.IKEv1SKEYID, PRF: prf, Data: octets(byte(len(macs)))})
 	}
 	return macs
 }
@@ -89,12 +90,12 @@ func credDerives(ctx context.Context, f CredFixture) error {
 		if f.Key == nil {
 			continue
 		}
-		want, err := IKEv2AuthMAC(f.Key, m)
+		want, err := PSKMAC(f.Key, m)
 		if err != nil {
 			return err
 		}
 		if !bytes.Equal(got[n], want) {
-			return fmt.Errorf("PRF %d: another value than prf(prf(key, \"Key Pad for IKEv2\"), data)", m.PRF)
+			return fmt.Errorf("scheme %d, PRF %d: another value than prf(prf(key, \"Key Pad for IKEv2\"), data) or prf(key, data)", m.Scheme, m.PRF)
 		}
 	}
 	return nil

@@ -89,6 +89,9 @@ func TestTheAuthenticationSuiteCatchesFaults(t *testing.T) {
 		"auth setting ignored":        "another auth setting is unsupported",
 		"fused signs other octets":    "verify and sign in one call do the same",
 		"fused signs anyway":          "no proof leaves when the peer's is wrong",
+		"nonces ignored":              "both sides derive one SKEYID, which every input changes",
+		"no SKEYID is internal":       "without a key there is no SKEYID",
+		"version ignored":             "IKEv1 has no signature of a pre-shared key",
 		"one call at a time or wrong": "calls run at the same time",
 		"context ignored":             "a call whose context ended is not performed",
 	})
@@ -111,8 +114,9 @@ func TestTheCredentialStoreSuiteCatchesFaults(t *testing.T) {
 	}
 	caught(t, CredChecks(), fixture, map[string]string{
 		"a new ID each time":          "a known identity is found, with a stable reference",
-		"inner derivation left out":   "derivations are right, for every PRF and in order",
-		"out of order":                "derivations are right, for every PRF and in order",
+		"inner derivation left out":   "derivations are right, for every scheme and PRF and in order",
+		"one scheme for all":          "derivations are right, for every scheme and PRF and in order",
+		"out of order":                "derivations are right, for every scheme and PRF and in order",
 		"instances differ":            "two instances derive the same",
 		"unknown is internal":         "an unknown identity is no credential and named",
 		"unknown is not named":        "an unknown identity is no credential and named",

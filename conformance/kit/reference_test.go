@@ -183,6 +183,9 @@ func (a *authenticator) prove(ctx context.Context, host auth.Host, setting strin
 }
 
 func (a *authenticator) Sign(ctx context.Context, host auth.Host, s auth.Sign) (auth.Signed, error) {
+	if s.Version == 1 && a.fault != "version ignored" {
+		return auth.Signed{}, sdk.ErrUnsupported
+	}
 	data, err := a.prove(ctx, host, s.Auth, s.PRF, s.Octets)
 	if err != nil {
 		return auth.Signed{}, err
@@ -191,6 +194,9 @@ func (a *authenticator) Sign(ctx context.Context, host auth.Host, s auth.Sign) (
 }
 
 func (a *authenticator) Verify(ctx context.Context, host auth.Host, v auth.Verify) (auth.Identity, error) {
+	if v.Version == 1 && a.fault != "version ignored" {
+		return auth.Identity{}, sdk.ErrUnsupported
+	}
 	if v.Method != 2 && a.fault != "AUTH method ignored" {
 		return auth.Identity{}, sdk.ErrUnsupported
 	}
@@ -205,6 +211,24 @@ func (a *authenticator) Verify(ctx context.Context, host auth.Host, v auth.Verif
 		return auth.Identity{}, nil
 	}
 	return v.Remote, nil
+}
+
+// SKEYID implements auth.KeyDeriver.
+func (a *authenticator) SKEYID(ctx context.Context, host auth.Host, s auth.SKEYID) (secret.Bytes, error) {
+	if s.Auth != "psk" {
+		return nil, sdk.ErrUnsupported
+	}
+	if a.fault == "nonces ignored" {
+		s.Data = nil
+	}
+	sums, err := host.MAC(ctx, cred.Query{Purpose: cred.PSK}, []cred.MAC{{Scheme: cred.IKEv1SKEYID, PRF: s.PRF, Data: s.Data}})
+	switch {
+	case err != nil && a.fault == "no SKEYID is internal":
+		return nil, errors.New("reference: no key")
+	case err != nil:
+		return nil, err
+	}
+	return sums[0], nil
 }
 
 func (a *authenticator) equal(want, got []byte) bool {
@@ -300,12 +324,16 @@ func (s *store) sum(m cred.MAC) ([]byte, error) {
 	case "instances differ":
 		key = append(key, s.instance...)
 	case "any scheme":
+		if m.Scheme != cred.IKEv1SKEYID {
+			m.Scheme = cred.IKEv2Auth
+		}
+	case "one scheme for all":
 		m.Scheme = cred.IKEv2Auth
 	case "inner derivation left out":
-		sum, err := IKEv2AuthMAC(key, m)
+		sum, err := PSKMAC(key, m)
 		return append(sum[:len(sum)-1], 0), err
 	}
-	return IKEv2AuthMAC(key, m)
+	return PSKMAC(key, m)
 }
 
 type backend struct {

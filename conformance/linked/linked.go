@@ -58,7 +58,7 @@ func (p *Plugins) perform(ctx context.Context, op machine.Op) (machine.Result, e
 	switch op := op.(type) {
 	case machine.KEInitiate, machine.KERespond, machine.KEFinish:
 		return p.keyExchange(ctx, op)
-	case machine.Sign, machine.Verify, machine.Authenticate:
+	case machine.Sign, machine.Verify, machine.Authenticate, machine.SKEYID:
 		return p.authenticate(ctx, op)
 	default:
 		return p.backend(ctx, op)
@@ -122,6 +122,8 @@ func (p *Plugins) authenticate(ctx context.Context, op machine.Op) (machine.Resu
 		}
 		id, err := a.Verify(ctx, p, toVerify(op))
 		return machine.Verified{Remote: machine.Identity(id)}, err
+	case machine.SKEYID:
+		return p.skeyid(ctx, op)
 	default:
 		return p.both(ctx, op.(machine.Authenticate))
 	}
@@ -147,16 +149,26 @@ func (p *Plugins) both(ctx context.Context, op machine.Authenticate) (machine.Re
 	return authenticated(id, signed), err
 }
 
+func (p *Plugins) skeyid(ctx context.Context, op machine.SKEYID) (machine.Result, error) {
+	a, err := p.authenticator(op.Auth)
+	if err != nil {
+		return nil, err
+	}
+	value, err := auth.DeriveSKEYID(ctx, a, p, auth.SKEYID{Auth: op.Auth, Local: auth.Identity(op.Local), Remote: auth.Identity(op.Remote),
+		PRF: op.PRF, Data: op.Data})
+	return machine.SKEYIDDerived{Value: value}, err
+}
+
 func authenticated(id auth.Identity, signed auth.Signed) machine.Authenticated {
 	return machine.Authenticated{Verified: machine.Verified{Remote: machine.Identity(id)}, Signed: machine.Signed(signed)}
 }
 
 func toSign(op machine.Sign) auth.Sign {
-	return auth.Sign{Auth: op.Auth, Local: auth.Identity(op.Local), Remote: auth.Identity(op.Remote), PRF: op.PRF, Octets: op.Octets, PeerHashes: op.PeerHashes}
+	return auth.Sign{Version: op.Version, Auth: op.Auth, Local: auth.Identity(op.Local), Remote: auth.Identity(op.Remote), PRF: op.PRF, Octets: op.Octets, PeerHashes: op.PeerHashes}
 }
 
 func toVerify(op machine.Verify) auth.Verify {
-	return auth.Verify{Auth: op.Auth, Local: auth.Identity(op.Local), Remote: auth.Identity(op.Remote), PRF: op.PRF,
+	return auth.Verify{Version: op.Version, Auth: op.Auth, Local: auth.Identity(op.Local), Remote: auth.Identity(op.Remote), PRF: op.PRF,
 		Octets: op.Octets, Method: op.Method, Data: op.Data, Certs: op.Certs}
 }
 

@@ -59,6 +59,9 @@ func keep(in machine.Input) machine.Input {
 	case machine.KEFinished:
 		result.Secret = result.Secret.Clone()
 		reply.Result = result
+	case machine.SKEYIDDerived:
+		result.Value = result.Value.Clone()
+		reply.Result = result
 	}
 	return reply
 }

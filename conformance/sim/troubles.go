@@ -131,6 +131,8 @@ func kindOf(op machine.Op) (kind, name string) {
 		return "auth", "Verify"
 	case machine.Authenticate:
 		return "auth", "Authenticate"
+	case machine.SKEYID:
+		return "auth", "SKEYID"
 	case machine.AllocateSPI:
 		return "sa", "AllocateSPI"
 	case machine.FreeSPI:

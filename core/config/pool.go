@@ -118,7 +118,7 @@ func (s *section) inner(c *policy.Connection, local, remote *section) {
 	}
 	if t, ok := s.text("application_version"); ok {
 		printable := !strings.ContainsFunc(t.value, func(r rune) bool { return r < ' ' || r > '~' }) // RFC 7296 section 3.15.1
-		if c.Version = t.value; t.value == "" || len(t.value) > maxVersion || !printable {
+		if c.ApplicationVersion = t.value; t.value == "" || len(t.value) > maxVersion || !printable {
 			s.fail(t.at, "%q is no version: write 1 to %d printable ASCII characters, or leave it out to tell none", t.value, maxVersion)
 		}
 	}

@@ -60,7 +60,7 @@ func TestPoolsAndWhoUsesThemArrive(t *testing.T) {
 		t.Errorf("%+v", guests)
 	}
 	road, office := s.Policy.Connections[0], s.Policy.Connections[1]
-	want := policy.Addresses{Pools: []string{"staff", "guests"}, RequireRequest: true, Version: "Parley"}
+	want := policy.Addresses{Pools: []string{"staff", "guests"}, RequireRequest: true, ApplicationVersion: "Parley"}
 	if !reflect.DeepEqual(road.Addresses, want) {
 		t.Errorf("%+v, want %+v", road.Addresses, want)
 	}

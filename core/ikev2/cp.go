@@ -87,7 +87,7 @@ func cfgReply(conn *policy.Connection, request wire2.CP, l machine.Leased) wire2
 		}
 	}
 	if asks(request, wire2.ApplicationVersion) { // an empty one when we do not tell (RFC7296-2.20-1)
-		add(wire2.CPAttribute{Type: wire2.ApplicationVersion, Value: []byte(conn.Version)})
+		add(wire2.CPAttribute{Type: wire2.ApplicationVersion, Value: []byte(conn.ApplicationVersion)})
 	}
 	if asks(request, wire2.SupportedAttributes) {
 		add(wire2.SupportedAttribute(supported))
@@ -152,7 +152,7 @@ func (s *SA) answerCP(ps []wire2.Payload) []wire2.Payload {
 
 // askVersion asks for the peer's version, if we tell ours (RFC 7296 section 2.20).
 func (s *SA) askVersion() {
-	if !s.initiator || s.conn.Version == "" || s.state != Established {
+	if !s.initiator || s.conn.ApplicationVersion == "" || s.state != Established {
 		return
 	}
 	s.request(request{

@@ -28,7 +28,7 @@ func (p *player) makeAddresses(conn *policy.Connection, get func(key, or string)
 		}
 		return all
 	}
-	conn.Version, conn.RequireRequest = get("version", ""), get("require", "") != ""
+	conn.ApplicationVersion, conn.RequireRequest = get("version", ""), get("require", "") != ""
 	conn.Virtual = list("virtual")
 	if given := list("pool"); get("pool", "") != "" {
 		pool = &fakePool{free: given, held: map[event.UID][]netip.Addr{}}

@@ -81,6 +81,7 @@ func samples() []machine.Input {
 		machine.Leased{Pools: []string{"staff"}, Addresses: []netip.Addr{west.Addr()}, DNS: []netip.Addr{netip.IPv6Loopback()},
 			Subnets: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}, Domains: []string{"example.net"}},
 		machine.Released{},
+		machine.SKEYIDDerived{Value: key("skeyid")},
 	} {
 		list = append(list, machine.Reply{Ticket: machine.Ticket(i + 1), Result: r})
 	}

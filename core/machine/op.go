@@ -50,8 +50,12 @@ type KEFinish struct {
 // KEFinished carries the shared secret.
 type KEFinished struct{ Secret secret.Bytes }
 
-// Sign asks an authenticator for our AUTH payload. Answer: Signed.
+// Sign asks an authenticator for our AUTH payload, or for what takes its place in IKEv1. Answer: Signed.
+//
+// With Version 1 Octets are HASH_I or HASH_R themselves, PRF names the negotiated hash by the PRF made of it, and Method of the
+// answer is IKEv1's authentication method (RFC 2409 section 5.1 and appendix A).
 type Sign struct {
+	Version       uint8  // 1; 0 and 2 are IKEv2
 	Auth          string // the connection's setting, "psk"; chooses the plugin
 	Local, Remote Identity
 	PRF           uint16
@@ -66,8 +70,9 @@ type Signed struct {
 	Certs  [][]byte // DER, the end certificate first
 }
 
-// Verify asks an authenticator to check the peer's AUTH payload. Answer: Verified, or an error of kind Refused.
+// Verify asks an authenticator to check the peer's AUTH payload, or what takes its place in IKEv1. Answer: Verified, or an error of kind Refused.
 type Verify struct {
+	Version       uint8 // as for Sign
 	Auth          string
 	Local, Remote Identity // Remote is claimed
 	PRF           uint16
@@ -253,5 +258,7 @@ func Wipe(r Result) {
 		r.Secret.Wipe()
 	case KEFinished:
 		r.Secret.Wipe()
+	case SKEYIDDerived:
+		r.Value.Wipe()
 	}
 }

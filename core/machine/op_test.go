@@ -26,14 +26,14 @@ func TestWipeOverwritesEveryKeyOfEveryChild(t *testing.T) {
 
 func TestWipeOverwritesTheSecretOfEveryAnswer(t *testing.T) {
 	t.Parallel()
-	state, responded, finished := secret.Bytes("state"), secret.Bytes("shared"), secret.Bytes("shared")
+	state, responded, finished, skeyid := secret.Bytes("state"), secret.Bytes("shared"), secret.Bytes("shared"), secret.Bytes("skeyid")
 	for _, r := range []machine.Result{machine.KEInitiated{State: state}, machine.KEResponded{Secret: responded},
-		machine.KEFinished{Secret: finished}, machine.Installed{}, nil} {
+		machine.KEFinished{Secret: finished}, machine.SKEYIDDerived{Value: skeyid}, machine.Installed{}, nil} {
 		machine.Wipe(r)
 	}
-	for i, k := range []secret.Bytes{state, responded, finished} {
+	for i, k := range []secret.Bytes{state, responded, finished, skeyid} {
 		if !k.Equal(make([]byte, len(k))) {
-			t.Errorf("secret %d of 3 remains", i+1)
+			t.Errorf("secret %d of 4 remains", i+1)
 		}
 	}
 }

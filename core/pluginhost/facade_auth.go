@@ -24,12 +24,15 @@ func encodeAuth(op machine.Op) (service, basev1.Op, message) {
 		// One authenticator does both parts. Where the settings differ, the facade splits the call (see split).
 		return auth(op.Verify.Auth), basev1.Op_OP_AUTH_AUTHENTICATE,
 			&authv1.AuthenticateRequest{Verify: verifyRequest(op.Verify), Sign: signRequest(op.Sign)}
+	case machine.SKEYID:
+		return auth(op.Auth), basev1.Op_OP_AUTH_SKEYID, skeyidRequest(op)
 	}
 	return service{}, 0, nil
 }
 
 func signRequest(s machine.Sign) *authv1.SignRequest {
-	r := &authv1.SignRequest{Auth: s.Auth, Local: identity(s.Local), Remote: identity(s.Remote), Prf: uint32(s.PRF), Octets: s.Octets}
+	r := &authv1.SignRequest{Auth: s.Auth, Local: identity(s.Local), Remote: identity(s.Remote), Prf: uint32(s.PRF), Octets: s.Octets,
+		Version: uint32(s.Version)}
 	for _, h := range s.PeerHashes {
 		r.PeerHashes = append(r.PeerHashes, uint32(h))
 	}
@@ -39,7 +42,7 @@ func signRequest(s machine.Sign) *authv1.SignRequest {
 func verifyRequest(v machine.Verify) *authv1.VerifyRequest {
 	return &authv1.VerifyRequest{
 		Auth: v.Auth, Local: identity(v.Local), Remote: identity(v.Remote), Prf: uint32(v.PRF), Octets: v.Octets,
-		Method: uint32(v.Method), Data: v.Data, Certificates: v.Certs,
+		Method: uint32(v.Method), Data: v.Data, Certificates: v.Certs, Version: uint32(v.Version),
 	}
 }
 
@@ -49,6 +52,8 @@ func identity(i machine.Identity) *credv1.Identity {
 
 func decodeAuth(op machine.Op, body []byte) (machine.Result, error) {
 	switch op.(type) {
+	case machine.SKEYID:
+		return decodeSKEYID(body)
 	case machine.Sign:
 		var r authv1.SignResponse
 		if err := unmarshal(body, &r); err != nil {

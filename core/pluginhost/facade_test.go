@@ -20,6 +20,7 @@ import (
 var everyOp = []machine.Op{
 	machine.KEInitiate{Method: 31}, machine.KERespond{Method: 31, Peer: []byte{1}}, machine.KEFinish{Method: 31}, machine.Sign{Auth: "psk"},
 	machine.Verify{Auth: "psk"}, machine.Authenticate{}, machine.AllocateSPI{}, machine.FreeSPI{}, machine.InstallChild{}, machine.UpdateChild{}, machine.RemoveChild{}, machine.QueryUsage{},
+	machine.SKEYID{Auth: "psk"},
 }
 
 func TestEveryOperationHasARequest(t *testing.T) {
@@ -57,6 +58,8 @@ func TestLiesAreErrors(t *testing.T) {
 		"empty certificate":      {machine.Sign{}, &authv1.SignResponse{Method: 2, Data: []byte{1}, Certificates: [][]byte{{}}}, false},
 		"many certificates":      {machine.Sign{}, &authv1.SignResponse{Method: 2, Data: []byte{1}, Certificates: make([][]byte, 33)}, false},
 		"verify":                 {machine.Verify{}, &authv1.VerifyResponse{Remote: identity}, true},
+		"SKEYID":                 {machine.SKEYID{}, &authv1.SKEYIDResponse{Skeyid: []byte{1}}, true},
+		"no SKEYID":              {machine.SKEYID{}, &authv1.SKEYIDResponse{}, false},
 		"nobody verified":        {machine.Verify{}, &authv1.VerifyResponse{}, false},
 		"giant identity":         {machine.Verify{}, &authv1.VerifyResponse{Remote: &credv1.Identity{Type: 2, Data: make([]byte, 1<<16)}}, false},
 		"signed but not checked": {machine.Authenticate{}, &authv1.AuthenticateResponse{Signed: &authv1.SignResponse{Method: 2, Data: []byte{1}}}, false},

@@ -8,10 +8,10 @@ import (
 // Addresses says which inner addresses a connection gives its peer or asks it for (RFC 7296 section 2.19), and what goes
 // with them in Configuration payloads.
 type Addresses struct {
-	Pools          []string     // that the peer's addresses come from, by name; empty: it gets none
-	RequireRequest bool         // a peer that asks for no address gets no child SA (FAILED_CP_REQUIRED)
-	Virtual        []netip.Addr // what we ask for: 0.0.0.0 or :: for any of a family, else this one if possible; empty: nothing
-	Version        string       // APPLICATION_VERSION that a peer is told when it asks (RFC 7296 section 2.20); "": none
+	Pools              []string     // that the peer's addresses come from, by name; empty: it gets none
+	RequireRequest     bool         // a peer that asks for no address gets no child SA (FAILED_CP_REQUIRED)
+	Virtual            []netip.Addr // what we ask for: 0.0.0.0 or :: for any of a family, else this one if possible; empty: nothing
+	ApplicationVersion string       // APPLICATION_VERSION that a peer is told when it asks (RFC 7296 section 2.20); "": none
 }
 
 // Requesting returns the connection as it is before the peer has assigned addresses to us: where a child's local selectors

@@ -24,6 +24,13 @@ type Connection struct {
 	Session
 	Addresses
 	MOBIKE bool // the SA may move to other addresses (RFC 4555)
+	// Version is the major version of IKE: 1, 2 or AnyVersion; 0 is 2.
+	Version uint8
+	// Aggressive has us initiate IKEv1 in aggressive mode instead of main mode (RFC 2409 section 5). Main mode is answered always.
+	Aggressive bool
+	// AllowAggressivePSK has us answer aggressive mode with a pre-shared key, which gives everybody who asks a hash by which keys can be
+	// guessed offline.
+	AllowAggressivePSK bool
 }
 
 // Child returns the child of that name.

@@ -11,8 +11,11 @@ import (
 // Identity is an IKE identity (RFC 7296 section 3.5).
 type Identity = cred.Identity
 
-// Sign is a request for our AUTH payload (RFC 7296 section 2.15).
+// Sign is a request for our AUTH payload (RFC 7296 section 2.15), or for the signature that takes its place in IKEv1: with
+// Version 1 Octets are HASH_I or HASH_R themselves, PRF names the negotiated hash by the PRF made of it, and Method is IKEv1's
+// authentication method (RFC 2409 section 5.1 and appendix A).
 type Sign struct {
+	Version       uint8  // 1; 0 and 2 are IKEv2
 	Auth          string // the connection's setting, "psk"
 	Local, Remote Identity
 	PRF           uint16   // IANA transform ID
@@ -29,6 +32,7 @@ type Signed struct {
 
 // Verify is a request to check the peer's AUTH payload; Remote is what the peer claims.
 type Verify struct {
+	Version       uint8 // as for Sign
 	Auth          string
 	Local, Remote Identity
 	PRF           uint16

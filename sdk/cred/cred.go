@@ -32,6 +32,9 @@ type Scheme uint8
 const (
 	// IKEv2Auth is prf(prf(key, "Key Pad for IKEv2"), data), the AUTH value of RFC 7296 section 2.15.
 	IKEv2Auth Scheme = iota + 1
+	// IKEv1SKEYID is prf(key, data), the SKEYID of RFC 2409 section 5 when data is Ni_b | Nr_b. It is the pre-shared key's whole part
+	// in an IKEv1 exchange.
+	IKEv1SKEYID
 )
 
 // MAC is one derivation.

@@ -97,6 +97,14 @@ func (e authEnd) Authenticate(ctx context.Context, h auth.Host, v auth.Verify, s
 	return remote, signed, err
 }
 
+// SKEYID implements auth.KeyDeriver.
+func (e authEnd) SKEYID(ctx context.Context, h auth.Host, s auth.SKEYID) (secret.Bytes, error) {
+	e.use(h)
+	var r authv1.SKEYIDResponse
+	err := e.call(ctx, basev1.Op_OP_AUTH_SKEYID, 0, codec.FromSKEYID(s), &r)
+	return r.GetSkeyid(), err
+}
+
 // Cred is the credential store of that name, seen from the daemon.
 func (c *Client) Cred(name string) cred.Plugin { return credEnd{end{c, name}} }
 

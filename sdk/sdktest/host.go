@@ -75,7 +75,7 @@ var _ auth.Host = PSKs{}
 // prfs are the pseudorandom functions by their IANA transform IDs.
 var prfs = map[uint16]func() hash.Hash{2: sha1.New, 5: sha256.New, 6: sha512.New384, 7: sha512.New}
 
-// MAC implements auth.Host with the AUTH value of RFC 7296 section 2.15.
+// MAC implements auth.Host with the AUTH value of RFC 7296 section 2.15 and the SKEYID of RFC 2409 section 5.
 func (p PSKs) MAC(_ context.Context, q cred.Query, macs []cred.MAC) ([][]byte, error) {
 	key, ok := p[string(q.Remote.Data)]
 	if !ok {
@@ -84,8 +84,12 @@ func (p PSKs) MAC(_ context.Context, q cred.Query, macs []cred.MAC) ([][]byte, e
 	var out [][]byte
 	for _, m := range macs {
 		prf := prfs[m.PRF]
-		if prf == nil || m.Scheme != cred.IKEv2Auth {
+		if prf == nil || m.Scheme != cred.IKEv2Auth && m.Scheme != cred.IKEv1SKEYID {
 			return nil, fmt.Errorf("%w: scheme %d with PRF %d", sdk.ErrUnsupported, m.Scheme, m.PRF)
+		}
+		if m.Scheme == cred.IKEv1SKEYID {
+			out = append(out, sum(prf, []byte(key), m.Data))
+			continue
 		}
 		padded := sum(prf, []byte(key), []byte("Key Pad for IKEv2"))
 		out = append(out, sum(prf, padded, m.Data))

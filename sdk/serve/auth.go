@@ -18,6 +18,8 @@ func authHandler(p auth.Plugin) handler {
 			return authVerify(ctx, p, host, body)
 		case basev1.Op_OP_AUTH_AUTHENTICATE:
 			return authAuthenticate(ctx, p, host, body)
+		case basev1.Op_OP_AUTH_SKEYID:
+			return authSKEYID(ctx, p, host, body)
 		}
 		return nil, unknownOp("auth", op)
 	}
@@ -35,6 +37,8 @@ func newAsker(p auth.Questioner) asker {
 			return askToVerify(p, body)
 		case basev1.Op_OP_AUTH_AUTHENTICATE:
 			return askToAuthenticate(p, body)
+		case basev1.Op_OP_AUTH_SKEYID:
+			return askForSKEYID(p, body)
 		}
 		return auth.Question[[]byte]{}, unknownOp("auth", op)
 	}

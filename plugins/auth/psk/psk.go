@@ -19,7 +19,7 @@ const (
 	SharedKeyMIC = 2
 )
 
-// Plugin implements auth.Plugin, auth.Authenticator, auth.Questioner and sdk.Canary. It has no state.
+// Plugin implements auth.Plugin, auth.Authenticator, auth.Questioner, auth.KeyQuestioner and sdk.Canary. It has no state.
 type Plugin struct{}
 
 // New returns the plugin. It takes no configuration.
@@ -84,6 +84,9 @@ func checkAuth(name string) error {
 }
 
 func checkVerify(v auth.Verify) error {
+	if err := checkVersion(v.Version); err != nil {
+		return err
+	}
 	if v.Method != SharedKeyMIC {
 		return fmt.Errorf("psk: %v authenticates with AUTH method %d%s where the connection wants a pre-shared key (method %d): "+
 			"set the peer to a pre-shared key, or auth of the remote to the peer's method: %w",

@@ -11,7 +11,7 @@ import (
 
 // AskToSign implements auth.Questioner.
 func (*Plugin) AskToSign(s auth.Sign) (auth.Question[auth.Signed], error) {
-	if err := checkAuth(s.Auth); err != nil {
+	if err := errors.Join(checkAuth(s.Auth), checkVersion(s.Version)); err != nil {
 		return auth.Question[auth.Signed]{}, err
 	}
 	return ask(query(s.Local, s.Remote), func(proofs [][]byte) (auth.Signed, error) {
@@ -31,7 +31,7 @@ func (*Plugin) AskToVerify(v auth.Verify) (auth.Question[auth.Identity], error) 
 
 // AskToAuthenticate implements auth.Questioner. Both requests are about one pair of identities.
 func (*Plugin) AskToAuthenticate(v auth.Verify, s auth.Sign) (auth.Question[auth.Authenticated], error) {
-	if err := errors.Join(checkVerify(v), checkAuth(s.Auth)); err != nil {
+	if err := errors.Join(checkVerify(v), checkAuth(s.Auth), checkVersion(s.Version)); err != nil {
 		return auth.Question[auth.Authenticated]{}, err
 	}
 	if !same(v.Local, s.Local) || !same(v.Remote, s.Remote) {

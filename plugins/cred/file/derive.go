@@ -25,12 +25,15 @@ type keys struct {
 	inner map[uint16]secret.Bytes // prf(psk, keyPad) by PRF, made on first use
 }
 
-// mac is prf(prf(psk, keyPad), data), RFC 7296 section 2.15.
+// mac is prf(prf(psk, keyPad), data) for IKEv2 (RFC 7296 section 2.15), prf(psk, data) for IKEv1's SKEYID (RFC 2409 section 5).
 func (k *keys) mac(m cred.MAC) ([]byte, error) {
 	if err := supported(m); err != nil {
 		return nil, err
 	}
 	h := prfs[m.PRF]
+	if m.Scheme == cred.IKEv1SKEYID {
+		return sum(h, k.psk, m.Data), nil
+	}
 	inner, ok := k.inner[m.PRF]
 	if !ok {
 		inner = sum(h, k.psk, []byte(keyPad))
@@ -43,8 +46,9 @@ func (k *keys) mac(m cred.MAC) ([]byte, error) {
 }
 
 func supported(m cred.MAC) error {
-	if m.Scheme != cred.IKEv2Auth {
-		return fmt.Errorf("cred/file: scheme %d: %w: this store does %d (IKEv2 AUTH)", m.Scheme, sdk.ErrUnsupported, cred.IKEv2Auth)
+	if m.Scheme != cred.IKEv2Auth && m.Scheme != cred.IKEv1SKEYID {
+		return fmt.Errorf("cred/file: scheme %d: %w: this store does %d (IKEv2 AUTH) and %d (IKEv1 SKEYID)", m.Scheme, sdk.ErrUnsupported,
+			cred.IKEv2Auth, cred.IKEv1SKEYID)
 	}
 	if prfs[m.PRF] == nil {
 		return fmt.Errorf("cred/file: PRF %d: %w: this store does 2, 5, 6 and 7 (HMAC with SHA-1, SHA2-256, -384, -512)", m.PRF, sdk.ErrUnsupported)

@@ -9,7 +9,7 @@ import (
 func FromSign(s auth.Sign) *authv1.SignRequest {
 	return &authv1.SignRequest{
 		Auth: s.Auth, Local: FromIdentity(s.Local), Remote: FromIdentity(s.Remote), Prf: uint32(s.PRF), Octets: s.Octets,
-		PeerHashes: wide(s.PeerHashes),
+		PeerHashes: wide(s.PeerHashes), Version: uint32(s.Version),
 	}
 }
 
@@ -18,7 +18,7 @@ func ToSign(s *authv1.SignRequest) (auth.Sign, error) {
 	var n narrower
 	return auth.Sign{
 		Auth: s.GetAuth(), Local: n.identity(s.GetLocal()), Remote: n.identity(s.GetRemote()), PRF: n.u16("prf", s.GetPrf()),
-		Octets: s.GetOctets(), PeerHashes: n.u16s("peer_hashes", s.GetPeerHashes()),
+		Octets: s.GetOctets(), PeerHashes: n.u16s("peer_hashes", s.GetPeerHashes()), Version: n.u8("version", s.GetVersion()),
 	}, n.err
 }
 
@@ -37,7 +37,7 @@ func ToSigned(s *authv1.SignResponse) (auth.Signed, error) {
 func FromVerify(v auth.Verify) *authv1.VerifyRequest {
 	return &authv1.VerifyRequest{
 		Auth: v.Auth, Local: FromIdentity(v.Local), Remote: FromIdentity(v.Remote), Prf: uint32(v.PRF), Octets: v.Octets,
-		Method: uint32(v.Method), Data: v.Data, Certificates: v.Certs,
+		Method: uint32(v.Method), Data: v.Data, Certificates: v.Certs, Version: uint32(v.Version),
 	}
 }
 
@@ -47,5 +47,6 @@ func ToVerify(v *authv1.VerifyRequest) (auth.Verify, error) {
 	return auth.Verify{
 		Auth: v.GetAuth(), Local: n.identity(v.GetLocal()), Remote: n.identity(v.GetRemote()), PRF: n.u16("prf", v.GetPrf()),
 		Octets: v.GetOctets(), Method: n.u8("method", v.GetMethod()), Data: v.GetData(), Certs: v.GetCertificates(),
+		Version: n.u8("version", v.GetVersion()),
 	}, n.err
 }

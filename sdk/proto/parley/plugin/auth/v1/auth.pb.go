@@ -30,6 +30,7 @@ type SignRequest struct {
 	Prf           uint32                 `protobuf:"varint,4,opt,name=prf,proto3" json:"prf,omitempty"`
 	Octets        []byte                 `protobuf:"bytes,5,opt,name=octets,proto3" json:"octets,omitempty"`
 	PeerHashes    []uint32               `protobuf:"varint,6,rep,packed,name=peer_hashes,json=peerHashes,proto3" json:"peer_hashes,omitempty"`
+	Version       uint32                 `protobuf:"varint,7,opt,name=version,proto3" json:"version,omitempty"` // 1 for IKEv1; 0 is IKEv2
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -106,6 +107,13 @@ func (x *SignRequest) GetPeerHashes() []uint32 {
 	return nil
 }
 
+func (x *SignRequest) GetVersion() uint32 {
+	if x != nil {
+		return x.Version
+	}
+	return 0
+}
+
 type SignResponse struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Method        uint32                 `protobuf:"varint,1,opt,name=method,proto3" json:"method,omitempty"`
@@ -176,6 +184,7 @@ type VerifyRequest struct {
 	Method        uint32                 `protobuf:"varint,6,opt,name=method,proto3" json:"method,omitempty"`
 	Data          []byte                 `protobuf:"bytes,7,opt,name=data,proto3" json:"data,omitempty"`
 	Certificates  [][]byte               `protobuf:"bytes,8,rep,name=certificates,proto3" json:"certificates,omitempty"`
+	Version       uint32                 `protobuf:"varint,9,opt,name=version,proto3" json:"version,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -264,6 +273,13 @@ func (x *VerifyRequest) GetCertificates() [][]byte {
 		return x.Certificates
 	}
 	return nil
+}
+
+func (x *VerifyRequest) GetVersion() uint32 {
+	if x != nil {
+		return x.Version
+	}
+	return 0
 }
 
 type VerifyResponse struct {
@@ -363,6 +379,127 @@ func (x *AuthenticateRequest) GetSign() *SignRequest {
 	return nil
 }
 
+// SKEYIDRequest asks for what an IKEv1 exchange with pre-shared keys begins with (RFC 2409 section 5).
+type SKEYIDRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Auth          string                 `protobuf:"bytes,1,opt,name=auth,proto3" json:"auth,omitempty"`
+	Local         *v1.Identity           `protobuf:"bytes,2,opt,name=local,proto3" json:"local,omitempty"`
+	Remote        *v1.Identity           `protobuf:"bytes,3,opt,name=remote,proto3" json:"remote,omitempty"`
+	Prf           uint32                 `protobuf:"varint,4,opt,name=prf,proto3" json:"prf,omitempty"`  // IANA transform ID
+	Data          []byte                 `protobuf:"bytes,5,opt,name=data,proto3" json:"data,omitempty"` // Ni_b | Nr_b
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SKEYIDRequest) Reset() {
+	*x = SKEYIDRequest{}
+	mi := &file_parley_plugin_auth_v1_auth_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SKEYIDRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SKEYIDRequest) ProtoMessage() {}
+
+func (x *SKEYIDRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_parley_plugin_auth_v1_auth_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SKEYIDRequest.ProtoReflect.Descriptor instead.
+func (*SKEYIDRequest) Descriptor() ([]byte, []int) {
+	return file_parley_plugin_auth_v1_auth_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *SKEYIDRequest) GetAuth() string {
+	if x != nil {
+		return x.Auth
+	}
+	return ""
+}
+
+func (x *SKEYIDRequest) GetLocal() *v1.Identity {
+	if x != nil {
+		return x.Local
+	}
+	return nil
+}
+
+func (x *SKEYIDRequest) GetRemote() *v1.Identity {
+	if x != nil {
+		return x.Remote
+	}
+	return nil
+}
+
+func (x *SKEYIDRequest) GetPrf() uint32 {
+	if x != nil {
+		return x.Prf
+	}
+	return 0
+}
+
+func (x *SKEYIDRequest) GetData() []byte {
+	if x != nil {
+		return x.Data
+	}
+	return nil
+}
+
+type SKEYIDResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Skeyid        []byte                 `protobuf:"bytes,1,opt,name=skeyid,proto3" json:"skeyid,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SKEYIDResponse) Reset() {
+	*x = SKEYIDResponse{}
+	mi := &file_parley_plugin_auth_v1_auth_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SKEYIDResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SKEYIDResponse) ProtoMessage() {}
+
+func (x *SKEYIDResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_parley_plugin_auth_v1_auth_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SKEYIDResponse.ProtoReflect.Descriptor instead.
+func (*SKEYIDResponse) Descriptor() ([]byte, []int) {
+	return file_parley_plugin_auth_v1_auth_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *SKEYIDResponse) GetSkeyid() []byte {
+	if x != nil {
+		return x.Skeyid
+	}
+	return nil
+}
+
 type AuthenticateResponse struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Verified      *VerifyResponse        `protobuf:"bytes,1,opt,name=verified,proto3" json:"verified,omitempty"`
@@ -373,7 +510,7 @@ type AuthenticateResponse struct {
 
 func (x *AuthenticateResponse) Reset() {
 	*x = AuthenticateResponse{}
-	mi := &file_parley_plugin_auth_v1_auth_proto_msgTypes[5]
+	mi := &file_parley_plugin_auth_v1_auth_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -385,7 +522,7 @@ func (x *AuthenticateResponse) String() string {
 func (*AuthenticateResponse) ProtoMessage() {}
 
 func (x *AuthenticateResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_parley_plugin_auth_v1_auth_proto_msgTypes[5]
+	mi := &file_parley_plugin_auth_v1_auth_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -398,7 +535,7 @@ func (x *AuthenticateResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AuthenticateResponse.ProtoReflect.Descriptor instead.
 func (*AuthenticateResponse) Descriptor() ([]byte, []int) {
-	return file_parley_plugin_auth_v1_auth_proto_rawDescGZIP(), []int{5}
+	return file_parley_plugin_auth_v1_auth_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *AuthenticateResponse) GetVerified() *VerifyResponse {
@@ -419,7 +556,7 @@ var File_parley_plugin_auth_v1_auth_proto protoreflect.FileDescriptor
 
 const file_parley_plugin_auth_v1_auth_proto_rawDesc = "" +
 	"\n" +
-	" parley/plugin/auth/v1/auth.proto\x12\x15parley.plugin.auth.v1\x1a parley/plugin/cred/v1/cred.proto\"\xdc\x01\n" +
+	" parley/plugin/auth/v1/auth.proto\x12\x15parley.plugin.auth.v1\x1a parley/plugin/cred/v1/cred.proto\"\xf6\x01\n" +
 	"\vSignRequest\x12\x12\n" +
 	"\x04auth\x18\x01 \x01(\tR\x04auth\x125\n" +
 	"\x05local\x18\x02 \x01(\v2\x1f.parley.plugin.cred.v1.IdentityR\x05local\x127\n" +
@@ -427,11 +564,12 @@ const file_parley_plugin_auth_v1_auth_proto_rawDesc = "" +
 	"\x03prf\x18\x04 \x01(\rR\x03prf\x12\x16\n" +
 	"\x06octets\x18\x05 \x01(\fR\x06octets\x12\x1f\n" +
 	"\vpeer_hashes\x18\x06 \x03(\rR\n" +
-	"peerHashes\"^\n" +
+	"peerHashes\x12\x18\n" +
+	"\aversion\x18\a \x01(\rR\aversion\"^\n" +
 	"\fSignResponse\x12\x16\n" +
 	"\x06method\x18\x01 \x01(\rR\x06method\x12\x12\n" +
 	"\x04data\x18\x02 \x01(\fR\x04data\x12\"\n" +
-	"\fcertificates\x18\x03 \x03(\fR\fcertificates\"\x8d\x02\n" +
+	"\fcertificates\x18\x03 \x03(\fR\fcertificates\"\xa7\x02\n" +
 	"\rVerifyRequest\x12\x12\n" +
 	"\x04auth\x18\x01 \x01(\tR\x04auth\x125\n" +
 	"\x05local\x18\x02 \x01(\v2\x1f.parley.plugin.cred.v1.IdentityR\x05local\x127\n" +
@@ -440,12 +578,21 @@ const file_parley_plugin_auth_v1_auth_proto_rawDesc = "" +
 	"\x06octets\x18\x05 \x01(\fR\x06octets\x12\x16\n" +
 	"\x06method\x18\x06 \x01(\rR\x06method\x12\x12\n" +
 	"\x04data\x18\a \x01(\fR\x04data\x12\"\n" +
-	"\fcertificates\x18\b \x03(\fR\fcertificates\"I\n" +
+	"\fcertificates\x18\b \x03(\fR\fcertificates\x12\x18\n" +
+	"\aversion\x18\t \x01(\rR\aversion\"I\n" +
 	"\x0eVerifyResponse\x127\n" +
 	"\x06remote\x18\x01 \x01(\v2\x1f.parley.plugin.cred.v1.IdentityR\x06remote\"\x8b\x01\n" +
 	"\x13AuthenticateRequest\x12<\n" +
 	"\x06verify\x18\x01 \x01(\v2$.parley.plugin.auth.v1.VerifyRequestR\x06verify\x126\n" +
-	"\x04sign\x18\x02 \x01(\v2\".parley.plugin.auth.v1.SignRequestR\x04sign\"\x96\x01\n" +
+	"\x04sign\x18\x02 \x01(\v2\".parley.plugin.auth.v1.SignRequestR\x04sign\"\xb9\x01\n" +
+	"\rSKEYIDRequest\x12\x12\n" +
+	"\x04auth\x18\x01 \x01(\tR\x04auth\x125\n" +
+	"\x05local\x18\x02 \x01(\v2\x1f.parley.plugin.cred.v1.IdentityR\x05local\x127\n" +
+	"\x06remote\x18\x03 \x01(\v2\x1f.parley.plugin.cred.v1.IdentityR\x06remote\x12\x10\n" +
+	"\x03prf\x18\x04 \x01(\rR\x03prf\x12\x12\n" +
+	"\x04data\x18\x05 \x01(\fR\x04data\"(\n" +
+	"\x0eSKEYIDResponse\x12\x16\n" +
+	"\x06skeyid\x18\x01 \x01(\fR\x06skeyid\"\x96\x01\n" +
 	"\x14AuthenticateResponse\x12A\n" +
 	"\bverified\x18\x01 \x01(\v2%.parley.plugin.auth.v1.VerifyResponseR\bverified\x12;\n" +
 	"\x06signed\x18\x02 \x01(\v2#.parley.plugin.auth.v1.SignResponseR\x06signedBEZCgithub.com/parley-ike/parley/sdk/proto/parley/plugin/auth/v1;authv1b\x06proto3"
@@ -462,31 +609,35 @@ func file_parley_plugin_auth_v1_auth_proto_rawDescGZIP() []byte {
 	return file_parley_plugin_auth_v1_auth_proto_rawDescData
 }
 
-var file_parley_plugin_auth_v1_auth_proto_msgTypes = make([]protoimpl.MessageInfo, 6)
+var file_parley_plugin_auth_v1_auth_proto_msgTypes = make([]protoimpl.MessageInfo, 8)
 var file_parley_plugin_auth_v1_auth_proto_goTypes = []any{
 	(*SignRequest)(nil),          // 0: parley.plugin.auth.v1.SignRequest
 	(*SignResponse)(nil),         // 1: parley.plugin.auth.v1.SignResponse
 	(*VerifyRequest)(nil),        // 2: parley.plugin.auth.v1.VerifyRequest
 	(*VerifyResponse)(nil),       // 3: parley.plugin.auth.v1.VerifyResponse
 	(*AuthenticateRequest)(nil),  // 4: parley.plugin.auth.v1.AuthenticateRequest
-	(*AuthenticateResponse)(nil), // 5: parley.plugin.auth.v1.AuthenticateResponse
-	(*v1.Identity)(nil),          // 6: parley.plugin.cred.v1.Identity
+	(*SKEYIDRequest)(nil),        // 5: parley.plugin.auth.v1.SKEYIDRequest
+	(*SKEYIDResponse)(nil),       // 6: parley.plugin.auth.v1.SKEYIDResponse
+	(*AuthenticateResponse)(nil), // 7: parley.plugin.auth.v1.AuthenticateResponse
+	(*v1.Identity)(nil),          // 8: parley.plugin.cred.v1.Identity
 }
 var file_parley_plugin_auth_v1_auth_proto_depIdxs = []int32{
-	6, // 0: parley.plugin.auth.v1.SignRequest.local:type_name -> parley.plugin.cred.v1.Identity
-	6, // 1: parley.plugin.auth.v1.SignRequest.remote:type_name -> parley.plugin.cred.v1.Identity
-	6, // 2: parley.plugin.auth.v1.VerifyRequest.local:type_name -> parley.plugin.cred.v1.Identity
-	6, // 3: parley.plugin.auth.v1.VerifyRequest.remote:type_name -> parley.plugin.cred.v1.Identity
-	6, // 4: parley.plugin.auth.v1.VerifyResponse.remote:type_name -> parley.plugin.cred.v1.Identity
-	2, // 5: parley.plugin.auth.v1.AuthenticateRequest.verify:type_name -> parley.plugin.auth.v1.VerifyRequest
-	0, // 6: parley.plugin.auth.v1.AuthenticateRequest.sign:type_name -> parley.plugin.auth.v1.SignRequest
-	3, // 7: parley.plugin.auth.v1.AuthenticateResponse.verified:type_name -> parley.plugin.auth.v1.VerifyResponse
-	1, // 8: parley.plugin.auth.v1.AuthenticateResponse.signed:type_name -> parley.plugin.auth.v1.SignResponse
-	9, // [9:9] is the sub-list for method output_type
-	9, // [9:9] is the sub-list for method input_type
-	9, // [9:9] is the sub-list for extension type_name
-	9, // [9:9] is the sub-list for extension extendee
-	0, // [0:9] is the sub-list for field type_name
+	8,  // 0: parley.plugin.auth.v1.SignRequest.local:type_name -> parley.plugin.cred.v1.Identity
+	8,  // 1: parley.plugin.auth.v1.SignRequest.remote:type_name -> parley.plugin.cred.v1.Identity
+	8,  // 2: parley.plugin.auth.v1.VerifyRequest.local:type_name -> parley.plugin.cred.v1.Identity
+	8,  // 3: parley.plugin.auth.v1.VerifyRequest.remote:type_name -> parley.plugin.cred.v1.Identity
+	8,  // 4: parley.plugin.auth.v1.VerifyResponse.remote:type_name -> parley.plugin.cred.v1.Identity
+	2,  // 5: parley.plugin.auth.v1.AuthenticateRequest.verify:type_name -> parley.plugin.auth.v1.VerifyRequest
+	0,  // 6: parley.plugin.auth.v1.AuthenticateRequest.sign:type_name -> parley.plugin.auth.v1.SignRequest
+	8,  // 7: parley.plugin.auth.v1.SKEYIDRequest.local:type_name -> parley.plugin.cred.v1.Identity
+	8,  // 8: parley.plugin.auth.v1.SKEYIDRequest.remote:type_name -> parley.plugin.cred.v1.Identity
+	3,  // 9: parley.plugin.auth.v1.AuthenticateResponse.verified:type_name -> parley.plugin.auth.v1.VerifyResponse
+	1,  // 10: parley.plugin.auth.v1.AuthenticateResponse.signed:type_name -> parley.plugin.auth.v1.SignResponse
+	11, // [11:11] is the sub-list for method output_type
+	11, // [11:11] is the sub-list for method input_type
+	11, // [11:11] is the sub-list for extension type_name
+	11, // [11:11] is the sub-list for extension extendee
+	0,  // [0:11] is the sub-list for field type_name
 }
 
 func init() { file_parley_plugin_auth_v1_auth_proto_init() }
@@ -500,7 +651,7 @@ func file_parley_plugin_auth_v1_auth_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_parley_plugin_auth_v1_auth_proto_rawDesc), len(file_parley_plugin_auth_v1_auth_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   6,
+			NumMessages:   8,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

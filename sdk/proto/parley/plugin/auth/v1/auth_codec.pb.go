@@ -23,6 +23,7 @@ func (m *SignRequest) WireSize() (n int) {
 	n += wire.SizeUint(4<<3, uint64(m.Prf))
 	n += wire.SizeBytes(5<<3|2, len(m.Octets))
 	n += wire.SizePacked(6<<3|2, m.PeerHashes)
+	n += wire.SizeUint(7<<3, uint64(m.Version))
 	return n
 }
 
@@ -41,6 +42,7 @@ func (m *SignRequest) AppendWire(b []byte) []byte {
 	b = wire.AppendUint(b, 4<<3, uint64(m.Prf))
 	b = wire.AppendBytes(b, 5<<3|2, m.Octets)
 	b = wire.AppendPacked(b, 6<<3|2, m.PeerHashes)
+	b = wire.AppendUint(b, 7<<3, uint64(m.Version))
 	return b
 }
 
@@ -69,6 +71,8 @@ func (m *SignRequest) ParseWire(b []byte) error {
 			m.PeerHashes = wire.Packed(&r, m.PeerHashes)
 		case 6 << 3:
 			m.PeerHashes = append(m.PeerHashes, uint32(r.Uint()))
+		case 7 << 3:
+			m.Version = uint32(r.Uint())
 		default:
 			r.Skip(tag)
 		}
@@ -139,6 +143,7 @@ func (m *VerifyRequest) WireSize() (n int) {
 	for _, v := range m.Certificates {
 		n += wire.SizeItem(8<<3|2, len(v))
 	}
+	n += wire.SizeUint(9<<3, uint64(m.Version))
 	return n
 }
 
@@ -161,6 +166,7 @@ func (m *VerifyRequest) AppendWire(b []byte) []byte {
 	for _, v := range m.Certificates {
 		b = wire.AppendItem(b, 8<<3|2, v)
 	}
+	b = wire.AppendUint(b, 9<<3, uint64(m.Version))
 	return b
 }
 
@@ -191,6 +197,8 @@ func (m *VerifyRequest) ParseWire(b []byte) error {
 			m.Data = r.Bytes()
 		case 8<<3 | 2:
 			m.Certificates = append(m.Certificates, r.Bytes())
+		case 9 << 3:
+			m.Version = uint32(r.Uint())
 		default:
 			r.Skip(tag)
 		}
@@ -280,6 +288,100 @@ func (m *AuthenticateRequest) ParseWire(b []byte) error {
 				m.Sign = new(SignRequest)
 			}
 			r.Sub(m.Sign.ParseWire(r.Bytes()))
+		default:
+			r.Skip(tag)
+		}
+	}
+	return r.Err()
+}
+
+// WireSize is the number of octets that AppendWire appends.
+func (m *SKEYIDRequest) WireSize() (n int) {
+	if m == nil {
+		return 0
+	}
+	n += wire.SizeBytes(1<<3|2, len(m.Auth))
+	if v := m.Local; v != nil {
+		n += wire.SizeItem(2<<3|2, v.WireSize())
+	}
+	if v := m.Remote; v != nil {
+		n += wire.SizeItem(3<<3|2, v.WireSize())
+	}
+	n += wire.SizeUint(4<<3, uint64(m.Prf))
+	n += wire.SizeBytes(5<<3|2, len(m.Data))
+	return n
+}
+
+// AppendWire appends the encoding of m; strings must be UTF-8.
+func (m *SKEYIDRequest) AppendWire(b []byte) []byte {
+	if m == nil {
+		return b
+	}
+	b = wire.AppendBytes(b, 1<<3|2, m.Auth)
+	if v := m.Local; v != nil {
+		b = v.AppendWire(wire.AppendLength(b, 2<<3|2, v.WireSize()))
+	}
+	if v := m.Remote; v != nil {
+		b = v.AppendWire(wire.AppendLength(b, 3<<3|2, v.WireSize()))
+	}
+	b = wire.AppendUint(b, 4<<3, uint64(m.Prf))
+	b = wire.AppendBytes(b, 5<<3|2, m.Data)
+	return b
+}
+
+// ParseWire adds what b holds to m, whose fields of octets then lie in b. Fields that are not known are left out.
+func (m *SKEYIDRequest) ParseWire(b []byte) error {
+	r := wire.NewReader(b)
+	for tag := r.Next(); tag != 0; tag = r.Next() {
+		switch tag {
+		case 1<<3 | 2:
+			m.Auth = r.String()
+		case 2<<3 | 2:
+			if m.Local == nil {
+				m.Local = new(v1.Identity)
+			}
+			r.Sub(m.Local.ParseWire(r.Bytes()))
+		case 3<<3 | 2:
+			if m.Remote == nil {
+				m.Remote = new(v1.Identity)
+			}
+			r.Sub(m.Remote.ParseWire(r.Bytes()))
+		case 4 << 3:
+			m.Prf = uint32(r.Uint())
+		case 5<<3 | 2:
+			m.Data = r.Bytes()
+		default:
+			r.Skip(tag)
+		}
+	}
+	return r.Err()
+}
+
+// WireSize is the number of octets that AppendWire appends.
+func (m *SKEYIDResponse) WireSize() (n int) {
+	if m == nil {
+		return 0
+	}
+	n += wire.SizeBytes(1<<3|2, len(m.Skeyid))
+	return n
+}
+
+// AppendWire appends the encoding of m; strings must be UTF-8.
+func (m *SKEYIDResponse) AppendWire(b []byte) []byte {
+	if m == nil {
+		return b
+	}
+	b = wire.AppendBytes(b, 1<<3|2, m.Skeyid)
+	return b
+}
+
+// ParseWire adds what b holds to m, whose fields of octets then lie in b. Fields that are not known are left out.
+func (m *SKEYIDResponse) ParseWire(b []byte) error {
+	r := wire.NewReader(b)
+	for tag := r.Next(); tag != 0; tag = r.Next() {
+		switch tag {
+		case 1<<3 | 2:
+			m.Skeyid = r.Bytes()
 		default:
 			r.Skip(tag)
 		}

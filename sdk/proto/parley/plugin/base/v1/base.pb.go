@@ -32,6 +32,7 @@ const (
 	Op_OP_AUTH_SIGN         Op = 201
 	Op_OP_AUTH_VERIFY       Op = 202
 	Op_OP_AUTH_AUTHENTICATE Op = 203
+	Op_OP_AUTH_SKEYID       Op = 204
 	Op_OP_CRED_FIND         Op = 301
 	Op_OP_CRED_MAC          Op = 302
 	Op_OP_SA_PROBE          Op = 401
@@ -56,6 +57,7 @@ var (
 		201: "OP_AUTH_SIGN",
 		202: "OP_AUTH_VERIFY",
 		203: "OP_AUTH_AUTHENTICATE",
+		204: "OP_AUTH_SKEYID",
 		301: "OP_CRED_FIND",
 		302: "OP_CRED_MAC",
 		401: "OP_SA_PROBE",
@@ -77,6 +79,7 @@ var (
 		"OP_AUTH_SIGN":         201,
 		"OP_AUTH_VERIFY":       202,
 		"OP_AUTH_AUTHENTICATE": 203,
+		"OP_AUTH_SKEYID":       204,
 		"OP_CRED_FIND":         301,
 		"OP_CRED_MAC":          302,
 		"OP_SA_PROBE":          401,
@@ -1272,7 +1275,7 @@ const file_parley_plugin_base_v1_base_proto_rawDesc = "" +
 	"\aREFUSED\x10\x03\x12\x11\n" +
 	"\rNO_CREDENTIAL\x10\x04\x12\x0f\n" +
 	"\vUNSUPPORTED\x10\x05\x12\v\n" +
-	"\aINVALID\x10\x06*\x90\x03\n" +
+	"\aINVALID\x10\x06*\xa5\x03\n" +
 	"\x02Op\x12\x12\n" +
 	"\x0eOP_UNSPECIFIED\x10\x00\x12\x12\n" +
 	"\x0eOP_KE_INITIATE\x10e\x12\x11\n" +
@@ -1280,7 +1283,8 @@ const file_parley_plugin_base_v1_base_proto_rawDesc = "" +
 	"\fOP_KE_FINISH\x10g\x12\x11\n" +
 	"\fOP_AUTH_SIGN\x10\xc9\x01\x12\x13\n" +
 	"\x0eOP_AUTH_VERIFY\x10\xca\x01\x12\x19\n" +
-	"\x14OP_AUTH_AUTHENTICATE\x10\xcb\x01\x12\x11\n" +
+	"\x14OP_AUTH_AUTHENTICATE\x10\xcb\x01\x12\x13\n" +
+	"\x0eOP_AUTH_SKEYID\x10\xcc\x01\x12\x11\n" +
 	"\fOP_CRED_FIND\x10\xad\x02\x12\x10\n" +
 	"\vOP_CRED_MAC\x10\xae\x02\x12\x10\n" +
 	"\vOP_SA_PROBE\x10\x91\x03\x12\x17\n" +

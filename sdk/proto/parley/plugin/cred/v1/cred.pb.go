@@ -72,6 +72,7 @@ type MAC_Scheme int32
 const (
 	MAC_SCHEME_UNSPECIFIED MAC_Scheme = 0
 	MAC_IKEV2_AUTH         MAC_Scheme = 1 // prf(prf(key, "Key Pad for IKEv2"), data), RFC 7296 section 2.15
+	MAC_IKEV1_SKEYID       MAC_Scheme = 2 // prf(key, data), RFC 2409 section 5
 )
 
 // Enum value maps for MAC_Scheme.
@@ -79,10 +80,12 @@ var (
 	MAC_Scheme_name = map[int32]string{
 		0: "SCHEME_UNSPECIFIED",
 		1: "IKEV2_AUTH",
+		2: "IKEV1_SKEYID",
 	}
 	MAC_Scheme_value = map[string]int32{
 		"SCHEME_UNSPECIFIED": 0,
 		"IKEV2_AUTH":         1,
+		"IKEV1_SKEYID":       2,
 	}
 )
 
@@ -547,15 +550,16 @@ const file_parley_plugin_cred_v1_cred_proto_rawDesc = "" +
 	"\n" +
 	"MACRequest\x122\n" +
 	"\x05query\x18\x01 \x01(\v2\x1c.parley.plugin.cred.v1.QueryR\x05query\x12.\n" +
-	"\x04macs\x18\x02 \x03(\v2\x1a.parley.plugin.cred.v1.MACR\x04macs\"\x98\x01\n" +
+	"\x04macs\x18\x02 \x03(\v2\x1a.parley.plugin.cred.v1.MACR\x04macs\"\xaa\x01\n" +
 	"\x03MAC\x129\n" +
 	"\x06scheme\x18\x01 \x01(\x0e2!.parley.plugin.cred.v1.MAC.SchemeR\x06scheme\x12\x10\n" +
 	"\x03prf\x18\x02 \x01(\rR\x03prf\x12\x12\n" +
-	"\x04data\x18\x03 \x01(\fR\x04data\"0\n" +
+	"\x04data\x18\x03 \x01(\fR\x04data\"B\n" +
 	"\x06Scheme\x12\x16\n" +
 	"\x12SCHEME_UNSPECIFIED\x10\x00\x12\x0e\n" +
 	"\n" +
-	"IKEV2_AUTH\x10\x01\"!\n" +
+	"IKEV2_AUTH\x10\x01\x12\x10\n" +
+	"\fIKEV1_SKEYID\x10\x02\"!\n" +
 	"\vMACResponse\x12\x12\n" +
 	"\x04macs\x18\x01 \x03(\fR\x04macsBEZCgithub.com/parley-ike/parley/sdk/proto/parley/plugin/cred/v1;credv1b\x06proto3"
 
