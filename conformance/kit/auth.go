@@ -44,7 +44,10 @@ func PSKFixture(open func() auth.Plugin, setting string) AuthFixture {
 }
 
 // PSKHost is a host with one pre-shared key for everybody, and none when the key is empty.
-type PSKHost struct{ Key secret.Bytes }
+type PSKHost struct {
+	cred.Unsupported
+	Key secret.Bytes
+}
 
 // MAC implements auth.Host.
 func (h *PSKHost) MAC(ctx context.Context, q cred.Query, macs []cred.MAC) ([][]byte, error) {

@@ -20,13 +20,13 @@ import (
 type Plugins struct {
 	KE   map[uint16]ke.Plugin // by method
 	Auth map[string]auth.Plugin
-	Cred cred.Plugin
+	Cred cred.Store
 	SA   sa.Plugin
 }
 
 // New sorts key exchange and authentication plugins by what they serve.
 func New(kes []ke.Plugin, auths []auth.Plugin, store cred.Plugin, backend sa.Plugin) *Plugins {
-	p := &Plugins{KE: map[uint16]ke.Plugin{}, Auth: map[string]auth.Plugin{}, Cred: store, SA: backend}
+	p := &Plugins{KE: map[uint16]ke.Plugin{}, Auth: map[string]auth.Plugin{}, Cred: cred.Complete(store), SA: backend}
 	for _, k := range kes {
 		for _, m := range k.Methods() {
 			p.KE[m.ID] = k
@@ -38,11 +38,6 @@ func New(kes []ke.Plugin, auths []auth.Plugin, store cred.Plugin, backend sa.Plu
 		}
 	}
 	return p
-}
-
-// MAC implements auth.Host.
-func (p *Plugins) MAC(ctx context.Context, q cred.Query, macs []cred.MAC) ([][]byte, error) {
-	return p.Cred.MAC(ctx, q, macs)
 }
 
 // Perform does one operation.
@@ -113,14 +108,14 @@ func (p *Plugins) authenticate(ctx context.Context, op machine.Op) (machine.Resu
 		if err != nil {
 			return nil, err
 		}
-		signed, err := a.Sign(ctx, p, toSign(op))
+		signed, err := a.Sign(ctx, p.Cred, toSign(op))
 		return machine.Signed(signed), err
 	case machine.Verify:
 		a, err := p.authenticator(op.Auth)
 		if err != nil {
 			return nil, err
 		}
-		id, err := a.Verify(ctx, p, toVerify(op))
+		id, err := a.Verify(ctx, p.Cred, toVerify(op))
 		return machine.Verified{Remote: machine.Identity(id)}, err
 	case machine.SKEYID:
 		return p.skeyid(ctx, op)
@@ -135,17 +130,17 @@ func (p *Plugins) both(ctx context.Context, op machine.Authenticate) (machine.Re
 		return nil, err
 	}
 	if fused, ok := a.(auth.Authenticator); ok && op.Sign.Auth == op.Verify.Auth {
-		id, signed, err := fused.Authenticate(ctx, p, toVerify(op.Verify), toSign(op.Sign))
+		id, signed, err := fused.Authenticate(ctx, p.Cred, toVerify(op.Verify), toSign(op.Sign))
 		return authenticated(id, signed), err
 	}
-	id, err := a.Verify(ctx, p, toVerify(op.Verify))
+	id, err := a.Verify(ctx, p.Cred, toVerify(op.Verify))
 	if err != nil {
 		return nil, err
 	}
 	if a, err = p.authenticator(op.Sign.Auth); err != nil {
 		return nil, err
 	}
-	signed, err := a.Sign(ctx, p, toSign(op.Sign))
+	signed, err := a.Sign(ctx, p.Cred, toSign(op.Sign))
 	return authenticated(id, signed), err
 }
 

@@ -33,7 +33,7 @@ func (h *Host) asked(from *session, f *basev1.Frame) {
 		return
 	}
 	op := basev1.Op(f.GetOp())
-	if op != basev1.Op_OP_CRED_MAC && op != basev1.Op_OP_CRED_FIND || !from.authenticator {
+	if !askable[op] || !from.authenticator {
 		answer(nil, failure(machine.Refused, "plugin %s may not ask for operation %d", from.name, f.GetOp()))
 		return
 	}
@@ -44,6 +44,12 @@ func (h *Host) asked(from *session, f *basev1.Frame) {
 	by := time.Now().Add(budget)
 	walk := &storeWalk{host: h, op: op, body: f.GetBody(), by: by, stores: h.routes.Load().cred, answer: answer}
 	walk.next()
+}
+
+// askable is what an authenticator may ask: everything of the credential stores.
+var askable = map[basev1.Op]bool{
+	basev1.Op_OP_CRED_FIND: true, basev1.Op_OP_CRED_MAC: true, basev1.Op_OP_CRED_SIGN: true, basev1.Op_OP_CRED_DECRYPT: true,
+	basev1.Op_OP_CRED_TRUST: true,
 }
 
 func earlier(a, b time.Time) time.Time {
@@ -76,6 +82,7 @@ type storeWalk struct {
 	by     time.Time
 	stores []target
 	misses []string
+	knows  bool // a store understood the question
 	answer func(*basev1.Frame, *machine.CallError)
 }
 
@@ -86,7 +93,11 @@ func (w *storeWalk) next() {
 		if len(w.misses) > 0 {
 			text = strings.Join(w.misses, "; ")
 		}
-		w.answer(nil, failure(machine.NoCredential, "%s", text))
+		kind := machine.Unsupported
+		if w.knows || len(w.misses) == 0 {
+			kind = machine.NoCredential
+		}
+		w.answer(nil, failure(kind, "%s", text))
 		return
 	}
 	to := w.stores[0]
@@ -105,7 +116,7 @@ func (w *storeWalk) next() {
 }
 
 func (w *storeWalk) took(f *basev1.Frame, err *machine.CallError) {
-	if f.GetError() != nil && f.GetError().GetKind() == basev1.Error_NO_CREDENTIAL {
+	if w.passes(f.GetError().GetKind()) {
 		w.misses = append(w.misses, clean(f.GetError().GetText()))
 		w.next()
 		return
@@ -115,4 +126,11 @@ func (w *storeWalk) took(f *basev1.Frame, err *machine.CallError) {
 	}
 	clear(w.body)
 	w.answer(f, err)
+}
+
+// passes tells whether the next store is asked. A store for pre-shared keys alone does not understand what is asked about
+// other credentials, and need not; but one that has the key and not the derivation must not lose to another's key.
+func (w *storeWalk) passes(kind basev1.Error_Kind) bool {
+	w.knows = w.knows || kind == basev1.Error_NO_CREDENTIAL
+	return kind == basev1.Error_NO_CREDENTIAL || kind == basev1.Error_UNSUPPORTED && w.op != basev1.Op_OP_CRED_MAC
 }

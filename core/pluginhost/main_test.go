@@ -59,6 +59,12 @@ func pluginMain(mode string, args []string) {
 		serve.Main(info, serve.KE("echo", &echo{}), serve.Auth("psk", authenticator{}), serve.Cred("store", store{"west": "key"}), serve.SA("memory", &backend{}))
 	case "cred":
 		serve.Main(info, serve.Cred("empty", store{}))
+	case "psks":
+		serve.Main(info, serve.Cred("psks", pskStore{}))
+	case "keys":
+		serve.Main(info, serve.Auth("keys", keyUser{}), serve.Cred("keys", keyStore{}))
+	case "keyuser":
+		serve.Main(info, serve.Auth("keys", keyUser{}))
 	case "wordy":
 		serve.Main(info, serve.Auth("psk", authenticator{}), serve.Cred("store", &wordy{}))
 	case "auth2":

@@ -61,8 +61,6 @@ type Authenticator interface {
 	Authenticate(ctx context.Context, host Host, v Verify, s Sign) (Identity, Signed, error)
 }
 
-// Host is what an authenticator may ask of the daemon: the credential stores, tried in the order of the configuration.
-type Host interface {
-	// MAC runs several derivations with one key in one call; see cred.Plugin.
-	MAC(ctx context.Context, q cred.Query, macs []cred.MAC) ([][]byte, error)
-}
+// Host is what an authenticator may ask of the daemon: the credential stores, tried in the order of the configuration until
+// one has the credential. A reference that Find gave is good for Sign and Decrypt, whichever store it is from.
+type Host interface{ cred.Store }

@@ -106,7 +106,7 @@ func (e authEnd) SKEYID(ctx context.Context, h auth.Host, s auth.SKEYID) (secret
 }
 
 // Cred is the credential store of that name, seen from the daemon.
-func (c *Client) Cred(name string) cred.Plugin { return credEnd{end{c, name}} }
+func (c *Client) Cred(name string) cred.Store { return credEnd{end{c, name}} }
 
 type credEnd struct{ end }
 
@@ -120,6 +120,24 @@ func (e credEnd) MAC(ctx context.Context, q cred.Query, macs []cred.MAC) ([][]by
 	var r credv1.MACResponse
 	err := e.call(ctx, basev1.Op_OP_CRED_MAC, 0, &credv1.MACRequest{Query: codec.FromQuery(q), Macs: codec.FromMACs(macs)}, &r)
 	return r.GetMacs(), err
+}
+
+func (e credEnd) Sign(ctx context.Context, s cred.SignRequest) ([]byte, error) {
+	var r credv1.SignResponse
+	err := e.call(ctx, basev1.Op_OP_CRED_SIGN, 0, codec.FromSignRequest(s), &r)
+	return r.GetSignature(), err
+}
+
+func (e credEnd) Decrypt(ctx context.Context, d cred.DecryptRequest) (secret.Bytes, error) {
+	var r credv1.DecryptResponse
+	err := e.call(ctx, basev1.Op_OP_CRED_DECRYPT, 0, codec.FromDecryptRequest(d), &r)
+	return r.GetPlain(), err
+}
+
+func (e credEnd) Trust(ctx context.Context, t cred.TrustRequest) (cred.Verdict, error) {
+	var r credv1.TrustResponse
+	err := e.call(ctx, basev1.Op_OP_CRED_TRUST, 0, codec.FromTrustRequest(t), &r)
+	return codec.ToVerdict(&r), err
 }
 
 // SA is the SA backend of that name, seen from the daemon: calls about one child keep their order.

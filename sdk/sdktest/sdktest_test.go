@@ -66,7 +66,7 @@ func TestAnAuthenticatorReachesItsHost(t *testing.T) {
 		t.Fatal(err)
 	}
 	verify := auth.Verify{Auth: "psk", Remote: west, PRF: 5, Octets: []byte("theirs"), Data: theirs[0]}
-	remote, ours, err := fused.Authenticate(t.Context(), host, verify, sign)
+	remote, ours, err := fused.Authenticate(t.Context(), cred.Complete(host), verify, sign)
 	if err != nil || string(remote.Data) != "west" || ours.Method != 2 || len(ours.Data) != 32 {
 		t.Errorf("%+v %+v %v", remote, ours, err)
 	}

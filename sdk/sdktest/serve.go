@@ -16,7 +16,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/parley-ike/parley/sdk"
-	"github.com/parley-ike/parley/sdk/auth"
+	"github.com/parley-ike/parley/sdk/cred"
 	"github.com/parley-ike/parley/sdk/internal/codec"
 	"github.com/parley-ike/parley/sdk/proto/link"
 	basev1 "github.com/parley-ike/parley/sdk/proto/parley/plugin/base/v1"
@@ -33,7 +33,7 @@ type Client struct {
 	sender   *link.Sender
 
 	mu      sync.Mutex
-	host    auth.Host
+	host    cred.Plugin
 	pending map[uint64]chan<- *basev1.Frame
 	lastID  uint64
 	over    chan struct{}

@@ -11,15 +11,27 @@ import (
 )
 
 func credHandler(p cred.Plugin) handler {
+	store := cred.Complete(p)
 	return func(ctx context.Context, _ auth.Host, op basev1.Op, body []byte) ([]byte, error) {
 		switch op {
 		case basev1.Op_OP_CRED_FIND:
-			return credFind(ctx, p, body)
+			return credFind(ctx, store, body)
 		case basev1.Op_OP_CRED_MAC:
-			return credMAC(ctx, p, body)
+			return credMAC(ctx, store, body)
+		case basev1.Op_OP_CRED_SIGN:
+			return credSign(ctx, store, body)
+		case basev1.Op_OP_CRED_DECRYPT:
+			return credDecrypt(ctx, store, body)
+		case basev1.Op_OP_CRED_TRUST:
+			return credTrust(ctx, store, body)
 		}
 		return nil, unknownOp("cred", op)
 	}
+}
+
+// AnswerCred performs a request of kind cred with a store that is in this process: sdktest stands in for the daemon with it.
+func AnswerCred(ctx context.Context, p cred.Plugin, op basev1.Op, body []byte) ([]byte, error) {
+	return credHandler(p)(ctx, nil, op, body)
 }
 
 func credFind(ctx context.Context, p cred.Plugin, body []byte) ([]byte, error) {

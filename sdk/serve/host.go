@@ -12,12 +12,20 @@ import (
 	"github.com/parley-ike/parley/sdk/internal/codec"
 	basev1 "github.com/parley-ike/parley/sdk/proto/parley/plugin/base/v1"
 	credv1 "github.com/parley-ike/parley/sdk/proto/parley/plugin/cred/v1"
+	"github.com/parley-ike/parley/sdk/secret"
 )
 
 // host is the daemon as an authenticator sees it; its calls ride on the same exchange.
 type host exchange
 
 var _ auth.Host = (*host)(nil)
+
+// Find implements auth.Host.
+func (h *host) Find(ctx context.Context, q cred.Query) ([]cred.Ref, error) {
+	var r credv1.FindResponse
+	err := h.question(ctx, basev1.Op_OP_CRED_FIND, &credv1.FindRequest{Query: codec.FromQuery(q)}, &r)
+	return codec.ToRefs(r.GetRefs()), err
+}
 
 // MAC implements auth.Host.
 func (h *host) MAC(ctx context.Context, q cred.Query, macs []cred.MAC) ([][]byte, error) {
@@ -30,6 +38,46 @@ func (h *host) MAC(ctx context.Context, q cred.Query, macs []cred.MAC) ([][]byte
 		return nil, err
 	}
 	return decodeMAC(answer, macs)
+}
+
+// Sign implements auth.Host.
+func (h *host) Sign(ctx context.Context, s cred.SignRequest) ([]byte, error) {
+	var r credv1.SignResponse
+	err := h.question(ctx, basev1.Op_OP_CRED_SIGN, codec.FromSignRequest(s), &r)
+	return r.GetSignature(), err
+}
+
+// Decrypt implements auth.Host.
+func (h *host) Decrypt(ctx context.Context, d cred.DecryptRequest) (secret.Bytes, error) {
+	var r credv1.DecryptResponse
+	err := h.question(ctx, basev1.Op_OP_CRED_DECRYPT, codec.FromDecryptRequest(d), &r)
+	return r.GetPlain(), err
+}
+
+// Trust implements auth.Host.
+func (h *host) Trust(ctx context.Context, t cred.TrustRequest) (cred.Verdict, error) {
+	var r credv1.TrustResponse
+	err := h.question(ctx, basev1.Op_OP_CRED_TRUST, codec.FromTrustRequest(t), &r)
+	return codec.ToVerdict(&r), err
+}
+
+// question asks and reads the answer, in whose octets the response then lies.
+func (h *host) question(ctx context.Context, op basev1.Op, request encoder, response interface{ ParseWire([]byte) error }) error {
+	body, err := encode(request)
+	if err != nil {
+		return err
+	}
+	answer, err := h.ask(ctx, op, body)
+	switch {
+	case err != nil:
+		return err
+	case answer.GetError() != nil:
+		return codec.ToError(answer.GetError())
+	}
+	if err := response.ParseWire(answer.GetBody()); err != nil {
+		return fmt.Errorf("serve: the daemon's answer to %v is malformed: %w", op, err)
+	}
+	return nil
 }
 
 func encodeMAC(q cred.Query, macs []cred.MAC) ([]byte, error) {

@@ -20,7 +20,7 @@ func (x *exchange) promptly(f *basev1.Frame) bool {
 	switch {
 	case err != nil:
 		x.reply(f, nil, err, x.sender.Queue)
-	case v.prompt && f.GetOp() != uint32(basev1.Op_OP_SA_LIST): // its size has no bound
+	case v.prompt && !slow[basev1.Op(f.GetOp())]:
 		body, err := x.perform(f)
 		x.reply(f, body, err, x.sender.Queue)
 	case v.ask != nil && f.GetKey() == 0:
@@ -29,6 +29,12 @@ func (x *exchange) promptly(f *basev1.Frame) bool {
 		return false
 	}
 	return true
+}
+
+// slow are operations that a prompt service need not perform promptly: a list has no bound, and an operation with a private
+// key, or the verification of a chain, takes up to milliseconds.
+var slow = map[basev1.Op]bool{
+	basev1.Op_OP_SA_LIST: true, basev1.Op_OP_CRED_SIGN: true, basev1.Op_OP_CRED_DECRYPT: true, basev1.Op_OP_CRED_TRUST: true,
 }
 
 // ask performs a request as far as its question to the credential stores; the answer concludes it.

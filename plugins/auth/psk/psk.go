@@ -70,7 +70,7 @@ func (p *Plugin) Canary(ctx context.Context) error {
 }
 
 // echo is the canary's host; its proofs are the data.
-type echo struct{}
+type echo struct{ cred.Unsupported }
 
 func (echo) MAC(ctx context.Context, _ cred.Query, macs []cred.MAC) ([][]byte, error) {
 	return [][]byte{bytes.Clone(macs[0].Data)}, ctx.Err()

@@ -35,6 +35,7 @@ func TestPSKKnowsItsCanary(t *testing.T) {
 
 // recorder counts what the host is asked, and answers from answer.
 type recorder struct {
+	cred.Unsupported
 	queries []cred.Query
 	macs    [][]cred.MAC
 	answer  func([]cred.MAC) ([][]byte, error)

@@ -23,7 +23,7 @@ func ToIdentity(i *credv1.Identity) (cred.Identity, error) {
 // FromQuery returns the message for a query.
 func FromQuery(q cred.Query) *credv1.Query {
 	return &credv1.Query{
-		Purpose: credv1.Query_Purpose(q.Purpose), Local: FromIdentity(q.Local), Remote: FromIdentity(q.Remote),
+		Purpose: credv1.Query_Purpose(q.Purpose), Local: FromIdentity(q.Local), Remote: FromIdentity(q.Remote), Issuers: q.Issuers,
 	}
 }
 
@@ -31,7 +31,7 @@ func FromQuery(q cred.Query) *credv1.Query {
 func ToQuery(q *credv1.Query) (cred.Query, error) {
 	var n narrower
 	purpose := cred.Purpose(n.u8("purpose", uint32(q.GetPurpose())))
-	return cred.Query{Purpose: purpose, Local: n.identity(q.GetLocal()), Remote: n.identity(q.GetRemote())}, n.err
+	return cred.Query{Purpose: purpose, Local: n.identity(q.GetLocal()), Remote: n.identity(q.GetRemote()), Issuers: q.GetIssuers()}, n.err
 }
 
 // FromMACs returns the messages for derivations.
@@ -58,7 +58,7 @@ func ToMACs(macs []*credv1.MAC) ([]cred.MAC, error) {
 func FromRefs(refs []cred.Ref) []*credv1.Ref {
 	var out []*credv1.Ref
 	for _, r := range refs {
-		out = append(out, &credv1.Ref{Id: r.ID, Source: r.Source})
+		out = append(out, &credv1.Ref{Id: r.ID, Source: r.Source, Chain: r.Chain, Public: r.Public})
 	}
 	return out
 }
@@ -67,7 +67,7 @@ func FromRefs(refs []cred.Ref) []*credv1.Ref {
 func ToRefs(refs []*credv1.Ref) []cred.Ref {
 	var out []cred.Ref
 	for _, r := range refs {
-		out = append(out, cred.Ref{ID: r.GetId(), Source: r.GetSource()})
+		out = append(out, cred.Ref{ID: r.GetId(), Source: r.GetSource(), Chain: r.GetChain(), Public: r.GetPublic()})
 	}
 	return out
 }

@@ -35,6 +35,9 @@ const (
 	Op_OP_AUTH_SKEYID       Op = 204
 	Op_OP_CRED_FIND         Op = 301
 	Op_OP_CRED_MAC          Op = 302
+	Op_OP_CRED_SIGN         Op = 303
+	Op_OP_CRED_DECRYPT      Op = 304
+	Op_OP_CRED_TRUST        Op = 305
 	Op_OP_SA_PROBE          Op = 401
 	Op_OP_SA_ALLOCATE_SPI   Op = 402
 	Op_OP_SA_INSTALL_CHILD  Op = 403
@@ -60,6 +63,9 @@ var (
 		204: "OP_AUTH_SKEYID",
 		301: "OP_CRED_FIND",
 		302: "OP_CRED_MAC",
+		303: "OP_CRED_SIGN",
+		304: "OP_CRED_DECRYPT",
+		305: "OP_CRED_TRUST",
 		401: "OP_SA_PROBE",
 		402: "OP_SA_ALLOCATE_SPI",
 		403: "OP_SA_INSTALL_CHILD",
@@ -82,6 +88,9 @@ var (
 		"OP_AUTH_SKEYID":       204,
 		"OP_CRED_FIND":         301,
 		"OP_CRED_MAC":          302,
+		"OP_CRED_SIGN":         303,
+		"OP_CRED_DECRYPT":      304,
+		"OP_CRED_TRUST":        305,
 		"OP_SA_PROBE":          401,
 		"OP_SA_ALLOCATE_SPI":   402,
 		"OP_SA_INSTALL_CHILD":  403,
@@ -1275,7 +1284,7 @@ const file_parley_plugin_base_v1_base_proto_rawDesc = "" +
 	"\aREFUSED\x10\x03\x12\x11\n" +
 	"\rNO_CREDENTIAL\x10\x04\x12\x0f\n" +
 	"\vUNSUPPORTED\x10\x05\x12\v\n" +
-	"\aINVALID\x10\x06*\xa5\x03\n" +
+	"\aINVALID\x10\x06*\xe2\x03\n" +
 	"\x02Op\x12\x12\n" +
 	"\x0eOP_UNSPECIFIED\x10\x00\x12\x12\n" +
 	"\x0eOP_KE_INITIATE\x10e\x12\x11\n" +
@@ -1286,7 +1295,10 @@ const file_parley_plugin_base_v1_base_proto_rawDesc = "" +
 	"\x14OP_AUTH_AUTHENTICATE\x10\xcb\x01\x12\x13\n" +
 	"\x0eOP_AUTH_SKEYID\x10\xcc\x01\x12\x11\n" +
 	"\fOP_CRED_FIND\x10\xad\x02\x12\x10\n" +
-	"\vOP_CRED_MAC\x10\xae\x02\x12\x10\n" +
+	"\vOP_CRED_MAC\x10\xae\x02\x12\x11\n" +
+	"\fOP_CRED_SIGN\x10\xaf\x02\x12\x14\n" +
+	"\x0fOP_CRED_DECRYPT\x10\xb0\x02\x12\x12\n" +
+	"\rOP_CRED_TRUST\x10\xb1\x02\x12\x10\n" +
 	"\vOP_SA_PROBE\x10\x91\x03\x12\x17\n" +
 	"\x12OP_SA_ALLOCATE_SPI\x10\x92\x03\x12\x18\n" +
 	"\x13OP_SA_INSTALL_CHILD\x10\x93\x03\x12\x17\n" +

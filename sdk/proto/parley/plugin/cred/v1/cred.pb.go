@@ -26,6 +26,10 @@ type Query_Purpose int32
 const (
 	Query_PURPOSE_UNSPECIFIED Query_Purpose = 0
 	Query_PSK                 Query_Purpose = 1
+	Query_SIGNATURE           Query_Purpose = 2
+	Query_DECRYPTION          Query_Purpose = 3
+	Query_PASSWORD            Query_Purpose = 4
+	Query_ANCHOR              Query_Purpose = 5
 )
 
 // Enum value maps for Query_Purpose.
@@ -33,10 +37,18 @@ var (
 	Query_Purpose_name = map[int32]string{
 		0: "PURPOSE_UNSPECIFIED",
 		1: "PSK",
+		2: "SIGNATURE",
+		3: "DECRYPTION",
+		4: "PASSWORD",
+		5: "ANCHOR",
 	}
 	Query_Purpose_value = map[string]int32{
 		"PURPOSE_UNSPECIFIED": 0,
 		"PSK":                 1,
+		"SIGNATURE":           2,
+		"DECRYPTION":          3,
+		"PASSWORD":            4,
+		"ANCHOR":              5,
 	}
 )
 
@@ -116,6 +128,113 @@ func (MAC_Scheme) EnumDescriptor() ([]byte, []int) {
 	return file_parley_plugin_cred_v1_cred_proto_rawDescGZIP(), []int{6, 0}
 }
 
+type SignRequest_Scheme int32
+
+const (
+	SignRequest_SCHEME_UNSPECIFIED SignRequest_Scheme = 0
+	SignRequest_RSA_PKCS1          SignRequest_Scheme = 1
+	SignRequest_RSA_PKCS1_BARE     SignRequest_Scheme = 2
+	SignRequest_RSA_PSS            SignRequest_Scheme = 3
+	SignRequest_ECDSA              SignRequest_Scheme = 4
+	SignRequest_ECDSA_ASN1         SignRequest_Scheme = 5
+	SignRequest_ED25519            SignRequest_Scheme = 6
+)
+
+// Enum value maps for SignRequest_Scheme.
+var (
+	SignRequest_Scheme_name = map[int32]string{
+		0: "SCHEME_UNSPECIFIED",
+		1: "RSA_PKCS1",
+		2: "RSA_PKCS1_BARE",
+		3: "RSA_PSS",
+		4: "ECDSA",
+		5: "ECDSA_ASN1",
+		6: "ED25519",
+	}
+	SignRequest_Scheme_value = map[string]int32{
+		"SCHEME_UNSPECIFIED": 0,
+		"RSA_PKCS1":          1,
+		"RSA_PKCS1_BARE":     2,
+		"RSA_PSS":            3,
+		"ECDSA":              4,
+		"ECDSA_ASN1":         5,
+		"ED25519":            6,
+	}
+)
+
+func (x SignRequest_Scheme) Enum() *SignRequest_Scheme {
+	p := new(SignRequest_Scheme)
+	*p = x
+	return p
+}
+
+func (x SignRequest_Scheme) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (SignRequest_Scheme) Descriptor() protoreflect.EnumDescriptor {
+	return file_parley_plugin_cred_v1_cred_proto_enumTypes[2].Descriptor()
+}
+
+func (SignRequest_Scheme) Type() protoreflect.EnumType {
+	return &file_parley_plugin_cred_v1_cred_proto_enumTypes[2]
+}
+
+func (x SignRequest_Scheme) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use SignRequest_Scheme.Descriptor instead.
+func (SignRequest_Scheme) EnumDescriptor() ([]byte, []int) {
+	return file_parley_plugin_cred_v1_cred_proto_rawDescGZIP(), []int{8, 0}
+}
+
+type DecryptRequest_Scheme int32
+
+const (
+	DecryptRequest_SCHEME_UNSPECIFIED DecryptRequest_Scheme = 0
+	DecryptRequest_RSA_PKCS1V15       DecryptRequest_Scheme = 1
+)
+
+// Enum value maps for DecryptRequest_Scheme.
+var (
+	DecryptRequest_Scheme_name = map[int32]string{
+		0: "SCHEME_UNSPECIFIED",
+		1: "RSA_PKCS1V15",
+	}
+	DecryptRequest_Scheme_value = map[string]int32{
+		"SCHEME_UNSPECIFIED": 0,
+		"RSA_PKCS1V15":       1,
+	}
+)
+
+func (x DecryptRequest_Scheme) Enum() *DecryptRequest_Scheme {
+	p := new(DecryptRequest_Scheme)
+	*p = x
+	return p
+}
+
+func (x DecryptRequest_Scheme) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (DecryptRequest_Scheme) Descriptor() protoreflect.EnumDescriptor {
+	return file_parley_plugin_cred_v1_cred_proto_enumTypes[3].Descriptor()
+}
+
+func (DecryptRequest_Scheme) Type() protoreflect.EnumType {
+	return &file_parley_plugin_cred_v1_cred_proto_enumTypes[3]
+}
+
+func (x DecryptRequest_Scheme) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use DecryptRequest_Scheme.Descriptor instead.
+func (DecryptRequest_Scheme) EnumDescriptor() ([]byte, []int) {
+	return file_parley_plugin_cred_v1_cred_proto_rawDescGZIP(), []int{10, 0}
+}
+
 type Identity struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Type          uint32                 `protobuf:"varint,1,opt,name=type,proto3" json:"type,omitempty"` // RFC 7296 section 3.5
@@ -173,6 +292,7 @@ type Query struct {
 	Purpose       Query_Purpose          `protobuf:"varint,1,opt,name=purpose,proto3,enum=parley.plugin.cred.v1.Query_Purpose" json:"purpose,omitempty"`
 	Local         *Identity              `protobuf:"bytes,2,opt,name=local,proto3" json:"local,omitempty"`
 	Remote        *Identity              `protobuf:"bytes,3,opt,name=remote,proto3" json:"remote,omitempty"`
+	Issuers       [][]byte               `protobuf:"bytes,4,rep,name=issuers,proto3" json:"issuers,omitempty"` // SHA-1 of the SPKIs of authorities, RFC 7296 section 3.7: a preference
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -224,6 +344,13 @@ func (x *Query) GetLocal() *Identity {
 func (x *Query) GetRemote() *Identity {
 	if x != nil {
 		return x.Remote
+	}
+	return nil
+}
+
+func (x *Query) GetIssuers() [][]byte {
+	if x != nil {
+		return x.Issuers
 	}
 	return nil
 }
@@ -320,6 +447,8 @@ type Ref struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Id            string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
 	Source        string                 `protobuf:"bytes,2,opt,name=source,proto3" json:"source,omitempty"`
+	Chain         [][]byte               `protobuf:"bytes,3,rep,name=chain,proto3" json:"chain,omitempty"`   // certificates, DER, the end certificate first
+	Public        []byte                 `protobuf:"bytes,4,opt,name=public,proto3" json:"public,omitempty"` // SubjectPublicKeyInfo, DER
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -366,6 +495,20 @@ func (x *Ref) GetSource() string {
 		return x.Source
 	}
 	return ""
+}
+
+func (x *Ref) GetChain() [][]byte {
+	if x != nil {
+		return x.Chain
+	}
+	return nil
+}
+
+func (x *Ref) GetPublic() []byte {
+	if x != nil {
+		return x.Public
+	}
+	return nil
 }
 
 type MACRequest struct {
@@ -525,6 +668,366 @@ func (x *MACResponse) GetMacs() [][]byte {
 	return nil
 }
 
+type SignRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Ref           string                 `protobuf:"bytes,1,opt,name=ref,proto3" json:"ref,omitempty"`
+	Scheme        SignRequest_Scheme     `protobuf:"varint,2,opt,name=scheme,proto3,enum=parley.plugin.cred.v1.SignRequest_Scheme" json:"scheme,omitempty"`
+	Hash          uint32                 `protobuf:"varint,3,opt,name=hash,proto3" json:"hash,omitempty"` // IANA IKEv2 hash algorithm
+	Data          []byte                 `protobuf:"bytes,4,opt,name=data,proto3" json:"data,omitempty"`  // the digest; with ED25519 the octets themselves
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SignRequest) Reset() {
+	*x = SignRequest{}
+	mi := &file_parley_plugin_cred_v1_cred_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SignRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SignRequest) ProtoMessage() {}
+
+func (x *SignRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_parley_plugin_cred_v1_cred_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SignRequest.ProtoReflect.Descriptor instead.
+func (*SignRequest) Descriptor() ([]byte, []int) {
+	return file_parley_plugin_cred_v1_cred_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *SignRequest) GetRef() string {
+	if x != nil {
+		return x.Ref
+	}
+	return ""
+}
+
+func (x *SignRequest) GetScheme() SignRequest_Scheme {
+	if x != nil {
+		return x.Scheme
+	}
+	return SignRequest_SCHEME_UNSPECIFIED
+}
+
+func (x *SignRequest) GetHash() uint32 {
+	if x != nil {
+		return x.Hash
+	}
+	return 0
+}
+
+func (x *SignRequest) GetData() []byte {
+	if x != nil {
+		return x.Data
+	}
+	return nil
+}
+
+type SignResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Signature     []byte                 `protobuf:"bytes,1,opt,name=signature,proto3" json:"signature,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SignResponse) Reset() {
+	*x = SignResponse{}
+	mi := &file_parley_plugin_cred_v1_cred_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SignResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SignResponse) ProtoMessage() {}
+
+func (x *SignResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_parley_plugin_cred_v1_cred_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SignResponse.ProtoReflect.Descriptor instead.
+func (*SignResponse) Descriptor() ([]byte, []int) {
+	return file_parley_plugin_cred_v1_cred_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *SignResponse) GetSignature() []byte {
+	if x != nil {
+		return x.Signature
+	}
+	return nil
+}
+
+type DecryptRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Ref           string                 `protobuf:"bytes,1,opt,name=ref,proto3" json:"ref,omitempty"`
+	Scheme        DecryptRequest_Scheme  `protobuf:"varint,2,opt,name=scheme,proto3,enum=parley.plugin.cred.v1.DecryptRequest_Scheme" json:"scheme,omitempty"`
+	Data          []byte                 `protobuf:"bytes,3,opt,name=data,proto3" json:"data,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DecryptRequest) Reset() {
+	*x = DecryptRequest{}
+	mi := &file_parley_plugin_cred_v1_cred_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DecryptRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DecryptRequest) ProtoMessage() {}
+
+func (x *DecryptRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_parley_plugin_cred_v1_cred_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DecryptRequest.ProtoReflect.Descriptor instead.
+func (*DecryptRequest) Descriptor() ([]byte, []int) {
+	return file_parley_plugin_cred_v1_cred_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *DecryptRequest) GetRef() string {
+	if x != nil {
+		return x.Ref
+	}
+	return ""
+}
+
+func (x *DecryptRequest) GetScheme() DecryptRequest_Scheme {
+	if x != nil {
+		return x.Scheme
+	}
+	return DecryptRequest_SCHEME_UNSPECIFIED
+}
+
+func (x *DecryptRequest) GetData() []byte {
+	if x != nil {
+		return x.Data
+	}
+	return nil
+}
+
+type DecryptResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Plain         []byte                 `protobuf:"bytes,1,opt,name=plain,proto3" json:"plain,omitempty"` // secret
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DecryptResponse) Reset() {
+	*x = DecryptResponse{}
+	mi := &file_parley_plugin_cred_v1_cred_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DecryptResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DecryptResponse) ProtoMessage() {}
+
+func (x *DecryptResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_parley_plugin_cred_v1_cred_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DecryptResponse.ProtoReflect.Descriptor instead.
+func (*DecryptResponse) Descriptor() ([]byte, []int) {
+	return file_parley_plugin_cred_v1_cred_proto_rawDescGZIP(), []int{11}
+}
+
+func (x *DecryptResponse) GetPlain() []byte {
+	if x != nil {
+		return x.Plain
+	}
+	return nil
+}
+
+type TrustRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Chain         [][]byte               `protobuf:"bytes,1,rep,name=chain,proto3" json:"chain,omitempty"` // certificates, DER, the end certificate first; none: the key known for the identity
+	Purpose       Query_Purpose          `protobuf:"varint,2,opt,name=purpose,proto3,enum=parley.plugin.cred.v1.Query_Purpose" json:"purpose,omitempty"`
+	Identity      *Identity              `protobuf:"bytes,3,opt,name=identity,proto3" json:"identity,omitempty"`
+	NowSeconds    uint64                 `protobuf:"varint,4,opt,name=now_seconds,json=nowSeconds,proto3" json:"now_seconds,omitempty"` // since 1970; 0: the store's clock
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TrustRequest) Reset() {
+	*x = TrustRequest{}
+	mi := &file_parley_plugin_cred_v1_cred_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TrustRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TrustRequest) ProtoMessage() {}
+
+func (x *TrustRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_parley_plugin_cred_v1_cred_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TrustRequest.ProtoReflect.Descriptor instead.
+func (*TrustRequest) Descriptor() ([]byte, []int) {
+	return file_parley_plugin_cred_v1_cred_proto_rawDescGZIP(), []int{12}
+}
+
+func (x *TrustRequest) GetChain() [][]byte {
+	if x != nil {
+		return x.Chain
+	}
+	return nil
+}
+
+func (x *TrustRequest) GetPurpose() Query_Purpose {
+	if x != nil {
+		return x.Purpose
+	}
+	return Query_PURPOSE_UNSPECIFIED
+}
+
+func (x *TrustRequest) GetIdentity() *Identity {
+	if x != nil {
+		return x.Identity
+	}
+	return nil
+}
+
+func (x *TrustRequest) GetNowSeconds() uint64 {
+	if x != nil {
+		return x.NowSeconds
+	}
+	return 0
+}
+
+type TrustResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Public        []byte                 `protobuf:"bytes,1,opt,name=public,proto3" json:"public,omitempty"` // SubjectPublicKeyInfo, DER
+	Subject       string                 `protobuf:"bytes,2,opt,name=subject,proto3" json:"subject,omitempty"`
+	Issuer        string                 `protobuf:"bytes,3,opt,name=issuer,proto3" json:"issuer,omitempty"`
+	Anchor        string                 `protobuf:"bytes,4,opt,name=anchor,proto3" json:"anchor,omitempty"`                                  // what it is trusted for, for people
+	UntilSeconds  uint64                 `protobuf:"varint,5,opt,name=until_seconds,json=untilSeconds,proto3" json:"until_seconds,omitempty"` // when the first certificate of the chain expires; 0: no end
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TrustResponse) Reset() {
+	*x = TrustResponse{}
+	mi := &file_parley_plugin_cred_v1_cred_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TrustResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TrustResponse) ProtoMessage() {}
+
+func (x *TrustResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_parley_plugin_cred_v1_cred_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TrustResponse.ProtoReflect.Descriptor instead.
+func (*TrustResponse) Descriptor() ([]byte, []int) {
+	return file_parley_plugin_cred_v1_cred_proto_rawDescGZIP(), []int{13}
+}
+
+func (x *TrustResponse) GetPublic() []byte {
+	if x != nil {
+		return x.Public
+	}
+	return nil
+}
+
+func (x *TrustResponse) GetSubject() string {
+	if x != nil {
+		return x.Subject
+	}
+	return ""
+}
+
+func (x *TrustResponse) GetIssuer() string {
+	if x != nil {
+		return x.Issuer
+	}
+	return ""
+}
+
+func (x *TrustResponse) GetAnchor() string {
+	if x != nil {
+		return x.Anchor
+	}
+	return ""
+}
+
+func (x *TrustResponse) GetUntilSeconds() uint64 {
+	if x != nil {
+		return x.UntilSeconds
+	}
+	return 0
+}
+
 var File_parley_plugin_cred_v1_cred_proto protoreflect.FileDescriptor
 
 const file_parley_plugin_cred_v1_cred_proto_rawDesc = "" +
@@ -532,21 +1035,30 @@ const file_parley_plugin_cred_v1_cred_proto_rawDesc = "" +
 	" parley/plugin/cred/v1/cred.proto\x12\x15parley.plugin.cred.v1\"2\n" +
 	"\bIdentity\x12\x12\n" +
 	"\x04type\x18\x01 \x01(\rR\x04type\x12\x12\n" +
-	"\x04data\x18\x02 \x01(\fR\x04data\"\xe4\x01\n" +
+	"\x04data\x18\x02 \x01(\fR\x04data\"\xb7\x02\n" +
 	"\x05Query\x12>\n" +
 	"\apurpose\x18\x01 \x01(\x0e2$.parley.plugin.cred.v1.Query.PurposeR\apurpose\x125\n" +
 	"\x05local\x18\x02 \x01(\v2\x1f.parley.plugin.cred.v1.IdentityR\x05local\x127\n" +
-	"\x06remote\x18\x03 \x01(\v2\x1f.parley.plugin.cred.v1.IdentityR\x06remote\"+\n" +
+	"\x06remote\x18\x03 \x01(\v2\x1f.parley.plugin.cred.v1.IdentityR\x06remote\x12\x18\n" +
+	"\aissuers\x18\x04 \x03(\fR\aissuers\"d\n" +
 	"\aPurpose\x12\x17\n" +
 	"\x13PURPOSE_UNSPECIFIED\x10\x00\x12\a\n" +
-	"\x03PSK\x10\x01\"A\n" +
+	"\x03PSK\x10\x01\x12\r\n" +
+	"\tSIGNATURE\x10\x02\x12\x0e\n" +
+	"\n" +
+	"DECRYPTION\x10\x03\x12\f\n" +
+	"\bPASSWORD\x10\x04\x12\n" +
+	"\n" +
+	"\x06ANCHOR\x10\x05\"A\n" +
 	"\vFindRequest\x122\n" +
 	"\x05query\x18\x01 \x01(\v2\x1c.parley.plugin.cred.v1.QueryR\x05query\">\n" +
 	"\fFindResponse\x12.\n" +
-	"\x04refs\x18\x01 \x03(\v2\x1a.parley.plugin.cred.v1.RefR\x04refs\"-\n" +
+	"\x04refs\x18\x01 \x03(\v2\x1a.parley.plugin.cred.v1.RefR\x04refs\"[\n" +
 	"\x03Ref\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x16\n" +
-	"\x06source\x18\x02 \x01(\tR\x06source\"p\n" +
+	"\x06source\x18\x02 \x01(\tR\x06source\x12\x14\n" +
+	"\x05chain\x18\x03 \x03(\fR\x05chain\x12\x16\n" +
+	"\x06public\x18\x04 \x01(\fR\x06public\"p\n" +
 	"\n" +
 	"MACRequest\x122\n" +
 	"\x05query\x18\x01 \x01(\v2\x1c.parley.plugin.cred.v1.QueryR\x05query\x12.\n" +
@@ -561,7 +1073,44 @@ const file_parley_plugin_cred_v1_cred_proto_rawDesc = "" +
 	"IKEV2_AUTH\x10\x01\x12\x10\n" +
 	"\fIKEV1_SKEYID\x10\x02\"!\n" +
 	"\vMACResponse\x12\x12\n" +
-	"\x04macs\x18\x01 \x03(\fR\x04macsBEZCgithub.com/parley-ike/parley/sdk/proto/parley/plugin/cred/v1;credv1b\x06proto3"
+	"\x04macs\x18\x01 \x03(\fR\x04macs\"\x84\x02\n" +
+	"\vSignRequest\x12\x10\n" +
+	"\x03ref\x18\x01 \x01(\tR\x03ref\x12A\n" +
+	"\x06scheme\x18\x02 \x01(\x0e2).parley.plugin.cred.v1.SignRequest.SchemeR\x06scheme\x12\x12\n" +
+	"\x04hash\x18\x03 \x01(\rR\x04hash\x12\x12\n" +
+	"\x04data\x18\x04 \x01(\fR\x04data\"x\n" +
+	"\x06Scheme\x12\x16\n" +
+	"\x12SCHEME_UNSPECIFIED\x10\x00\x12\r\n" +
+	"\tRSA_PKCS1\x10\x01\x12\x12\n" +
+	"\x0eRSA_PKCS1_BARE\x10\x02\x12\v\n" +
+	"\aRSA_PSS\x10\x03\x12\t\n" +
+	"\x05ECDSA\x10\x04\x12\x0e\n" +
+	"\n" +
+	"ECDSA_ASN1\x10\x05\x12\v\n" +
+	"\aED25519\x10\x06\",\n" +
+	"\fSignResponse\x12\x1c\n" +
+	"\tsignature\x18\x01 \x01(\fR\tsignature\"\xb0\x01\n" +
+	"\x0eDecryptRequest\x12\x10\n" +
+	"\x03ref\x18\x01 \x01(\tR\x03ref\x12D\n" +
+	"\x06scheme\x18\x02 \x01(\x0e2,.parley.plugin.cred.v1.DecryptRequest.SchemeR\x06scheme\x12\x12\n" +
+	"\x04data\x18\x03 \x01(\fR\x04data\"2\n" +
+	"\x06Scheme\x12\x16\n" +
+	"\x12SCHEME_UNSPECIFIED\x10\x00\x12\x10\n" +
+	"\fRSA_PKCS1V15\x10\x01\"'\n" +
+	"\x0fDecryptResponse\x12\x14\n" +
+	"\x05plain\x18\x01 \x01(\fR\x05plain\"\xc2\x01\n" +
+	"\fTrustRequest\x12\x14\n" +
+	"\x05chain\x18\x01 \x03(\fR\x05chain\x12>\n" +
+	"\apurpose\x18\x02 \x01(\x0e2$.parley.plugin.cred.v1.Query.PurposeR\apurpose\x12;\n" +
+	"\bidentity\x18\x03 \x01(\v2\x1f.parley.plugin.cred.v1.IdentityR\bidentity\x12\x1f\n" +
+	"\vnow_seconds\x18\x04 \x01(\x04R\n" +
+	"nowSeconds\"\x96\x01\n" +
+	"\rTrustResponse\x12\x16\n" +
+	"\x06public\x18\x01 \x01(\fR\x06public\x12\x18\n" +
+	"\asubject\x18\x02 \x01(\tR\asubject\x12\x16\n" +
+	"\x06issuer\x18\x03 \x01(\tR\x06issuer\x12\x16\n" +
+	"\x06anchor\x18\x04 \x01(\tR\x06anchor\x12#\n" +
+	"\runtil_seconds\x18\x05 \x01(\x04R\funtilSecondsBEZCgithub.com/parley-ike/parley/sdk/proto/parley/plugin/cred/v1;credv1b\x06proto3"
 
 var (
 	file_parley_plugin_cred_v1_cred_proto_rawDescOnce sync.Once
@@ -575,34 +1124,46 @@ func file_parley_plugin_cred_v1_cred_proto_rawDescGZIP() []byte {
 	return file_parley_plugin_cred_v1_cred_proto_rawDescData
 }
 
-var file_parley_plugin_cred_v1_cred_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_parley_plugin_cred_v1_cred_proto_msgTypes = make([]protoimpl.MessageInfo, 8)
+var file_parley_plugin_cred_v1_cred_proto_enumTypes = make([]protoimpl.EnumInfo, 4)
+var file_parley_plugin_cred_v1_cred_proto_msgTypes = make([]protoimpl.MessageInfo, 14)
 var file_parley_plugin_cred_v1_cred_proto_goTypes = []any{
-	(Query_Purpose)(0),   // 0: parley.plugin.cred.v1.Query.Purpose
-	(MAC_Scheme)(0),      // 1: parley.plugin.cred.v1.MAC.Scheme
-	(*Identity)(nil),     // 2: parley.plugin.cred.v1.Identity
-	(*Query)(nil),        // 3: parley.plugin.cred.v1.Query
-	(*FindRequest)(nil),  // 4: parley.plugin.cred.v1.FindRequest
-	(*FindResponse)(nil), // 5: parley.plugin.cred.v1.FindResponse
-	(*Ref)(nil),          // 6: parley.plugin.cred.v1.Ref
-	(*MACRequest)(nil),   // 7: parley.plugin.cred.v1.MACRequest
-	(*MAC)(nil),          // 8: parley.plugin.cred.v1.MAC
-	(*MACResponse)(nil),  // 9: parley.plugin.cred.v1.MACResponse
+	(Query_Purpose)(0),         // 0: parley.plugin.cred.v1.Query.Purpose
+	(MAC_Scheme)(0),            // 1: parley.plugin.cred.v1.MAC.Scheme
+	(SignRequest_Scheme)(0),    // 2: parley.plugin.cred.v1.SignRequest.Scheme
+	(DecryptRequest_Scheme)(0), // 3: parley.plugin.cred.v1.DecryptRequest.Scheme
+	(*Identity)(nil),           // 4: parley.plugin.cred.v1.Identity
+	(*Query)(nil),              // 5: parley.plugin.cred.v1.Query
+	(*FindRequest)(nil),        // 6: parley.plugin.cred.v1.FindRequest
+	(*FindResponse)(nil),       // 7: parley.plugin.cred.v1.FindResponse
+	(*Ref)(nil),                // 8: parley.plugin.cred.v1.Ref
+	(*MACRequest)(nil),         // 9: parley.plugin.cred.v1.MACRequest
+	(*MAC)(nil),                // 10: parley.plugin.cred.v1.MAC
+	(*MACResponse)(nil),        // 11: parley.plugin.cred.v1.MACResponse
+	(*SignRequest)(nil),        // 12: parley.plugin.cred.v1.SignRequest
+	(*SignResponse)(nil),       // 13: parley.plugin.cred.v1.SignResponse
+	(*DecryptRequest)(nil),     // 14: parley.plugin.cred.v1.DecryptRequest
+	(*DecryptResponse)(nil),    // 15: parley.plugin.cred.v1.DecryptResponse
+	(*TrustRequest)(nil),       // 16: parley.plugin.cred.v1.TrustRequest
+	(*TrustResponse)(nil),      // 17: parley.plugin.cred.v1.TrustResponse
 }
 var file_parley_plugin_cred_v1_cred_proto_depIdxs = []int32{
-	0, // 0: parley.plugin.cred.v1.Query.purpose:type_name -> parley.plugin.cred.v1.Query.Purpose
-	2, // 1: parley.plugin.cred.v1.Query.local:type_name -> parley.plugin.cred.v1.Identity
-	2, // 2: parley.plugin.cred.v1.Query.remote:type_name -> parley.plugin.cred.v1.Identity
-	3, // 3: parley.plugin.cred.v1.FindRequest.query:type_name -> parley.plugin.cred.v1.Query
-	6, // 4: parley.plugin.cred.v1.FindResponse.refs:type_name -> parley.plugin.cred.v1.Ref
-	3, // 5: parley.plugin.cred.v1.MACRequest.query:type_name -> parley.plugin.cred.v1.Query
-	8, // 6: parley.plugin.cred.v1.MACRequest.macs:type_name -> parley.plugin.cred.v1.MAC
-	1, // 7: parley.plugin.cred.v1.MAC.scheme:type_name -> parley.plugin.cred.v1.MAC.Scheme
-	8, // [8:8] is the sub-list for method output_type
-	8, // [8:8] is the sub-list for method input_type
-	8, // [8:8] is the sub-list for extension type_name
-	8, // [8:8] is the sub-list for extension extendee
-	0, // [0:8] is the sub-list for field type_name
+	0,  // 0: parley.plugin.cred.v1.Query.purpose:type_name -> parley.plugin.cred.v1.Query.Purpose
+	4,  // 1: parley.plugin.cred.v1.Query.local:type_name -> parley.plugin.cred.v1.Identity
+	4,  // 2: parley.plugin.cred.v1.Query.remote:type_name -> parley.plugin.cred.v1.Identity
+	5,  // 3: parley.plugin.cred.v1.FindRequest.query:type_name -> parley.plugin.cred.v1.Query
+	8,  // 4: parley.plugin.cred.v1.FindResponse.refs:type_name -> parley.plugin.cred.v1.Ref
+	5,  // 5: parley.plugin.cred.v1.MACRequest.query:type_name -> parley.plugin.cred.v1.Query
+	10, // 6: parley.plugin.cred.v1.MACRequest.macs:type_name -> parley.plugin.cred.v1.MAC
+	1,  // 7: parley.plugin.cred.v1.MAC.scheme:type_name -> parley.plugin.cred.v1.MAC.Scheme
+	2,  // 8: parley.plugin.cred.v1.SignRequest.scheme:type_name -> parley.plugin.cred.v1.SignRequest.Scheme
+	3,  // 9: parley.plugin.cred.v1.DecryptRequest.scheme:type_name -> parley.plugin.cred.v1.DecryptRequest.Scheme
+	0,  // 10: parley.plugin.cred.v1.TrustRequest.purpose:type_name -> parley.plugin.cred.v1.Query.Purpose
+	4,  // 11: parley.plugin.cred.v1.TrustRequest.identity:type_name -> parley.plugin.cred.v1.Identity
+	12, // [12:12] is the sub-list for method output_type
+	12, // [12:12] is the sub-list for method input_type
+	12, // [12:12] is the sub-list for extension type_name
+	12, // [12:12] is the sub-list for extension extendee
+	0,  // [0:12] is the sub-list for field type_name
 }
 
 func init() { file_parley_plugin_cred_v1_cred_proto_init() }
@@ -615,8 +1176,8 @@ func file_parley_plugin_cred_v1_cred_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_parley_plugin_cred_v1_cred_proto_rawDesc), len(file_parley_plugin_cred_v1_cred_proto_rawDesc)),
-			NumEnums:      2,
-			NumMessages:   8,
+			NumEnums:      4,
+			NumMessages:   14,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -55,6 +55,9 @@ func (m *Query) WireSize() (n int) {
 	if v := m.Remote; v != nil {
 		n += wire.SizeItem(3<<3|2, v.WireSize())
 	}
+	for _, v := range m.Issuers {
+		n += wire.SizeItem(4<<3|2, len(v))
+	}
 	return n
 }
 
@@ -69,6 +72,9 @@ func (m *Query) AppendWire(b []byte) []byte {
 	}
 	if v := m.Remote; v != nil {
 		b = v.AppendWire(wire.AppendLength(b, 3<<3|2, v.WireSize()))
+	}
+	for _, v := range m.Issuers {
+		b = wire.AppendItem(b, 4<<3|2, v)
 	}
 	return b
 }
@@ -90,6 +96,8 @@ func (m *Query) ParseWire(b []byte) error {
 				m.Remote = new(Identity)
 			}
 			r.Sub(m.Remote.ParseWire(r.Bytes()))
+		case 4<<3 | 2:
+			m.Issuers = append(m.Issuers, r.Bytes())
 		default:
 			r.Skip(tag)
 		}
@@ -181,6 +189,10 @@ func (m *Ref) WireSize() (n int) {
 	}
 	n += wire.SizeBytes(1<<3|2, len(m.Id))
 	n += wire.SizeBytes(2<<3|2, len(m.Source))
+	for _, v := range m.Chain {
+		n += wire.SizeItem(3<<3|2, len(v))
+	}
+	n += wire.SizeBytes(4<<3|2, len(m.Public))
 	return n
 }
 
@@ -191,6 +203,10 @@ func (m *Ref) AppendWire(b []byte) []byte {
 	}
 	b = wire.AppendBytes(b, 1<<3|2, m.Id)
 	b = wire.AppendBytes(b, 2<<3|2, m.Source)
+	for _, v := range m.Chain {
+		b = wire.AppendItem(b, 3<<3|2, v)
+	}
+	b = wire.AppendBytes(b, 4<<3|2, m.Public)
 	return b
 }
 
@@ -203,6 +219,10 @@ func (m *Ref) ParseWire(b []byte) error {
 			m.Id = r.String()
 		case 2<<3 | 2:
 			m.Source = r.String()
+		case 3<<3 | 2:
+			m.Chain = append(m.Chain, r.Bytes())
+		case 4<<3 | 2:
+			m.Public = r.Bytes()
 		default:
 			r.Skip(tag)
 		}
@@ -328,6 +348,257 @@ func (m *MACResponse) ParseWire(b []byte) error {
 		switch tag {
 		case 1<<3 | 2:
 			m.Macs = append(m.Macs, r.Bytes())
+		default:
+			r.Skip(tag)
+		}
+	}
+	return r.Err()
+}
+
+// WireSize is the number of octets that AppendWire appends.
+func (m *SignRequest) WireSize() (n int) {
+	if m == nil {
+		return 0
+	}
+	n += wire.SizeBytes(1<<3|2, len(m.Ref))
+	n += wire.SizeUint(2<<3, uint64(m.Scheme))
+	n += wire.SizeUint(3<<3, uint64(m.Hash))
+	n += wire.SizeBytes(4<<3|2, len(m.Data))
+	return n
+}
+
+// AppendWire appends the encoding of m; strings must be UTF-8.
+func (m *SignRequest) AppendWire(b []byte) []byte {
+	if m == nil {
+		return b
+	}
+	b = wire.AppendBytes(b, 1<<3|2, m.Ref)
+	b = wire.AppendUint(b, 2<<3, uint64(m.Scheme))
+	b = wire.AppendUint(b, 3<<3, uint64(m.Hash))
+	b = wire.AppendBytes(b, 4<<3|2, m.Data)
+	return b
+}
+
+// ParseWire adds what b holds to m, whose fields of octets then lie in b. Fields that are not known are left out.
+func (m *SignRequest) ParseWire(b []byte) error {
+	r := wire.NewReader(b)
+	for tag := r.Next(); tag != 0; tag = r.Next() {
+		switch tag {
+		case 1<<3 | 2:
+			m.Ref = r.String()
+		case 2 << 3:
+			m.Scheme = SignRequest_Scheme(r.Uint())
+		case 3 << 3:
+			m.Hash = uint32(r.Uint())
+		case 4<<3 | 2:
+			m.Data = r.Bytes()
+		default:
+			r.Skip(tag)
+		}
+	}
+	return r.Err()
+}
+
+// WireSize is the number of octets that AppendWire appends.
+func (m *SignResponse) WireSize() (n int) {
+	if m == nil {
+		return 0
+	}
+	n += wire.SizeBytes(1<<3|2, len(m.Signature))
+	return n
+}
+
+// AppendWire appends the encoding of m; strings must be UTF-8.
+func (m *SignResponse) AppendWire(b []byte) []byte {
+	if m == nil {
+		return b
+	}
+	b = wire.AppendBytes(b, 1<<3|2, m.Signature)
+	return b
+}
+
+// ParseWire adds what b holds to m, whose fields of octets then lie in b. Fields that are not known are left out.
+func (m *SignResponse) ParseWire(b []byte) error {
+	r := wire.NewReader(b)
+	for tag := r.Next(); tag != 0; tag = r.Next() {
+		switch tag {
+		case 1<<3 | 2:
+			m.Signature = r.Bytes()
+		default:
+			r.Skip(tag)
+		}
+	}
+	return r.Err()
+}
+
+// WireSize is the number of octets that AppendWire appends.
+func (m *DecryptRequest) WireSize() (n int) {
+	if m == nil {
+		return 0
+	}
+	n += wire.SizeBytes(1<<3|2, len(m.Ref))
+	n += wire.SizeUint(2<<3, uint64(m.Scheme))
+	n += wire.SizeBytes(3<<3|2, len(m.Data))
+	return n
+}
+
+// AppendWire appends the encoding of m; strings must be UTF-8.
+func (m *DecryptRequest) AppendWire(b []byte) []byte {
+	if m == nil {
+		return b
+	}
+	b = wire.AppendBytes(b, 1<<3|2, m.Ref)
+	b = wire.AppendUint(b, 2<<3, uint64(m.Scheme))
+	b = wire.AppendBytes(b, 3<<3|2, m.Data)
+	return b
+}
+
+// ParseWire adds what b holds to m, whose fields of octets then lie in b. Fields that are not known are left out.
+func (m *DecryptRequest) ParseWire(b []byte) error {
+	r := wire.NewReader(b)
+	for tag := r.Next(); tag != 0; tag = r.Next() {
+		switch tag {
+		case 1<<3 | 2:
+			m.Ref = r.String()
+		case 2 << 3:
+			m.Scheme = DecryptRequest_Scheme(r.Uint())
+		case 3<<3 | 2:
+			m.Data = r.Bytes()
+		default:
+			r.Skip(tag)
+		}
+	}
+	return r.Err()
+}
+
+// WireSize is the number of octets that AppendWire appends.
+func (m *DecryptResponse) WireSize() (n int) {
+	if m == nil {
+		return 0
+	}
+	n += wire.SizeBytes(1<<3|2, len(m.Plain))
+	return n
+}
+
+// AppendWire appends the encoding of m; strings must be UTF-8.
+func (m *DecryptResponse) AppendWire(b []byte) []byte {
+	if m == nil {
+		return b
+	}
+	b = wire.AppendBytes(b, 1<<3|2, m.Plain)
+	return b
+}
+
+// ParseWire adds what b holds to m, whose fields of octets then lie in b. Fields that are not known are left out.
+func (m *DecryptResponse) ParseWire(b []byte) error {
+	r := wire.NewReader(b)
+	for tag := r.Next(); tag != 0; tag = r.Next() {
+		switch tag {
+		case 1<<3 | 2:
+			m.Plain = r.Bytes()
+		default:
+			r.Skip(tag)
+		}
+	}
+	return r.Err()
+}
+
+// WireSize is the number of octets that AppendWire appends.
+func (m *TrustRequest) WireSize() (n int) {
+	if m == nil {
+		return 0
+	}
+	for _, v := range m.Chain {
+		n += wire.SizeItem(1<<3|2, len(v))
+	}
+	n += wire.SizeUint(2<<3, uint64(m.Purpose))
+	if v := m.Identity; v != nil {
+		n += wire.SizeItem(3<<3|2, v.WireSize())
+	}
+	n += wire.SizeUint(4<<3, m.NowSeconds)
+	return n
+}
+
+// AppendWire appends the encoding of m; strings must be UTF-8.
+func (m *TrustRequest) AppendWire(b []byte) []byte {
+	if m == nil {
+		return b
+	}
+	for _, v := range m.Chain {
+		b = wire.AppendItem(b, 1<<3|2, v)
+	}
+	b = wire.AppendUint(b, 2<<3, uint64(m.Purpose))
+	if v := m.Identity; v != nil {
+		b = v.AppendWire(wire.AppendLength(b, 3<<3|2, v.WireSize()))
+	}
+	b = wire.AppendUint(b, 4<<3, m.NowSeconds)
+	return b
+}
+
+// ParseWire adds what b holds to m, whose fields of octets then lie in b. Fields that are not known are left out.
+func (m *TrustRequest) ParseWire(b []byte) error {
+	r := wire.NewReader(b)
+	for tag := r.Next(); tag != 0; tag = r.Next() {
+		switch tag {
+		case 1<<3 | 2:
+			m.Chain = append(m.Chain, r.Bytes())
+		case 2 << 3:
+			m.Purpose = Query_Purpose(r.Uint())
+		case 3<<3 | 2:
+			if m.Identity == nil {
+				m.Identity = new(Identity)
+			}
+			r.Sub(m.Identity.ParseWire(r.Bytes()))
+		case 4 << 3:
+			m.NowSeconds = r.Uint()
+		default:
+			r.Skip(tag)
+		}
+	}
+	return r.Err()
+}
+
+// WireSize is the number of octets that AppendWire appends.
+func (m *TrustResponse) WireSize() (n int) {
+	if m == nil {
+		return 0
+	}
+	n += wire.SizeBytes(1<<3|2, len(m.Public))
+	n += wire.SizeBytes(2<<3|2, len(m.Subject))
+	n += wire.SizeBytes(3<<3|2, len(m.Issuer))
+	n += wire.SizeBytes(4<<3|2, len(m.Anchor))
+	n += wire.SizeUint(5<<3, m.UntilSeconds)
+	return n
+}
+
+// AppendWire appends the encoding of m; strings must be UTF-8.
+func (m *TrustResponse) AppendWire(b []byte) []byte {
+	if m == nil {
+		return b
+	}
+	b = wire.AppendBytes(b, 1<<3|2, m.Public)
+	b = wire.AppendBytes(b, 2<<3|2, m.Subject)
+	b = wire.AppendBytes(b, 3<<3|2, m.Issuer)
+	b = wire.AppendBytes(b, 4<<3|2, m.Anchor)
+	b = wire.AppendUint(b, 5<<3, m.UntilSeconds)
+	return b
+}
+
+// ParseWire adds what b holds to m, whose fields of octets then lie in b. Fields that are not known are left out.
+func (m *TrustResponse) ParseWire(b []byte) error {
+	r := wire.NewReader(b)
+	for tag := r.Next(); tag != 0; tag = r.Next() {
+		switch tag {
+		case 1<<3 | 2:
+			m.Public = r.Bytes()
+		case 2<<3 | 2:
+			m.Subject = r.String()
+		case 3<<3 | 2:
+			m.Issuer = r.String()
+		case 4<<3 | 2:
+			m.Anchor = r.String()
+		case 5 << 3:
+			m.UntilSeconds = r.Uint()
 		default:
 			r.Skip(tag)
 		}
