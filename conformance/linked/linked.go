@@ -149,7 +149,7 @@ func (p *Plugins) skeyid(ctx context.Context, op machine.SKEYID) (machine.Result
 	if err != nil {
 		return nil, err
 	}
-	value, err := auth.DeriveSKEYID(ctx, a, p, auth.SKEYID{Auth: op.Auth, Local: auth.Identity(op.Local), Remote: auth.Identity(op.Remote),
+	value, err := auth.DeriveSKEYID(ctx, a, p.Cred, auth.SKEYID{Auth: op.Auth, Local: auth.Identity(op.Local), Remote: auth.Identity(op.Remote),
 		PRF: op.PRF, Data: op.Data})
 	return machine.SKEYIDDerived{Value: value}, err
 }
