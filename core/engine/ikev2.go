@@ -121,11 +121,12 @@ func (p *IKEv2) Header(b Birth, conn string) (journal.Header, error) {
 type packedEnv struct {
 	Limits      ikev2.Limits
 	Connections []*policy.Connection
+	Anchors     []policy.Anchor
 }
 
 func packEnv(env *ikev2.Env) ([]byte, error) {
 	var b bytes.Buffer
-	err := gob.NewEncoder(&b).Encode(packedEnv{env.Limits, env.Policy.Connections})
+	err := gob.NewEncoder(&b).Encode(packedEnv{env.Limits, env.Policy.Connections, env.Policy.Anchors})
 	return b.Bytes(), err
 }
 
@@ -138,7 +139,7 @@ func RebuildIKEv2(h journal.Header) (machine.Machine, error) {
 	if h.Version != majorVersion || len(h.Seed) != len(Birth{}.Seed) {
 		return nil, fmt.Errorf("engine: the journal is of an SA of IKE version %d, which cannot be replayed", h.Version)
 	}
-	p := NewIKEv2(&ikev2.Env{Policy: &policy.Snapshot{Connections: packed.Connections}, Limits: packed.Limits})
+	p := NewIKEv2(&ikev2.Env{Policy: &policy.Snapshot{Connections: packed.Connections, Anchors: packed.Anchors}, Limits: packed.Limits})
 	b := Birth{SPI: h.SPI, Seed: [32]byte(h.Seed), Local: h.Local, Remote: h.Remote}
 	if h.Initiator {
 		return p.NewInitiator(b, h.Conn)

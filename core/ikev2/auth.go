@@ -11,9 +11,6 @@ import (
 	"github.com/parley-ike/parley/sdk/secret"
 )
 
-// certX509Signature is the encoding of a certificate in DER (RFC 7296 section 3.6).
-const certX509Signature = 4
-
 // signedByInitiator and signedByResponder return what the AUTH payload of a side covers: its IKE_SA_INIT message as sent,
 // the other's nonce, and its identity (RFC 7296 section 2.15).
 func (s *SA) signedByInitiator(id wire2.IDi) []byte {
@@ -33,9 +30,9 @@ func (s *SA) initOf(initiator bool) []byte {
 }
 
 // sign is the op for our AUTH payload.
-func (s *SA) sign(octets []byte, peerHashes []uint16) machine.Sign {
+func (s *SA) sign(octets []byte, t terms) machine.Sign {
 	return machine.Sign{Auth: s.conn.Local.Auth, Local: opIdentity(s.localID), Remote: opIdentity(s.remoteID),
-		PRF: uint16(s.suite.PRF), Octets: octets, PeerHashes: peerHashes}
+		PRF: uint16(s.suite.PRF), Octets: octets, PeerHashes: t.hashes, Issuers: t.issuers}
 }
 
 // verify is the op for the peer's AUTH payload.
@@ -44,35 +41,9 @@ func (s *SA) verify(octets []byte, auth wire2.Auth, ps []wire2.Payload) machine.
 		PRF: uint16(s.suite.PRF), Octets: octets, Method: uint8(auth.Method), Data: auth.Data, Certs: certificates(ps)}
 }
 
-// certificates returns the X.509 certificates of a message in order, the end certificate first (RFC 7296 section 3.6).
-func certificates(ps []wire2.Payload) (certs [][]byte) {
-	for _, p := range ps {
-		if c, ok := p.(wire2.Cert); ok && c.Encoding == certX509Signature {
-			certs = append(certs, c.Data)
-		}
-	}
-	return certs
-}
-
-// proof returns the CERT and AUTH payloads of our side.
-func proof(r machine.Signed) (ps []wire2.Payload) {
-	for _, c := range r.Certs {
-		ps = append(ps, wire2.Cert{Encoding: certX509Signature, Data: c})
-	}
-	return append(ps, wire2.Auth{Method: wire2.AuthMethod(r.Method), Data: r.Data})
-}
-
-// peerHashes returns the hash algorithms that the peer announced in IKE_SA_INIT (RFC 7427 section 4), nil for none.
-func peerHashes(initMessage []byte) (list []uint16) {
-	m, err := wire2.Parse(initMessage)
-	if err != nil {
-		return nil
-	}
-	n, _ := wire2.GetNotify(m.Payloads, wire2.SignatureHashAlgorithms)
-	for d := n.Data; len(d) >= 2; d = d[2:] {
-		list = append(list, uint16(d[0])<<8|uint16(d[1]))
-	}
-	return list
+// ownAuth returns our AUTH payload.
+func ownAuth(r machine.Signed) wire2.Auth {
+	return wire2.Auth{Method: wire2.AuthMethod(r.Method), Data: r.Data}
 }
 
 // identity returns who we are: as configured, else our address.
@@ -83,18 +54,25 @@ func (s *SA) identity() policy.Identity {
 	return policy.AddressIdentity(s.local.Addr())
 }
 
-// refusePeer tells why the peer's proof does not convince us.
+// refusePeer tells why the peer's proof does not convince us, or that we have none to answer it with.
 func (s *SA) refusePeer(method wire2.AuthMethod, f failure) {
+	if f.cause == event.CauseNoCredential && s.conn.Local.Signs() {
+		s.noProof(f)
+		return
+	}
 	s.emit(event.AuthFailed{Side: "remote", Method: method.String(), LocalID: idText(s.localID), RemoteID: idText(s.remoteID),
 		Cause: f.cause, Reason: f.reason})
 }
 
 // refusedByPeer tells that the peer does not accept our proof. It does not say why.
 func (s *SA) refusedByPeer() failure {
+	what := "compare the pre-shared key and the identities on both sides"
+	if s.conn.Local.Signs() {
+		what = "see that it trusts our certificate's issuer or our key, and that the identity stands in the certificate"
+	}
 	f := failure{cause: event.CauseAuthentication, notify: wire2.AuthenticationFailed, by: byPeer, reason: fmt.Sprintf(
-		"the peer refused to authenticate us as %v: compare the pre-shared key and the identities on both sides; the peer's log knows which",
-		s.localID)}
-	s.emit(event.AuthFailed{Side: "local", LocalID: idText(s.localID), RemoteID: idText(s.remoteID), Cause: f.cause, Reason: f.reason})
+		"the peer refused to authenticate us as %v: %s; the peer's log knows which", s.localID, what)}
+	s.noProof(f)
 	return f
 }
 
@@ -113,14 +91,25 @@ func (s *SA) verdict(err *machine.CallError) failure {
 	case machine.Refused:
 		f.cause = event.CauseAuthentication
 		f.reason = fmt.Sprintf("the proof of %v is wrong: with pre-shared keys, the two sides have different keys (%s)", s.remoteID, err.Text)
+		if s.conn.Remote.Signs() {
+			f.reason = fmt.Sprintf("the proof of %v does not convince us: %s", s.remoteID, err.Text)
+		}
 	case machine.NoCredential:
 		f.cause = event.CauseNoCredential
 		f.reason = fmt.Sprintf("there is no credential for %v and %v: %s", s.localID, s.remoteID, err.Text)
+		if s.conn.Local.Signs() { // that the peer lacks one is Refused
+			f.reason = fmt.Sprintf("we cannot prove that we are %v: %s", s.localID, err.Text)
+		}
 	case machine.Unsupported:
 		f.cause = event.CauseUnsupported
 		f.reason = "the authenticator does not know the peer's authentication method: " + err.Text
 	}
 	return f
+}
+
+// noProof tells that we cannot prove ourselves, or not to this peer.
+func (s *SA) noProof(f failure) {
+	s.emit(event.AuthFailed{Side: "local", LocalID: idText(s.localID), RemoteID: idText(s.remoteID), Cause: f.cause, Reason: f.reason})
 }
 
 // wipeTransport forgets the keys that have served: SK_e and SK_a live on in the protections, SK_d for SAs to come.

@@ -15,6 +15,7 @@ type authI struct {
 	s      *SA
 	child  proposed
 	spi    uint32          // our inbound ESP SPI, 0 until allocated
+	terms  terms           // what the peer says about it
 	proof  *machine.Signed // our AUTH, nil until signed
 	alone  sole            // whether there are other SAs of the peer
 	packet packet          // the response
@@ -44,7 +45,8 @@ func (x *authI) begin() {
 	}
 	s.enter(Signing)
 	s.admit(x.admitted)
-	ask(s, s.sign(s.signedByInitiator(wire2.IDi(s.localID.Wire())), peerHashes(s.peerInit)), 0, x.signed)
+	x.terms = s.termsFor(nil)
+	ask(s, s.sign(s.signedByInitiator(wire2.IDi(s.localID.Wire())), x.terms), 0, x.signed)
 }
 
 func (x *authI) signed(r machine.Signed, err *machine.CallError) {
@@ -63,15 +65,17 @@ func (x *authI) step() {
 	}
 }
 
-// send sends IDi, [N(INITIAL_CONTACT)], [IDr], [CERT], AUTH, [CP(CFG_REQUEST)], SAi2, TSi, TSr (RFC 7296 section 1.2; IDr is our wish).
+// send sends IDi, [N(INITIAL_CONTACT)], [CERT], [CERTREQ], [IDr], AUTH, [CP(CFG_REQUEST)], SAi2, TSi, TSr (RFC 7296 section 1.2; IDr
+// is our wish).
 func (x *authI) send() {
 	s := x.s
 	s.enter(AuthSent)
 	ps := append([]wire2.Payload{wire2.IDi(s.localID.Wire())}, x.alone.notify()...)
+	ps = append(append(ps, s.ownCerts(*x.proof, x.terms.asked)...), s.certRequest(s.conn)...)
 	if id := s.conn.Remote.Identity; isExact(id) {
 		ps = append(ps, wire2.IDr(id.Wire()))
 	}
-	ps = append(ps, proof(*x.proof)...)
+	ps = append(ps, ownAuth(*x.proof))
 	ps = append(ps, cfgRequest(s.conn)...) // before the SA payload (RFC7296-2.19-2)
 	ps = append(ps, x.offerChild()...)
 	ps = append(append(ps, s.announceMOBIKE()...), s.windowNotify()...)
@@ -105,6 +109,10 @@ func (s *SA) authAccepted(p packet) {
 		return
 	}
 	s.remoteID = claimed
+	if f := oddCertificates(p.Payloads); f != nil {
+		s.rejectPeer(auth.Method, *f)
+		return
+	}
 	s.enter(Verifying)
 	ask(s, s.verify(s.signedByResponder(idr), auth, p.Payloads), 0, x.verified)
 }
@@ -234,7 +242,7 @@ func (s *SA) authRefused(p packet) {
 func (s *SA) ownProofFailure(err *machine.CallError) failure {
 	f := s.verdict(err)
 	f.notify = 0
-	s.emit(event.AuthFailed{Side: "local", LocalID: idText(s.localID), RemoteID: idText(s.remoteID), Cause: f.cause, Reason: f.reason})
+	s.noProof(f)
 	return f
 }
 

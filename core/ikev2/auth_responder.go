@@ -14,6 +14,7 @@ type authR struct {
 	s        *SA
 	packet   packet
 	method   wire2.AuthMethod
+	asked    bool // the peer wants our certificate
 	offer    offer
 	wanted   bool       // the peer wants a child
 	agreed   *agreement // about the child, nil for none
@@ -40,17 +41,36 @@ func (s *SA) answerAuth(p packet) {
 			reason: "the peer wants to authenticate by EAP, which is not supported"})
 		return
 	}
-	idr := wire2.IDr(s.localID.Wire())
-	ask(s, machine.Authenticate{
-		Verify: s.verify(s.signedByInitiator(idi), auth, p.Payloads),
-		Sign:   s.sign(s.signedByResponder(idr), peerHashes(s.peerInit)),
-	}, 0, x.authenticated)
+	if f := oddCertificates(p.Payloads); f != nil {
+		x.reject(*f)
+		return
+	}
+	t := s.termsFor(p.Payloads)
+	x.asked = t.asked
+	x.authenticate(s.verify(s.signedByInitiator(idi), auth, p.Payloads), s.sign(s.signedByResponder(wire2.IDr(s.localID.Wire())), t))
 	_, x.wanted = wire2.Get[wire2.SA](p.Payloads)
 	x.wanted = x.wanted && !s.redirects(policy.RedirectAuth) // no child then (RFC 5685 section 6)
 	x.offer = s.childOffer(p)
 	if len(s.conn.Pools) == 0 { // else the peer's addresses come first
 		x.noLease()
 	}
+}
+
+// authenticate has the peer's proof checked and then ours made, by one call where one authenticator does both.
+func (x *authR) authenticate(v machine.Verify, our machine.Sign) {
+	if v.Auth == our.Auth {
+		ask(x.s, machine.Authenticate{Verify: v, Sign: our}, 0, x.authenticated)
+		return
+	}
+	ask(x.s, v, 0, func(verified machine.Verified, err *machine.CallError) {
+		if err != nil {
+			x.authenticated(machine.Authenticated{}, err)
+			return
+		}
+		ask(x.s, our, 0, func(signed machine.Signed, err *machine.CallError) {
+			x.authenticated(machine.Authenticated{Verified: verified, Signed: signed}, err)
+		})
+	})
 }
 
 // choose settles which child is to be made, and gets an SPI for it.
@@ -171,7 +191,8 @@ func (x *authR) makeChild() *child {
 // sections 2.19 and 2.21.2).
 func (x *authR) finish(c *child) {
 	s := x.s
-	ps := append([]wire2.Payload{wire2.IDr(s.localID.Wire())}, proof(*x.proof)...)
+	ps := append([]wire2.Payload{wire2.IDr(s.localID.Wire())}, s.ownCerts(*x.proof, x.asked)...)
+	ps = append(ps, ownAuth(*x.proof))
 	ps = append(ps, x.lease.reply...) // before the SA payload (RFC7296-2.19-2)
 	switch {
 	case x.childErr != nil:

@@ -79,7 +79,7 @@ func (x *initX) send() {
 	}
 	ps = append(ps, x.offer, wire2.KE{Method: x.method, Data: x.public}, wire2.Nonce{Data: s.ni})
 	ps = append(append(ps, x.nat...), s.fragmentationNotify()...)
-	ps = append(ps, s.redirectSupport()...)
+	ps = append(append(ps, hashNotify(s.conn)...), s.redirectSupport()...)
 	s.ownInit = wire2.Message{Header: s.header(wire2.IKESAInit, 0, 0), Payloads: ps}.Append(nil)
 	s.own.out = nil
 	s.transmit(request{exch: wire2.IKESAInit}, 0, s.ownInit)

@@ -135,11 +135,11 @@ func (x *initR) respond(public []byte) {
 		wire2.KE{Method: uint16(s.suite.KE), Data: public},
 		wire2.Nonce{Data: s.nr},
 	}
-	ps = append(ps, s.natDetection(s.spir, s.local, s.remote)...)
+	ps = append(append(ps, s.certRequest(s.candidates...)...), s.natDetection(s.spir, s.local, s.remote)...)
 	if s.fragments.on {
 		ps = append(ps, s.fragmentationNotify()...)
 	}
-	ps = append(ps, s.childlessSupport()...)
+	ps = append(append(ps, hashNotify(s.candidates...)...), s.childlessSupport()...)
 	s.ownInit = wire2.Message{Header: s.header(wire2.IKESAInit, 0, wire.FlagResponse), Payloads: ps}.Append(nil)
 	s.answer(s.ownInit)
 }

@@ -388,20 +388,6 @@ func TestTheConnectionIsChosenByIdentityAndSuite(t *testing.T) {
 	}
 }
 
-// RFC7296-1.2-1, RFC7296-3.6-1, -4: certificates that there are travel, in order; SIGNATURE_HASH_ALGORITHMS reach the authenticator.
-func TestCertificatesAndHashesReachTheAuthenticator(t *testing.T) {
-	t.Parallel()
-	ps := proof(machine.Signed{Method: 14, Data: []byte("s"), Certs: [][]byte{[]byte("end"), []byte("ca")}})
-	ps = append(ps, wire2.Cert{Encoding: 12, Data: []byte("a URL")})
-	if got := certificates(ps); len(got) != 2 || string(got[0]) != "end" || string(got[1]) != "ca" {
-		t.Errorf("certificates %q", got)
-	}
-	init := firstRequest(wire2.Notify{Kind: wire2.SignatureHashAlgorithms, Data: []byte{0, 2, 0, 5, 9}})
-	if got := peerHashes(init); len(got) != 2 || got[0] != 2 || got[1] != 5 {
-		t.Errorf("hashes %v", got)
-	}
-}
-
 func TestRowsAreMatchedBeforeHandlers(t *testing.T) {
 	t.Parallel()
 	sa, ke, ni := wire2.SA{}, wire2.KE{}, wire2.Nonce{}

@@ -71,6 +71,8 @@ func renderPayload(p wire2.Payload) string {
 		return renderNotify(p)
 	case wire2.CP:
 		return renderCP(p)
+	case wire2.CertReq:
+		return renderCertReq(p)
 	case wire2.Delete:
 		return fmt.Sprintf("D(%v %x)", p.Protocol, p.SPIs)
 	}
@@ -101,11 +103,11 @@ func renderOp(op machine.Op) string {
 	case machine.KEFinish:
 		return "KEFinish " + suite.KEID(op.Method).String()
 	case machine.Sign:
-		return fmt.Sprintf("Sign %s as %s to %s", op.Auth, op.Local.Data, op.Remote.Data)
+		return renderSign(op)
 	case machine.Verify:
 		return fmt.Sprintf("Verify %s of %s", op.Auth, op.Remote.Data)
 	case machine.Authenticate:
-		return fmt.Sprintf("Authenticate %s of %s as %s", op.Verify.Auth, op.Verify.Remote.Data, op.Sign.Local.Data)
+		return fmt.Sprintf("Authenticate %s of %s as %s%s", op.Verify.Auth, op.Verify.Remote.Data, op.Sign.Local.Data, renderTerms(op.Sign))
 	case machine.AllocateSPI:
 		return strings.TrimSpace(fmt.Sprintf("AllocateSPI %v %v %s", op.Local, op.Remote, strings.TrimPrefix(op.Backend, "fake")))
 	case machine.InstallChild:

@@ -270,6 +270,7 @@ func (p *player) makeNode(name, local, remote, localID, remoteID, localTS, remot
 	n := p.addNode(name, conn, map[string]string{get("psk-for", ""): get("psk", "secret")})
 	n.conn.Remote.Addr = conn.Remote.Addr
 	n.pool = pool
+	p.makeSigner(n, get)
 	if v := get("nat", ""); v != "" {
 		n.nat = netip.MustParseAddr(v)
 		if name == "a" { // a masquerading NAT; that of b forwards ports

@@ -79,6 +79,7 @@ type node struct {
 	cookies  bool
 	trusts   bool // Verify always succeeds
 	pool     *fakePool
+	signer   signer
 	mtu      int // octets; larger IP datagrams from here are lost. 0: none is
 }
 
@@ -591,6 +592,9 @@ func (n *node) mac(other machine.Identity, octets []byte) ([]byte, *machine.Call
 }
 
 func (n *node) sign(op machine.Sign) (machine.Result, *machine.CallError) {
+	if op.Auth == policy.AuthSignature {
+		return n.signer.sign(op)
+	}
 	m, err := n.mac(op.Remote, op.Octets)
 	if err != nil {
 		return nil, err
@@ -599,6 +603,9 @@ func (n *node) sign(op machine.Sign) (machine.Result, *machine.CallError) {
 }
 
 func (n *node) verify(op machine.Verify) (machine.Result, *machine.CallError) {
+	if op.Auth == policy.AuthSignature {
+		return n.signer.verify(op)
+	}
 	m, err := n.mac(op.Remote, op.Octets)
 	if err != nil {
 		return nil, err

@@ -61,6 +61,7 @@ type Sign struct {
 	PRF           uint16
 	Octets        []byte   // what is signed, RFC 7296 section 2.15
 	PeerHashes    []uint16 // hash algorithms of SIGNATURE_HASH_ALGORITHMS (RFC 7427), nil when the peer sent none
+	Issuers       [][]byte // authorities whose certificates the peer asked for, SHA-1 of their public keys (RFC 7296 section 3.7)
 }
 
 // Signed carries our AUTH data.

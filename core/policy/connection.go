@@ -50,7 +50,8 @@ type Endpoint struct {
 	Prefixes   []netip.Prefix // where a peer may come from; empty with a zero Addr: anywhere
 	Additional []netip.Addr   // of ours: where else a peer that can MOBIKE reaches us (RFC 4555 section 3.4)
 	Identity   Identity
-	Auth       string // "psk"
+	Auth       string // "psk", "signature"
+	SendCert   SendCertificate
 }
 
 // Child is what an operator allows for one pair of child SAs.

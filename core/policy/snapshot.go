@@ -11,6 +11,7 @@ import (
 type Snapshot struct {
 	Connections []*Connection
 	Shunts      []*Shunt // by name
+	Anchors     []Anchor // the authorities whose certificates peers are asked for
 }
 
 // Connection returns the connection of that name.
