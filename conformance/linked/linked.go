@@ -159,7 +159,7 @@ func authenticated(id auth.Identity, signed auth.Signed) machine.Authenticated {
 }
 
 func toSign(op machine.Sign) auth.Sign {
-	return auth.Sign{Version: op.Version, Auth: op.Auth, Local: auth.Identity(op.Local), Remote: auth.Identity(op.Remote), PRF: op.PRF, Octets: op.Octets, PeerHashes: op.PeerHashes}
+	return auth.Sign{Version: op.Version, Auth: op.Auth, Local: auth.Identity(op.Local), Remote: auth.Identity(op.Remote), PRF: op.PRF, Octets: op.Octets, PeerHashes: op.PeerHashes, Issuers: op.Issuers}
 }
 
 func toVerify(op machine.Verify) auth.Verify {

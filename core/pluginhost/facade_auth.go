@@ -21,7 +21,7 @@ func encodeAuth(op machine.Op) (service, basev1.Op, message) {
 	case machine.Verify:
 		return auth(op.Auth), basev1.Op_OP_AUTH_VERIFY, verifyRequest(op)
 	case machine.Authenticate:
-		// One authenticator does both parts. Where the settings differ, the facade splits the call (see split).
+		// One authenticator does both parts; where the settings differ, the machine asks for them one after the other.
 		return auth(op.Verify.Auth), basev1.Op_OP_AUTH_AUTHENTICATE,
 			&authv1.AuthenticateRequest{Verify: verifyRequest(op.Verify), Sign: signRequest(op.Sign)}
 	case machine.SKEYID:
@@ -32,7 +32,7 @@ func encodeAuth(op machine.Op) (service, basev1.Op, message) {
 
 func signRequest(s machine.Sign) *authv1.SignRequest {
 	r := &authv1.SignRequest{Auth: s.Auth, Local: identity(s.Local), Remote: identity(s.Remote), Prf: uint32(s.PRF), Octets: s.Octets,
-		Version: uint32(s.Version)}
+		Version: uint32(s.Version), Issuers: s.Issuers}
 	for _, h := range s.PeerHashes {
 		r.PeerHashes = append(r.PeerHashes, uint32(h))
 	}

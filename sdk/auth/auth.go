@@ -21,6 +21,7 @@ type Sign struct {
 	PRF           uint16   // IANA transform ID
 	Octets        []byte   // the octets to sign
 	PeerHashes    []uint16 // RFC 7427, nil when the peer sent none
+	Issuers       [][]byte // that the peer prefers: SHA-1 of their SubjectPublicKeyInfo (RFC 7296 section 3.7)
 }
 
 // Signed is our AUTH payload and the certificates for it.

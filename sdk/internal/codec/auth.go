@@ -9,7 +9,7 @@ import (
 func FromSign(s auth.Sign) *authv1.SignRequest {
 	return &authv1.SignRequest{
 		Auth: s.Auth, Local: FromIdentity(s.Local), Remote: FromIdentity(s.Remote), Prf: uint32(s.PRF), Octets: s.Octets,
-		PeerHashes: wide(s.PeerHashes), Version: uint32(s.Version),
+		PeerHashes: wide(s.PeerHashes), Version: uint32(s.Version), Issuers: s.Issuers,
 	}
 }
 
@@ -19,6 +19,7 @@ func ToSign(s *authv1.SignRequest) (auth.Sign, error) {
 	return auth.Sign{
 		Auth: s.GetAuth(), Local: n.identity(s.GetLocal()), Remote: n.identity(s.GetRemote()), PRF: n.u16("prf", s.GetPrf()),
 		Octets: s.GetOctets(), PeerHashes: n.u16s("peer_hashes", s.GetPeerHashes()), Version: n.u8("version", s.GetVersion()),
+		Issuers: s.GetIssuers(),
 	}, n.err
 }
 

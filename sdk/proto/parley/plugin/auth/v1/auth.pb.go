@@ -31,6 +31,7 @@ type SignRequest struct {
 	Octets        []byte                 `protobuf:"bytes,5,opt,name=octets,proto3" json:"octets,omitempty"`
 	PeerHashes    []uint32               `protobuf:"varint,6,rep,packed,name=peer_hashes,json=peerHashes,proto3" json:"peer_hashes,omitempty"`
 	Version       uint32                 `protobuf:"varint,7,opt,name=version,proto3" json:"version,omitempty"` // 1 for IKEv1; 0 is IKEv2
+	Issuers       [][]byte               `protobuf:"bytes,8,rep,name=issuers,proto3" json:"issuers,omitempty"`  // SHA-1 of the SubjectPublicKeyInfo of authorities that the peer asks for, RFC 7296 section 3.7
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -112,6 +113,13 @@ func (x *SignRequest) GetVersion() uint32 {
 		return x.Version
 	}
 	return 0
+}
+
+func (x *SignRequest) GetIssuers() [][]byte {
+	if x != nil {
+		return x.Issuers
+	}
+	return nil
 }
 
 type SignResponse struct {
@@ -556,7 +564,7 @@ var File_parley_plugin_auth_v1_auth_proto protoreflect.FileDescriptor
 
 const file_parley_plugin_auth_v1_auth_proto_rawDesc = "" +
 	"\n" +
-	" parley/plugin/auth/v1/auth.proto\x12\x15parley.plugin.auth.v1\x1a parley/plugin/cred/v1/cred.proto\"\xf6\x01\n" +
+	" parley/plugin/auth/v1/auth.proto\x12\x15parley.plugin.auth.v1\x1a parley/plugin/cred/v1/cred.proto\"\x90\x02\n" +
 	"\vSignRequest\x12\x12\n" +
 	"\x04auth\x18\x01 \x01(\tR\x04auth\x125\n" +
 	"\x05local\x18\x02 \x01(\v2\x1f.parley.plugin.cred.v1.IdentityR\x05local\x127\n" +
@@ -565,7 +573,8 @@ const file_parley_plugin_auth_v1_auth_proto_rawDesc = "" +
 	"\x06octets\x18\x05 \x01(\fR\x06octets\x12\x1f\n" +
 	"\vpeer_hashes\x18\x06 \x03(\rR\n" +
 	"peerHashes\x12\x18\n" +
-	"\aversion\x18\a \x01(\rR\aversion\"^\n" +
+	"\aversion\x18\a \x01(\rR\aversion\x12\x18\n" +
+	"\aissuers\x18\b \x03(\fR\aissuers\"^\n" +
 	"\fSignResponse\x12\x16\n" +
 	"\x06method\x18\x01 \x01(\rR\x06method\x12\x12\n" +
 	"\x04data\x18\x02 \x01(\fR\x04data\x12\"\n" +

@@ -24,6 +24,9 @@ func (m *SignRequest) WireSize() (n int) {
 	n += wire.SizeBytes(5<<3|2, len(m.Octets))
 	n += wire.SizePacked(6<<3|2, m.PeerHashes)
 	n += wire.SizeUint(7<<3, uint64(m.Version))
+	for _, v := range m.Issuers {
+		n += wire.SizeItem(8<<3|2, len(v))
+	}
 	return n
 }
 
@@ -43,6 +46,9 @@ func (m *SignRequest) AppendWire(b []byte) []byte {
 	b = wire.AppendBytes(b, 5<<3|2, m.Octets)
 	b = wire.AppendPacked(b, 6<<3|2, m.PeerHashes)
 	b = wire.AppendUint(b, 7<<3, uint64(m.Version))
+	for _, v := range m.Issuers {
+		b = wire.AppendItem(b, 8<<3|2, v)
+	}
 	return b
 }
 
@@ -73,6 +79,8 @@ func (m *SignRequest) ParseWire(b []byte) error {
 			m.PeerHashes = append(m.PeerHashes, uint32(r.Uint()))
 		case 7 << 3:
 			m.Version = uint32(r.Uint())
+		case 8<<3 | 2:
+			m.Issuers = append(m.Issuers, r.Bytes())
 		default:
 			r.Skip(tag)
 		}
