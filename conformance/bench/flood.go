@@ -29,7 +29,8 @@ func (s Setup) limits() engine.Limits {
 		return engine.Limits{}
 	}
 	return engine.Limits{CookieThreshold: unlimited, SourceCookieThreshold: unlimited, MaxHalfOpen: unlimited,
-		SourceMaxHalfOpen: unlimited, SourceRate: unlimited, Rate: unlimited}
+		SourceMaxHalfOpen: unlimited, SourceRate: unlimited, Rate: unlimited,
+		IKEv1MaxHalfOpen: unlimited, IKEv1SourceMaxHalfOpen: unlimited, IKEv1Rate: unlimited, IKEv1SourceRate: unlimited}
 }
 
 // Drops is what became of first messages, since the start.

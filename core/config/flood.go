@@ -9,16 +9,23 @@ type Flood struct {
 	MaxHalfOpen, SourceMaxHalfOpen         int // half-open IKE SAs from which on first messages are dropped
 	Rate, SourceRate                       int // new IKE SAs per second
 	Errors, SourceErrors                   int // unprotected error answers per second (RFC 7296 section 1.5)
+	// The same for IKEv1, which has no cookies; a first message of aggressive mode counts for five.
+	IKEv1MaxHalfOpen, IKEv1SourceMaxHalfOpen int
+	IKEv1Rate, IKEv1SourceRate               int
 }
 
 // defaultFlood is what package engine has as defaults, where they are explained.
 func defaultFlood() Flood {
 	return Flood{CookieThreshold: 100, SourceCookieThreshold: 20, MaxHalfOpen: 10_000, SourceMaxHalfOpen: 500,
-		Rate: 2000, SourceRate: 100, Errors: 1000, SourceErrors: 50}
+		Rate: 2000, SourceRate: 100, Errors: 1000, SourceErrors: 50,
+		IKEv1MaxHalfOpen: 1000, IKEv1SourceMaxHalfOpen: 50, IKEv1Rate: 200, IKEv1SourceRate: 20}
 }
 
 // maxFlood bounds the numbers: there is no machine for more.
 const maxFlood = 1 << 24
+
+// minIKEv1Rate lets a first message of aggressive mode pass, which counts for five where two seconds' worth may come at once.
+const minIKEv1Rate = 3
 
 func (f *Flood) read(s *section) {
 	*f = defaultFlood()
@@ -33,6 +40,10 @@ func (f *Flood) read(s *section) {
 	integer(s, "source_rate", &f.SourceRate, 1, maxFlood)
 	integer(s, "errors", &f.Errors, 1, maxFlood)
 	integer(s, "source_errors", &f.SourceErrors, 1, maxFlood)
+	integer(s, "ikev1_max_half_open", &f.IKEv1MaxHalfOpen, 1, maxFlood)
+	integer(s, "ikev1_source_max_half_open", &f.IKEv1SourceMaxHalfOpen, 1, maxFlood)
+	integer(s, "ikev1_rate", &f.IKEv1Rate, minIKEv1Rate, maxFlood)
+	integer(s, "ikev1_source_rate", &f.IKEv1SourceRate, minIKEv1Rate, maxFlood)
 	if f.SourceMaxHalfOpen > f.MaxHalfOpen && s.has("source_max_half_open") {
 		s.fail(s.valueAt("source_max_half_open"), "source_max_half_open is more than max_half_open (%d): one source is a part of all", f.MaxHalfOpen)
 	}

@@ -110,7 +110,8 @@ func (e *Engine) addresses(ctx context.Context, conn string) (local, remote neti
 			err = fmt.Errorf("engine: cannot initiate %q: %w", conn, err)
 		}
 	}()
-	ends, err := (*e.protocol.Load()).Endpoints(conn)
+	_, v := e.versions.Load().of(conn)
+	ends, err := v.Endpoints(conn)
 	if err != nil {
 		return local, remote, err
 	}
@@ -155,7 +156,8 @@ func (e *Engine) reach(o machine.Owner, conn string, to machine.Gateway, then fu
 	go func() {
 		ctx, cancel := context.WithTimeout(context.Background(), reachBudget)
 		defer cancel()
-		ends, err := (*e.protocol.Load()).Endpoints(conn)
+		_, v := e.versions.Load().of(conn)
+		ends, err := v.Endpoints(conn)
 		if err != nil {
 			return
 		}
@@ -218,11 +220,16 @@ func (e *Engine) command(ctx context.Context, sel Selector, in machine.Input) (i
 	return total, nil
 }
 
-// SetProtocol puts another configuration in force for SAs to come. SAs that exist keep theirs.
-func (e *Engine) SetProtocol(p Protocol) {
-	e.protocol.Store(&p)
+// SetProtocol puts another configuration of IKEv2 in force for SAs to come. SAs that exist keep theirs.
+func (e *Engine) SetProtocol(p Protocol) { e.set(versions{p, e.versions.Load().one}) }
+
+func (e *Engine) set(v versions) {
+	e.versions.Store(&v)
 	for _, r := range e.runners {
-		r.inbox.putCommand(func(s *Shard, _ time.Time) { s.SetProtocol(p) }, true)
+		r.inbox.putCommand(func(s *Shard, _ time.Time) {
+			s.SetProtocol(v.two)
+			s.SetIKEv1(v.one)
+		}, true)
 	}
 }
 

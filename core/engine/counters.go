@@ -11,7 +11,7 @@ type Counters struct {
 	CookiesVerified           atomic.Uint64
 
 	DroppedMalformed  atomic.Uint64 // broken header, broken first message
-	DroppedVersion    atomic.Uint64 // IKEv1, or a version above 2
+	DroppedVersion    atomic.Uint64 // IKEv1 while it is off, or a version above 2
 	DroppedUnknownSPI atomic.Uint64
 	DroppedRefused    atomic.Uint64 // first messages above a limit
 	DroppedStopping   atomic.Uint64 // first messages while the engine stops

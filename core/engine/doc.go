@@ -18,10 +18,12 @@
 //   - Events of an SA carry numbers from 1 without holes, and reach the bus in that order.
 //   - A first message costs no state and no plugin call while cookies are demanded (RFC 7296 section 2.6), and the number
 //     of half-open SAs is bounded always. Events about unauthenticated datagrams are summed up per source and second.
+//   - IKEv1 has no such cookies: its half-open SAs and first messages are bounded apart, for known peers' addresses only, and take
+//     nothing from IKEv2. While no connection has it, its messages are dropped.
 //   - Stop deletes the SAs in order and ends in bounded time; afterwards no goroutine is left.
 //
 // The clock starts at the wall clock's time and then counts by the monotonic one: a machine never sees time jump, and a
 // journal, which knows no monotonic time, replays exactly. Events are stamped with the wall clock as it is.
 //
-// Limits. The clock stands still while the machine is suspended. IKEv1 messages are dropped. Retry, auto-start and reconciliation are subscribers and not here.
+// Limits. The clock stands still while the machine is suspended. Retry, auto-start and reconciliation are subscribers and not here.
 package engine

@@ -27,6 +27,7 @@ const (
 type Config struct {
 	Shards    int // 0: GOMAXPROCS
 	Protocol  Protocol
+	IKEv1     Protocol1     // nil: its messages are dropped
 	NewSender func() Sender // called once for each shard
 	Caller    Caller
 	Publisher Publisher // the bus
@@ -48,7 +49,7 @@ type Engine struct {
 	c        Config
 	counters Counters
 	runners  []*runner
-	protocol atomic.Pointer[Protocol]
+	versions atomic.Pointer[versions]
 	hash     maphash.Seed // of first messages to shards
 	turn     atomic.Uint64
 	start    time.Time
@@ -80,10 +81,10 @@ func New(c Config) (*Engine, error) {
 	}
 	c.applyDefaults()
 	e := &Engine{c: c, hash: maphash.MakeSeed(), start: time.Now(), stopping: make(chan struct{}), quit: make(chan struct{})}
-	e.protocol.Store(&c.Protocol)
+	e.versions.Store(&versions{c.Protocol, c.IKEv1})
 	gate, roster := NewGate(c.Limits, rand.Reader), NewRoster()
 	for i := range c.Shards {
-		shard := NewShard(ShardConfig{Index: i, Count: c.Shards, Rand: rand.Reader, Protocol: c.Protocol, Sender: c.NewSender(),
+		shard := NewShard(ShardConfig{Index: i, Count: c.Shards, Rand: rand.Reader, Protocol: c.Protocol, IKEv1: c.IKEv1, Sender: c.NewSender(),
 			Caller: c.Caller, Publisher: wallClock{c.Publisher, c.Wall}, Gate: gate, Counters: &e.counters, Journal: c.Journal,
 			Elsewhere: e.elsewhere, Roster: roster, Reach: e.reach})
 		e.runners = append(e.runners, &runner{shard: shard, inbox: newInbox(), now: e.now, quit: e.quit})
@@ -145,6 +146,9 @@ func (e *Engine) route(d machine.Datagram) (*runner, bool) {
 	h, err := wire.ParseHeader(d.Bytes)
 	if err != nil {
 		return e.runners[0], false
+	}
+	if h.Major == majorVersion1 { // see Protocol1
+		return e.of(h.InitiatorSPI), isFirst(h)
 	}
 	if !isFirst(h) {
 		return e.of(localSPI(h)), false

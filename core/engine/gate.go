@@ -18,6 +18,8 @@ type Gate struct {
 	halfOpen  int
 	strangers bucket // SAs for messages without a good cookie
 	proven    bucket // SAs for messages with one
+	halfOpen1 int    // of IKEv1
+	states1   bucket // SAs of IKEv1
 	errors    bucket // unprotected errors
 	demanding bool   // cookies, from everyone
 	sources   sources

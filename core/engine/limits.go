@@ -31,6 +31,16 @@ type Limits struct {
 	Errors int
 	// SourceErrors is the same for one source, whose address may be forged. 50: a large NAT after our restart.
 	SourceErrors int
+	// IKEv1MaxHalfOpen is the number of half-open SAs of IKEv1 above which first messages of it are dropped. It has no cookies
+	// that cost nothing, so that a forger can fill them all, for the addresses that its connections name. 1000: some megabytes.
+	IKEv1MaxHalfOpen int
+	// IKEv1SourceMaxHalfOpen is the same for one source. 50: a NAT with many behind it.
+	IKEv1SourceMaxHalfOpen int
+	// IKEv1Rate is how many new SAs of IKEv1 per second all sources together may cause; one in aggressive mode counts for five.
+	// 200: forty key exchanges a second, some hundredths of a core with the slowest group that is offered by default.
+	IKEv1Rate int
+	// IKEv1SourceRate is the same for one source. 20: eight in aggressive mode at once, and four a second.
+	IKEv1SourceRate int
 }
 
 // AlwaysCookies as CookieThreshold lets nobody in without a cookie.
@@ -51,6 +61,10 @@ func (l Limits) WithDefaults() Limits {
 	fill(&l.Rate, 2000)
 	fill(&l.Errors, 1000)
 	fill(&l.SourceErrors, 50)
+	fill(&l.IKEv1MaxHalfOpen, 1000)
+	fill(&l.IKEv1SourceMaxHalfOpen, 50)
+	fill(&l.IKEv1Rate, 200)
+	fill(&l.IKEv1SourceRate, 20)
 	return l
 }
 

@@ -69,13 +69,21 @@ func (s *Shard) renew(e *sa, fx machine.Renew) {
 		info := e.machine.Info()
 		local := netip.AddrPortFrom(info.IKE.Local.Addr(), e.dial[0].Port())
 		remote := netip.AddrPortFrom(info.IKE.Remote.Addr(), e.dial[1].Port())
-		next, err := s.initiator(now, e.conn, local, remote)
+		next, err := s.again(now, e, local, remote)
 		if err != nil { // its connection is gone, and it goes as well
 			return
 		}
 		e.successor = next.owner
 		s.step(now, next, machine.Initiate{Children: fx.Children, Replaces: e.uid, Wants: info.Inner.Assigned})
 	})
+}
+
+// again makes an SA of the connection and version of e that has not begun.
+func (s *Shard) again(now time.Time, e *sa, local, remote netip.AddrPort) (*sa, error) {
+	if e.major == majorVersion1 && s.c.IKEv1 != nil {
+		return s.initiator(now, e.major, s.c.IKEv1, e.conn, local, remote)
+	}
+	return s.initiator(now, majorVersion, s.c.Protocol, e.conn, local, remote)
 }
 
 // has reports whether there is an SA that has not ended.
@@ -106,7 +114,7 @@ func (s *Shard) goTo(now time.Time, e *sa, local, remote netip.AddrPort, in mach
 	if s.closed {
 		return
 	}
-	if next, err := s.initiator(now, e.conn, local, remote); err == nil { // else its connection is gone
+	if next, err := s.again(now, e, local, remote); err == nil { // else its connection is gone
 		e.successor = next.owner
 		s.step(now, next, in)
 	}

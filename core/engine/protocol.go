@@ -4,13 +4,12 @@ import (
 	"net/netip"
 
 	"github.com/parley-ike/parley/bus/event"
-	"github.com/parley-ike/parley/core/journal"
 	"github.com/parley-ike/parley/core/machine"
 )
 
-// Protocol is what the engine needs to know of a protocol and its configuration. It is immutable; a new configuration is
-// a new Protocol. IKEv2 implements it.
+// Protocol is IKEv2 under one configuration.
 type Protocol interface {
+	Version
 	// Inspect reads a first message without keeping anything. An error says that the message is malformed.
 	Inspect(packet []byte) (First, error)
 	// CookieReply returns the answer that demands a cookie (RFC 7296 section 2.6).
@@ -21,14 +20,6 @@ type Protocol interface {
 	// for an SA that does not exist (RFC 7296 section 1.5), nil for none.
 	InvalidMajorVersion(packet []byte) []byte
 	InvalidSPI(packet []byte) []byte
-	// Endpoints returns where a connection is.
-	Endpoints(conn string) (Endpoints, error)
-	// NewInitiator returns a machine that waits for the command Initiate. The connection exists.
-	NewInitiator(b Birth, conn string) (machine.Machine, error)
-	// NewResponder returns a machine that waits for its first Datagram.
-	NewResponder(b Birth) machine.Machine
-	// Header describes a machine, so that it can be rebuilt from a journal; conn is "" for a responder.
-	Header(b Birth, conn string) (journal.Header, error)
 }
 
 // Birth is what every machine starts from.

@@ -22,10 +22,10 @@ func (s *Shard) Receive(now time.Time, d machine.Datagram) {
 		return
 	}
 	if isFirst(h) {
-		s.first(now, d)
+		s.first(now, h, d)
 		return
 	}
-	e := s.sas[machine.Owner(localSPI(h))]
+	e := s.find(h)
 	if e == nil {
 		s.unknownSPI(now, h, d)
 		return
@@ -33,12 +33,24 @@ func (s *Shard) Receive(now time.Time, d machine.Datagram) {
 	s.step(now, e, d)
 }
 
+// find returns the SA of a message, nil when there is none.
+func (s *Shard) find(h wire.Header) *sa {
+	if h.Major == majorVersion1 {
+		return s.find1(h)
+	}
+	if e := s.sas[machine.Owner(localSPI(h))]; e != nil && e.major == majorVersion {
+		return e
+	}
+	return nil
+}
+
 // unknownSPI drops a message for an SA that we do not have, perhaps because we started anew. RFC 7296 section 1.5 lets us
-// say so to the sender of a request; it cannot believe us, but may look whether we live.
+// say so to the sender of a request; it cannot believe us, but may look whether we live. In IKEv1 nobody answers (RFC 2408 section 5.2 permits
+// it): what is in clear is believed by nobody.
 func (s *Shard) unknownSPI(now time.Time, h wire.Header, d machine.Datagram) {
 	s.c.Counters.DroppedUnknownSPI.Add(1)
 	s.c.Gate.note(now, noteMalformed, d.Remote.Addr(), "no IKE SA has this SPI")
-	if h.Flags&wire.FlagResponse == 0 && s.c.Gate.maySendError(now, d.Remote.Addr()) {
+	if h.Major == majorVersion && h.Flags&wire.FlagResponse == 0 && s.c.Gate.maySendError(now, d.Remote.Addr()) {
 		s.answer(d, s.c.Protocol.InvalidSPI(d.Bytes))
 	}
 }
@@ -51,9 +63,9 @@ func (s *Shard) sane(now time.Time, d machine.Datagram) (wire.Header, bool) {
 		s.malformed(now, d, err.Error())
 	case h.Major > majorVersion:
 		s.higherVersion(now, h, d)
-	case h.Major < majorVersion:
+	case h.Major < majorVersion && !s.speaks1(h):
 		s.c.Counters.DroppedVersion.Add(1)
-		s.c.Gate.note(now, noteMalformed, d.Remote.Addr(), fmt.Sprintf("major version %d is not spoken here", h.Major))
+		s.c.Gate.note(now, noteMalformed, d.Remote.Addr(), unspoken(h.Major))
 	case int64(h.Length) != int64(len(d.Bytes)):
 		s.malformed(now, d, "the length in the header is not that of the datagram")
 	case h.InitiatorSPI == 0:
@@ -73,14 +85,30 @@ func (s *Shard) malformed(now time.Time, d machine.Datagram, reason string) {
 // section 2.5).
 func (s *Shard) higherVersion(now time.Time, h wire.Header, d machine.Datagram) {
 	s.c.Counters.DroppedVersion.Add(1)
-	s.c.Gate.note(now, noteMalformed, d.Remote.Addr(), fmt.Sprintf("major version %d is not spoken here", h.Major))
+	s.c.Gate.note(now, noteMalformed, d.Remote.Addr(), unspoken(h.Major))
 	if h.Flags&wire.FlagResponse == 0 && s.c.Gate.maySendError(now, d.Remote.Addr()) {
 		s.answer(d, s.c.Protocol.InvalidMajorVersion(d.Bytes))
 	}
 }
 
-// isFirst tells a message that asks for a new SA: an IKE_SA_INIT request of an initiator that knows no SPI of ours.
+// speaks1 reports whether IKEv1 is on, or was when the SA of the message was made.
+func (s *Shard) speaks1(h wire.Header) bool {
+	return h.Major == majorVersion1 && (s.c.IKEv1 != nil || !isFirst(h) && s.find1(h) != nil)
+}
+
+func unspoken(major uint8) string {
+	if major == majorVersion1 {
+		return "IKEv1 is off: no connection has version = 1"
+	}
+	return fmt.Sprintf("major version %d is not spoken here", major)
+}
+
+// isFirst tells a message that asks for a new SA: an IKE_SA_INIT request of an initiator that knows no SPI of ours, or what
+// comes to that in IKEv1.
 func isFirst(h wire.Header) bool {
+	if h.Major == majorVersion1 {
+		return isFirst1(h)
+	}
 	return h.Exchange == ikeSAInit && h.ResponderSPI == 0 && h.MessageID == 0 &&
 		h.Flags&(wire.FlagInitiator|wire.FlagResponse) == wire.FlagInitiator
 }
@@ -95,7 +123,11 @@ func localSPI(h wire.Header) uint64 {
 }
 
 // first takes an IKE_SA_INIT request: a repetition to the SA that it made, a new one through the gate.
-func (s *Shard) first(now time.Time, d machine.Datagram) {
+func (s *Shard) first(now time.Time, h wire.Header, d machine.Datagram) {
+	if h.Major == majorVersion1 {
+		s.first1(now, h, d)
+		return
+	}
 	key := initKeyOf(d)
 	if e := s.inits[key]; e != nil {
 		s.step(now, e, d)
@@ -115,7 +147,7 @@ func (s *Shard) first(now time.Time, d machine.Datagram) {
 	verified := f.Cookie != nil && (s.c.Protocol.VerifyCookie(keys[0], f, d.Remote) || s.c.Protocol.VerifyCookie(keys[1], f, d.Remote))
 	switch v, reason := s.c.Gate.judge(now, d.Remote.Addr(), verified); v {
 	case admit:
-		s.admit(now, key, d)
+		s.admit(now, majorVersion, s.c.Protocol, key, d)
 	case demand:
 		s.demand(keys[0], f, d)
 	case refuse:
@@ -127,14 +159,14 @@ func (s *Shard) first(now time.Time, d machine.Datagram) {
 }
 
 // admit makes the responder's SA.
-func (s *Shard) admit(now time.Time, key initKey, d machine.Datagram) {
+func (s *Shard) admit(now time.Time, major uint8, v Version, key initKey, d machine.Datagram) {
 	b, err := s.birth(d.Local, d.Remote)
 	if err != nil {
-		s.c.Gate.closed(d.Remote.Addr())
+		s.giveBack(major, d.Remote.Addr())
 		return
 	}
-	e := s.add(&sa{owner: machine.Owner(b.SPI), machine: s.c.Protocol.NewResponder(b), init: key, from: d.Remote.Addr(),
-		track: s.record(b, "", now)})
+	e := s.add(&sa{owner: machine.Owner(b.SPI), major: major, machine: v.NewResponder(b), init: key, from: d.Remote.Addr(),
+		track: s.record(v, b, "", now)})
 	s.inits[key] = e
 	s.c.Counters.HalfOpen.Add(1)
 	s.step(now, e, d)

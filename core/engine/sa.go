@@ -13,6 +13,7 @@ import (
 // sa is the engine's side of an SA.
 type sa struct {
 	owner   machine.Owner
+	major   uint8 // version of IKE
 	machine machine.Machine
 	track   *journal.Track // nil when it is not recorded
 

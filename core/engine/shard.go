@@ -18,6 +18,7 @@ type ShardConfig struct {
 	Index, Count int       // the shard owns the local SPIs that are Index modulo Count
 	Rand         io.Reader // for SPIs and seeds
 	Protocol     Protocol
+	IKEv1        Protocol1 // nil: its messages are dropped
 	Sender       Sender
 	Caller       Caller
 	Publisher    Publisher
@@ -58,6 +59,11 @@ func NewShard(c ShardConfig) *Shard {
 
 // SetProtocol puts another configuration in force, for SAs to come.
 func (s *Shard) SetProtocol(p Protocol) { s.c.Protocol = p }
+
+// SetIKEv1 is SetProtocol for IKEv1; nil turns it off.
+func (s *Shard) SetIKEv1(p Protocol1) { s.c.IKEv1 = p }
+
+func (s *Shard) versions() versions { return versions{s.c.Protocol, s.c.IKEv1} }
 
 // Refuse keeps peers and operators from making new SAs.
 func (s *Shard) Refuse() { s.closed = true }
@@ -122,7 +128,8 @@ func (s *Shard) Initiate(now time.Time, conn string, children []string, local, r
 	if s.closed {
 		return event.UID{}, ErrStopping
 	}
-	e, err := s.initiator(now, conn, local, remote)
+	major, v := s.versions().of(conn)
+	e, err := s.initiator(now, major, v, conn, local, remote)
 	if err != nil {
 		return event.UID{}, err
 	}
@@ -131,16 +138,16 @@ func (s *Shard) Initiate(now time.Time, conn string, children []string, local, r
 }
 
 // initiator makes an SA that has not begun.
-func (s *Shard) initiator(now time.Time, conn string, local, remote netip.AddrPort) (*sa, error) {
+func (s *Shard) initiator(now time.Time, major uint8, v Version, conn string, local, remote netip.AddrPort) (*sa, error) {
 	b, err := s.birth(local, remote)
 	if err != nil {
 		return nil, err
 	}
-	m, err := s.c.Protocol.NewInitiator(b, conn)
+	m, err := v.NewInitiator(b, conn)
 	if err != nil {
 		return nil, fmt.Errorf("engine: cannot initiate %q: %w", conn, err)
 	}
-	return s.add(&sa{owner: machine.Owner(b.SPI), machine: m, conn: conn, track: s.record(b, conn, now),
+	return s.add(&sa{owner: machine.Owner(b.SPI), major: major, machine: m, conn: conn, track: s.record(v, b, conn, now),
 		dial: [2]netip.AddrPort{local, remote}}), nil
 }
 
@@ -161,11 +168,11 @@ func (s *Shard) birth(local, remote netip.AddrPort) (Birth, error) {
 }
 
 // record begins the journal of a new SA, if one is wanted.
-func (s *Shard) record(b Birth, conn string, now time.Time) *journal.Track {
+func (s *Shard) record(v Version, b Birth, conn string, now time.Time) *journal.Track {
 	if s.c.Journal == nil {
 		return nil
 	}
-	h, err := s.c.Protocol.Header(b, conn)
+	h, err := v.Header(b, conn)
 	if err != nil {
 		s.c.Journal.Refuse(b.SPI, err)
 		return nil

@@ -7,9 +7,11 @@ import (
 
 // source is what is known of one place that first messages come from.
 type source struct {
-	halfOpen int
-	states   bucket // new SAs
-	errors   bucket // unprotected errors
+	halfOpen  int
+	states    bucket // new SAs
+	errors    bucket // unprotected errors
+	halfOpen1 int    // of IKEv1
+	states1   bucket // new SAs of IKEv1
 }
 
 // bucket is a token bucket that is empty of debts when new.
@@ -31,6 +33,15 @@ func (b *bucket) take(now time.Time, rate, reserve int) bool {
 func (b *bucket) has(now time.Time, rate, reserve int) bool {
 	b.refill(now, rate)
 	return b.used+1 <= float64(rate*burstSeconds-reserve)
+}
+
+// spend takes several tokens, or none.
+func (b *bucket) spend(now time.Time, rate, cost int) bool {
+	if !b.has(now, rate, cost-1) {
+		return false
+	}
+	b.used += float64(cost)
+	return true
 }
 
 func (b *bucket) refill(now time.Time, rate int) {
@@ -71,7 +82,7 @@ func (t sources) get(now time.Time, p netip.Prefix) *source {
 func (t sources) sweep(now time.Time) {
 	quiet := now.Add(-burstSeconds * time.Second)
 	for p, s := range t {
-		if s.halfOpen == 0 && s.states.at.Before(quiet) && s.errors.at.Before(quiet) {
+		if s.idle() && s.states.at.Before(quiet) && s.errors.at.Before(quiet) && s.states1.at.Before(quiet) {
 			delete(t, p)
 		}
 	}
@@ -79,8 +90,11 @@ func (t sources) sweep(now time.Time) {
 		return
 	}
 	for p, s := range t {
-		if s.halfOpen == 0 {
+		if s.idle() {
 			delete(t, p)
 		}
 	}
 }
+
+// idle reports whether the source has no half-open SA.
+func (s *source) idle() bool { return s.halfOpen == 0 && s.halfOpen1 == 0 }

@@ -105,10 +105,19 @@ func (s *Shard) enter(e *sa, p phase) {
 // settle gives the place at the gate back. An SA that failed keeps it until it is gone, because it keeps its memory.
 func (s *Shard) settle(e *sa) {
 	if e.from.IsValid() {
-		s.c.Gate.closed(e.from)
+		s.giveBack(e.major, e.from)
 		s.c.Counters.HalfOpen.Add(-1)
 		e.from = netip.Addr{}
 	}
+}
+
+// giveBack gives a place at the gate back.
+func (s *Shard) giveBack(major uint8, from netip.Addr) {
+	if major == majorVersion1 {
+		s.c.Gate.closed1(from)
+		return
+	}
+	s.c.Gate.closed(from)
 }
 
 // spawn takes over an SA that grew out of e. It is established by birth, and recorded in the journal of its parent,
@@ -119,7 +128,7 @@ func (s *Shard) spawn(now time.Time, parent *sa, fx machine.Spawn) {
 	children := fx.Machine.Installed()
 	s.hand(parent.owner, children)
 	machine.WipeChildren(children)
-	child := &sa{owner: fx.Owner, machine: fx.Machine, conn: parent.conn, track: parent.track.Share(), uid: fx.Machine.Info().UID,
+	child := &sa{owner: fx.Owner, major: parent.major, machine: fx.Machine, conn: parent.conn, track: parent.track.Share(), uid: fx.Machine.Info().UID,
 		dial: parent.dial}
 	if uint64(fx.Owner)%uint64(s.c.Count) == uint64(s.c.Index) {
 		s.adopt(child)

@@ -19,11 +19,12 @@ func (c *Connection) Initiates() uint8 {
 // Speaking returns the part of the policy that a major version of IKE works by: the connections that may come up by it. IKEv1 is off
 // where there is none.
 func (s *Snapshot) Speaking(version uint8) *Snapshot {
-	part := &Snapshot{Shunts: s.Shunts}
+	part := *s
+	part.Connections = nil
 	for _, c := range s.Connections {
 		if c.Speaks(version) {
 			part.Connections = append(part.Connections, c)
 		}
 	}
-	return part
+	return &part
 }
