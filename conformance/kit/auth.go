@@ -89,7 +89,7 @@ func sum(h func() hash.Hash, key, data []byte) []byte {
 // Auth runs every check of the authentication contract.
 func Auth(t *testing.T, f AuthFixture) {
 	t.Helper()
-	run(t, AuthChecks(), f)
+	Run(t, AuthChecks(), f)
 }
 
 // AuthChecks returns the checks of the authentication contract.
@@ -181,7 +181,7 @@ func authBothWays(ctx context.Context, f AuthFixture) error {
 // refused expects both ways of verifying to refuse with an error that wraps want.
 func (f AuthFixture) refused(ctx context.Context, p auth.Plugin, host auth.Host, what string, v auth.Verify, want error) error {
 	who, err := p.Verify(ctx, host, v)
-	problem := wantError(what, err, want)
+	problem := WantError(what, err, want)
 	if who.Type != 0 || who.Data != nil {
 		problem = errors.Join(problem, fmt.Errorf("%s: an identity beside the error", what))
 	}
@@ -190,7 +190,7 @@ func (f AuthFixture) refused(ctx context.Context, p auth.Plugin, host auth.Host,
 		return problem
 	}
 	_, _, err = fused.Authenticate(ctx, host, v, f.signWest(v.PRF))
-	return errors.Join(problem, wantError(what+", in one call", err, want))
+	return errors.Join(problem, WantError(what+", in one call", err, want))
 }
 
 func authChangedProof(ctx context.Context, f AuthFixture) error {
@@ -240,7 +240,7 @@ func authWrongKey(ctx context.Context, f AuthFixture) error {
 func authNoKey(ctx context.Context, f AuthFixture) error {
 	p := f.Open()
 	_, err := p.Sign(ctx, f.EmptyHost, f.signEast(5))
-	problem := wantError("sign without a key", err, sdk.ErrNoCredential)
+	problem := WantError("sign without a key", err, sdk.ErrNoCredential)
 	v, err := f.proof(ctx, p, f.EastHost, 5)
 	if err != nil {
 		return err
@@ -273,7 +273,7 @@ func authOtherSetting(ctx context.Context, f AuthFixture) error {
 	s := f.signEast(5)
 	v.Auth, s.Auth = "no such method", "no such method"
 	_, err = p.Sign(ctx, f.EastHost, s)
-	return errors.Join(wantError("sign", err, sdk.ErrUnsupported), f.refused(ctx, p, f.WestHost, "verify", v, sdk.ErrUnsupported))
+	return errors.Join(WantError("sign", err, sdk.ErrUnsupported), f.refused(ctx, p, f.WestHost, "verify", v, sdk.ErrUnsupported))
 }
 
 func authFused(ctx context.Context, f AuthFixture) error {
@@ -310,12 +310,12 @@ func authFusedRefused(ctx context.Context, f AuthFixture) error {
 	if signed.Data != nil || signed.Certs != nil || signed.Method != 0 || who.Data != nil {
 		return errors.New("a proof or an identity beside the error")
 	}
-	return wantError("a proof with another key", err, sdk.ErrRefused)
+	return WantError("a proof with another key", err, sdk.ErrRefused)
 }
 
 func authConcurrent(ctx context.Context, f AuthFixture) error {
 	p := f.Open()
-	return together(func(int) error {
+	return Together(func(int) error {
 		v, err := f.proof(ctx, p, f.EastHost, 5)
 		if err != nil {
 			return err
@@ -331,7 +331,7 @@ func authCanceled(ctx context.Context, f AuthFixture) error {
 	if err != nil {
 		return err
 	}
-	_, sign := p.Sign(canceled(ctx), f.EastHost, f.signEast(5))
-	_, verify := p.Verify(canceled(ctx), f.WestHost, v)
-	return errors.Join(wantCanceled("sign", sign), wantCanceled("verify", verify))
+	_, sign := p.Sign(Canceled(ctx), f.EastHost, f.signEast(5))
+	_, verify := p.Verify(Canceled(ctx), f.WestHost, v)
+	return errors.Join(WantCanceled("sign", sign), WantCanceled("verify", verify))
 }

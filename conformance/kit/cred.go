@@ -25,7 +25,7 @@ type CredFixture struct {
 // Cred runs every check of the credential store contract.
 func Cred(t *testing.T, f CredFixture) {
 	t.Helper()
-	run(t, CredChecks(), f)
+	Run(t, CredChecks(), f)
 }
 
 // CredChecks returns the checks of the credential store contract.
@@ -116,7 +116,7 @@ func credInstances(ctx context.Context, f CredFixture) error {
 func credUnknown(ctx context.Context, f CredFixture) error {
 	_, find := f.Open().Find(ctx, f.Unknown)
 	_, mac := f.Open().MAC(ctx, f.Unknown, credMACs())
-	if err := errors.Join(wantError("find", find, sdk.ErrNoCredential), wantError("MAC", mac, sdk.ErrNoCredential)); err != nil {
+	if err := errors.Join(WantError("find", find, sdk.ErrNoCredential), WantError("MAC", mac, sdk.ErrNoCredential)); err != nil {
 		return err
 	}
 	if name := f.Unknown.Remote.String(); !strings.Contains(mac.Error(), name) {
@@ -132,8 +132,8 @@ func credUnsupported(ctx context.Context, f CredFixture) error {
 	strange := f.Known
 	strange.Purpose = 255
 	_, purpose := p.MAC(ctx, strange, credMACs())
-	return errors.Join(wantError("scheme 255", scheme, sdk.ErrUnsupported), wantError("PRF 65535", prf, sdk.ErrUnsupported),
-		wantError("purpose 255", purpose, sdk.ErrUnsupported))
+	return errors.Join(WantError("scheme 255", scheme, sdk.ErrUnsupported), WantError("PRF 65535", prf, sdk.ErrUnsupported),
+		WantError("purpose 255", purpose, sdk.ErrUnsupported))
 }
 
 func credOwned(ctx context.Context, f CredFixture) error {
@@ -162,7 +162,7 @@ func credConcurrent(ctx context.Context, f CredFixture) error {
 	if err != nil {
 		return err
 	}
-	return together(func(int) error {
+	return Together(func(int) error {
 		got, err := p.MAC(ctx, f.Known, credMACs())
 		if err == nil && !reflect.DeepEqual(got, want) {
 			err = errors.New("another value")
@@ -172,7 +172,7 @@ func credConcurrent(ctx context.Context, f CredFixture) error {
 }
 
 func credCanceled(ctx context.Context, f CredFixture) error {
-	_, find := f.Open().Find(canceled(ctx), f.Known)
-	_, mac := f.Open().MAC(canceled(ctx), f.Known, credMACs())
-	return errors.Join(wantCanceled("find", find), wantCanceled("MAC", mac))
+	_, find := f.Open().Find(Canceled(ctx), f.Known)
+	_, mac := f.Open().MAC(Canceled(ctx), f.Known, credMACs())
+	return errors.Join(WantCanceled("find", find), WantCanceled("MAC", mac))
 }

@@ -1,4 +1,4 @@
-// Package kit holds the conformance suites of the plugin contracts in sdk/ke, sdk/auth, sdk/cred and sdk/sa. A vendor
+// Package kit holds the conformance suites of the plugin contracts in sdk/ke, sdk/auth and sdk/cred, and what all suites share; that for sdk/sa is in sakit. A vendor
 // runs them from a test, against the implementation in the same process or against a client of a plugin process alike:
 //
 //	func TestConformance(t *testing.T) { kit.KE(t, func() ke.Plugin { return mine.New() }) }

@@ -8,43 +8,7 @@ import (
 	"github.com/parley-ike/parley/sdk/auth"
 	"github.com/parley-ike/parley/sdk/cred"
 	"github.com/parley-ike/parley/sdk/ke"
-	"github.com/parley-ike/parley/sdk/sa"
 )
-
-// A suite is worth what it catches: each fault of a reference implementation must fail the check that is named, and the
-// implementation without a fault must pass all.
-func caught[S any](t *testing.T, checks []Check[S], subject func(fault string) S, faults map[string]string) {
-	t.Helper()
-	byName := map[string]Check[S]{}
-	for _, check := range checks {
-		byName[check.Name] = check
-		if check.Rule == "" {
-			t.Errorf("%q names no rule", check.Name)
-		}
-		if err := check.Run(t.Context(), subject("")); err != nil {
-			t.Errorf("no fault: %q: %v", check.Name, err)
-		}
-	}
-	proven := map[string]bool{}
-	for fault, name := range faults {
-		check, ok := byName[name]
-		if !ok {
-			t.Errorf("there is no check %q", name)
-			continue
-		}
-		if err := check.Run(t.Context(), subject(fault)); err == nil {
-			t.Errorf("%q was not caught by %q", fault, name)
-		} else if strings.Contains(err.Error(), "secret!") {
-			t.Errorf("%q: the error shows a key: %v", fault, err)
-		}
-		proven[name] = true
-	}
-	for name := range byName {
-		if !proven[name] {
-			t.Errorf("no fault proves the check %q", name)
-		}
-	}
-}
 
 func TestTheKeyExchangeSuiteCatchesFaults(t *testing.T) {
 	t.Parallel()
@@ -52,7 +16,7 @@ func TestTheKeyExchangeSuiteCatchesFaults(t *testing.T) {
 		keep := &keeper{}
 		return func() ke.Plugin { return &curve{fault: fault, keep: keep, own: new(keeper)} }
 	}
-	caught(t, KEChecks(), open, map[string]string{
+	Prove(t, KEChecks(), open, map[string]string{
 		"no name":                     "methods are described and constant",
 		"wrong size described":        "both sides agree, in sizes as described",
 		"sides disagree":              "both sides agree, in sizes as described",
@@ -76,7 +40,7 @@ func TestTheAuthenticationSuiteCatchesFaults(t *testing.T) {
 		open := func() auth.Plugin { return &authenticator{fault: fault, busy: new(keeper)} }
 		return PSKFixture(open, "psk")
 	}
-	caught(t, AuthChecks(), fixture, map[string]string{
+	Prove(t, AuthChecks(), fixture, map[string]string{
 		"no methods":                  "methods are named and constant",
 		"claimed identity lost":       "each side accepts the other's proof, with every PRF",
 		"one PRF for all":             "each side accepts the other's proof, with every PRF",
@@ -108,11 +72,11 @@ func TestTheCredentialStoreSuiteCatchesFaults(t *testing.T) {
 				n.Add(n, big.NewInt(1))
 				return &store{fault: fault, instance: n.String(), known: id, busy: new(keeper)}
 			},
-			Known: known, Key: []byte("secret!"),
+			Known: known, Key: []byte(Key),
 			Unknown: cred.Query{Purpose: cred.PSK, Remote: cred.Identity{Type: 2, Data: []byte("north")}},
 		}
 	}
-	caught(t, CredChecks(), fixture, map[string]string{
+	Prove(t, CredChecks(), fixture, map[string]string{
 		"a new ID each time":          "a known identity is found, with a stable reference",
 		"inner derivation left out":   "derivations are right, for every scheme and PRF and in order",
 		"one scheme for all":          "derivations are right, for every scheme and PRF and in order",
@@ -124,36 +88,6 @@ func TestTheCredentialStoreSuiteCatchesFaults(t *testing.T) {
 		"results are shared":          "a result belongs to the caller",
 		"one call at a time or wrong": "calls run at the same time",
 		"context ignored":             "a call whose context ended is not performed",
-	})
-}
-
-func TestTheSABackendSuiteCatchesFaults(t *testing.T) {
-	t.Parallel()
-	fixture := func(fault string) SAFixture {
-		return SAFixture{Plugin: &backend{fault: fault, next: 300, children: map[sa.UID]sa.Child{}, busy: new(keeper)}}
-	}
-	caught(t, SAChecks(), fixture, map[string]string{
-		"not usable":                     "the probe tells what can be done and changes nothing",
-		"reserved SPI":                   "SPIs are distinct and none is reserved",
-		"SPI twice":                      "SPIs are distinct and none is reserved",
-		"not listed":                     "a child lives: installed, listed, used, removed",
-		"counters of the dead":           "a child lives: installed, listed, used, removed",
-		"claims what it cannot":          "every algorithm of the probe can be installed",
-		"second install fails":           "the same child again changes nothing",
-		"second removal fails":           "removing what is not there is a success",
-		"owners ignored":                 "owners do not meet",
-		"one child for each selector":    "a new child for the same selectors stays when the old one goes",
-		"stays held":                     "a child that is held back sends after its update",
-		"stays where it was":             "an update moves a child",
-		"what is lost stays lost":        "an update of what is not there installs it",
-		"any trap is set":                "traps are set as a whole, beneath children",
-		"any SPI is freed":               "an SPI is given back, but not that of a child",
-		"unknown algorithm taken":        "what cannot be done is unsupported and leaves nothing",
-		"unknown setting taken":          "what cannot be done is unsupported and leaves nothing",
-		"keys are the caller's":          "arguments and results belong to the caller",
-		"one call at a time or wrong":    "many children at the same time",
-		"context ignored":                "a call whose context ended is not performed",
-		"installed although ctx is over": "a call whose context ended is not performed",
 	})
 }
 

@@ -20,7 +20,7 @@ type OpenKE func() ke.Plugin
 // KE runs every check of the key exchange contract.
 func KE(t *testing.T, open OpenKE) {
 	t.Helper()
-	run(t, KEChecks(), open)
+	Run(t, KEChecks(), open)
 }
 
 // KEChecks returns the checks of the key exchange contract.
@@ -172,12 +172,12 @@ func offer(ctx context.Context, p ke.Plugin, m ke.Method, what string, toRespond
 		return err
 	}
 	_, shared, err := p.Respond(ctx, m.ID, toRespond)
-	problem := wantError("respond to "+what, err, sdk.ErrInvalid)
+	problem := WantError("respond to "+what, err, sdk.ErrInvalid)
 	if err != nil && shared != nil {
 		problem = errors.Join(problem, fmt.Errorf("respond to %s: a secret beside the error", what))
 	}
 	_, err = p.Finish(ctx, m.ID, state, toFinish)
-	return errors.Join(problem, wantError("finish with "+what, err, sdk.ErrInvalid))
+	return errors.Join(problem, WantError("finish with "+what, err, sdk.ErrInvalid))
 }
 
 func keWrongSizes(ctx context.Context, p ke.Plugin, m ke.Method) error {
@@ -256,11 +256,11 @@ func keUnknown(ctx context.Context, open OpenKE) error {
 	var problems []error
 	for _, id := range unknown {
 		_, _, err := plugin.Initiate(ctx, id)
-		problems = append(problems, wantError("initiate", err, sdk.ErrUnsupported))
+		problems = append(problems, WantError("initiate", err, sdk.ErrUnsupported))
 		_, _, err = plugin.Respond(ctx, id, make([]byte, 32))
-		problems = append(problems, wantError("respond", err, sdk.ErrUnsupported))
+		problems = append(problems, WantError("respond", err, sdk.ErrUnsupported))
 		_, err = plugin.Finish(ctx, id, make(secret.Bytes, 32), make([]byte, 32))
-		problems = append(problems, wantError("finish", err, sdk.ErrUnsupported))
+		problems = append(problems, WantError("finish", err, sdk.ErrUnsupported))
 	}
 	return errors.Join(problems...)
 }
@@ -268,7 +268,7 @@ func keUnknown(ctx context.Context, open OpenKE) error {
 func keConcurrent(ctx context.Context, open OpenKE) error {
 	plugin := open()
 	methods := plugin.Methods()
-	return together(func(n int) error {
+	return Together(func(n int) error {
 		_, err := runExchange(ctx, plugin, methods[n%len(methods)].ID)
 		return err
 	})
@@ -279,9 +279,9 @@ func keCanceled(ctx context.Context, p ke.Plugin, m ke.Method) error {
 	if err != nil {
 		return err
 	}
-	ended := canceled(ctx)
+	ended := Canceled(ctx)
 	_, _, initiate := p.Initiate(ended, m.ID)
 	_, _, respond := p.Respond(ended, m.ID, e.public)
 	_, finish := p.Finish(ended, m.ID, e.state, e.response)
-	return errors.Join(wantCanceled("initiate", initiate), wantCanceled("respond", respond), wantCanceled("finish", finish))
+	return errors.Join(WantCanceled("initiate", initiate), WantCanceled("respond", respond), WantCanceled("finish", finish))
 }

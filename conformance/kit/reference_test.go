@@ -7,7 +7,6 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
-	"net/netip"
 	"reflect"
 	"runtime"
 	"slices"
@@ -18,7 +17,6 @@ import (
 	"github.com/parley-ike/parley/sdk/auth"
 	"github.com/parley-ike/parley/sdk/cred"
 	"github.com/parley-ike/parley/sdk/ke"
-	"github.com/parley-ike/parley/sdk/sa"
 	"github.com/parley-ike/parley/sdk/secret"
 )
 
@@ -319,7 +317,7 @@ func (s *store) MAC(ctx context.Context, q cred.Query, macs []cred.MAC) ([][]byt
 }
 
 func (s *store) sum(m cred.MAC) ([]byte, error) {
-	key := secret.Bytes("secret!")
+	key := secret.Bytes(Key)
 	switch s.fault {
 	case "instances differ":
 		key = append(key, s.instance...)
@@ -334,150 +332,4 @@ func (s *store) sum(m cred.MAC) ([]byte, error) {
 		return append(sum[:len(sum)-1], 0), err
 	}
 	return PSKMAC(key, m)
-}
-
-type backend struct {
-	fault string
-	busy  *keeper
-
-	mu       sync.Mutex
-	next     uint32
-	children map[sa.UID]sa.Child
-}
-
-func (b *backend) Probe(ctx context.Context) (sa.Capabilities, error) {
-	return sa.Capabilities{
-		Name: "reference", Usable: b.fault != "not usable", Reason: "a reference", Modes: []sa.Mode{sa.Tunnel}, Offload: "none",
-		Algorithms: []sa.Algorithm{{Type: 1, ID: 20, KeyBits: []uint16{128, 256}}}, Traps: true,
-	}, ctx.Err()
-}
-
-func (b *backend) AllocateSPI(ctx context.Context, _, _ netip.Addr) (uint32, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	switch b.fault {
-	case "context ignored":
-		ctx = context.WithoutCancel(ctx)
-	case "reserved SPI":
-		return b.next - 200, nil
-	case "SPI twice":
-		return b.next, nil
-	}
-	b.next++
-	return b.next, ctx.Err()
-}
-
-func (b *backend) Install(ctx context.Context, c sa.Child) error {
-	if b.fault == oneAtATime && b.busy.crowded() {
-		return errors.New("reference: two calls met")
-	}
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if ctx.Err() != nil && b.fault != "installed although ctx is over" {
-		return ctx.Err()
-	}
-	if known := c.Encr == 20 && c.Integ == 0; !known && b.fault != "unknown algorithm taken" {
-		return sdk.ErrUnsupported
-	}
-	if len(c.Handling.Needs()) > 0 && b.fault != "unknown setting taken" {
-		return sdk.ErrUnsupported
-	}
-	if b.fault == "claims what it cannot" && c.KeyBits == 256 {
-		return sdk.ErrUnsupported
-	}
-	if have, ok := b.children[c.UID]; ok {
-		return b.again(have, c)
-	}
-	for uid, have := range b.children {
-		if b.fault == "one child for each selector" && reflect.DeepEqual(have.LocalTS, c.LocalTS) {
-			delete(b.children, uid)
-		}
-	}
-	if b.fault != "keys are the caller's" {
-		c.EncrIn = c.EncrIn.Clone()
-	}
-	b.children[c.UID] = c
-	return nil
-}
-
-func (b *backend) SetTraps(ctx context.Context, _ string, traps []sa.Trap) error {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	for _, t := range traps {
-		if len(t.LocalTS) == 0 && b.fault != "any trap is set" {
-			return sdk.ErrInvalid
-		}
-	}
-	return ctx.Err()
-}
-
-func (b *backend) FreeSPI(_ context.Context, _, _ netip.Addr, spi uint32) error {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	for uid, c := range b.children {
-		if c.SPIIn == spi && b.fault == "any SPI is freed" {
-			delete(b.children, uid)
-		}
-	}
-	return nil
-}
-
-func (b *backend) Update(ctx context.Context, c sa.Child) error {
-	b.mu.Lock()
-	have, ok := b.children[c.UID]
-	if ok && ctx.Err() == nil {
-		switch b.fault {
-		case "stays held":
-			c.Held = have.Held
-		case "stays where it was":
-			c.Remote = have.Remote
-		}
-		b.children[c.UID] = c
-	}
-	b.mu.Unlock()
-	if ok || b.fault == "what is lost stays lost" {
-		return ctx.Err()
-	}
-	return b.Install(ctx, c)
-}
-
-func (b *backend) again(have, c sa.Child) error {
-	if b.fault == "second install fails" || !have.EncrIn.Equal(c.EncrIn) {
-		return errors.New("reference: file exists")
-	}
-	return nil
-}
-
-func (b *backend) Remove(ctx context.Context, c sa.Child) (sa.Usage, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	have, ok := b.children[c.UID]
-	if !ok && b.fault == "second removal fails" {
-		return sa.Usage{}, errors.New("reference: no such process")
-	}
-	if ok && (have.Owner == c.Owner || b.fault == "owners ignored") {
-		delete(b.children, c.UID)
-	}
-	return sa.Usage{}, ctx.Err()
-}
-
-func (b *backend) Usage(ctx context.Context, c sa.Child) (sa.Usage, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if _, ok := b.children[c.UID]; !ok && b.fault != "counters of the dead" {
-		return sa.Usage{}, errors.New("reference: no such process")
-	}
-	return sa.Usage{}, ctx.Err()
-}
-
-func (b *backend) List(ctx context.Context, owner string) ([]sa.Child, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	var list []sa.Child
-	for _, c := range b.children {
-		if c.Owner == owner && b.fault != "not listed" {
-			list = append(list, c)
-		}
-	}
-	return list, ctx.Err()
 }

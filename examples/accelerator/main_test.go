@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/parley-ike/parley/conformance/kit"
+	"github.com/parley-ike/parley/conformance/kit/sakit"
 	"github.com/parley-ike/parley/sdk"
 	"github.com/parley-ike/parley/sdk/ke"
 	"github.com/parley-ike/parley/sdk/sa"
@@ -16,7 +17,7 @@ import (
 
 func TestTheBackendConforms(t *testing.T) {
 	t.Parallel()
-	kit.SA(t, kit.SAFixture{Plugin: newBackend(newCard(places, 0))})
+	sakit.Run(t, sakit.Fixture{Plugin: newBackend(newCard(places, 0))})
 }
 
 func TestTheKeyExchangeConforms(t *testing.T) {

@@ -5,6 +5,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"math/rand/v2"
 	"net/netip"
 	"sync"
 
@@ -18,6 +19,7 @@ func main() {
 }
 
 type backend struct {
+	epoch    uint64 // of this process, which holds the children: they end with it
 	mu       sync.Mutex
 	spi      uint32
 	children map[key]sa.Child
@@ -32,13 +34,13 @@ type key struct {
 const aesGCM16 = 20 // ENCR_AES_GCM_16, IANA
 
 func newBackend() *backend {
-	return &backend{spi: 256, children: map[key]sa.Child{}} // RFC 4303 section 2.1: SPIs below 256 are reserved
+	return &backend{epoch: rand.Uint64(), spi: 256, children: map[key]sa.Child{}} // RFC 4303 section 2.1: SPIs below 256 are reserved
 }
 
 func (b *backend) Probe(ctx context.Context) (sa.Capabilities, error) {
 	return sa.Capabilities{
 		Name: "example", Usable: true, Reason: "needs nothing", Offload: "none", Modes: []sa.Mode{sa.Tunnel},
-		Algorithms: []sa.Algorithm{{Type: 1, ID: aesGCM16, KeyBits: []uint16{128, 256}}},
+		Algorithms: []sa.Algorithm{{Type: 1, ID: aesGCM16, KeyBits: []uint16{128, 256}}}, Epoch: b.epoch,
 	}, ctx.Err()
 }
 
@@ -66,7 +68,13 @@ func (b *backend) Install(ctx context.Context, c sa.Child) error {
 	c.EncrIn, c.EncrOut = nil, nil // a device would get them here; the list needs none
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.children[key{c.Owner, c.UID}] = c // the same child again changes nothing
+	k := key{c.Owner, c.UID}
+	for other, have := range b.children {
+		if other != k && have.SPIIn == c.SPIIn { // an SPI is of one SA (RFC 4301 section 4.1)
+			return fmt.Errorf("example: another child has the inbound SPI %08x", c.SPIIn)
+		}
+	}
+	b.children[k] = c // the same child again changes nothing
 	return nil
 }
 

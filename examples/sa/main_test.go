@@ -3,10 +3,10 @@ package main
 import (
 	"testing"
 
-	"github.com/parley-ike/parley/conformance/kit"
+	"github.com/parley-ike/parley/conformance/kit/sakit"
 )
 
 func TestTheExampleConforms(t *testing.T) {
 	t.Parallel()
-	kit.SA(t, kit.SAFixture{Plugin: newBackend()})
+	sakit.Run(t, sakit.Fixture{Plugin: newBackend()})
 }

@@ -205,6 +205,14 @@ func (e saEnd) Remove(ctx context.Context, c sa.Child) (sa.Usage, error) {
 	return codec.ToUsage(r.GetUsage()), err
 }
 
+// InstallThenRemove makes both calls before either is answered, as the core may.
+func (e saEnd) InstallThenRemove(ctx context.Context, c sa.Child) (installed, removed error) {
+	m := codec.FromChild(c)
+	install := e.begin(ctx, basev1.Op_OP_SA_INSTALL_CHILD, order(c), &sav1.InstallChildRequest{Child: m})
+	remove := e.begin(ctx, basev1.Op_OP_SA_REMOVE_CHILD, order(c), &sav1.RemoveChildRequest{Child: m})
+	return install(&sav1.InstallChildResponse{}), remove(&sav1.RemoveChildResponse{})
+}
+
 func (e saEnd) Usage(ctx context.Context, c sa.Child) (sa.Usage, error) {
 	var r sav1.UsageResponse
 	err := e.call(ctx, basev1.Op_OP_SA_USAGE, order(c), &sav1.UsageRequest{Child: codec.FromChild(c)}, &r)

@@ -7,5 +7,7 @@
 //		...
 //	}
 //
+// Connect does the same for a plugin that runs as a process.
+//
 // What crosses is only what the messages carry: an error keeps its kind and its text, a secret arrives as a copy.
 package sdktest

@@ -30,6 +30,7 @@ type Client struct {
 	Base basev1.PluginClient
 
 	manifest *basev1.Manifest
+	carrier  link.Carrier
 	sender   *link.Sender
 
 	mu      sync.Mutex
@@ -47,12 +48,28 @@ func Serve(t testing.TB, items ...serve.Item) *Client {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := &Client{Base: base(t, s), pending: map[uint64]chan<- *basev1.Frame{}, over: make(chan struct{})}
-	if c.manifest, err = c.Base.Describe(t.Context(), &basev1.DescribeRequest{}); err != nil {
+	over := base(t, s)
+	manifest, err := over.Describe(t.Context(), &basev1.DescribeRequest{})
+	if err != nil {
 		t.Fatalf("sdktest: describe: %v", err)
 	}
-	c.exchange(t, s)
+	return exchange(t, s, over, manifest)
+}
+
+// Connect makes a client of a plugin that was launched by other means: of its base service, what it described, and the carrier of its
+// calls, which Close closes.
+func Connect(base basev1.PluginClient, manifest *basev1.Manifest, carrier link.Carrier) *Client {
+	c := &Client{Base: base, manifest: manifest, carrier: carrier, sender: link.NewSender(carrier), pending: map[uint64]chan<- *basev1.Frame{}, over: make(chan struct{})}
+	go func() { _ = c.sender.Run() }()
+	go c.read(carrier)
 	return c
+}
+
+// Close ends the client; calls that were not answered fail as unavailable.
+func (c *Client) Close() {
+	c.sender.Close()
+	_ = c.carrier.Close()
+	<-c.over
 }
 
 // base connects to the base service over gRPC.
@@ -75,7 +92,7 @@ func base(t testing.TB, s *serve.Server) basev1.PluginClient {
 }
 
 // exchange connects to the calls over the framed carrier on a socket pair, as the daemon does.
-func (c *Client) exchange(t testing.TB, s *serve.Server) {
+func exchange(t testing.TB, s *serve.Server, base basev1.PluginClient, manifest *basev1.Manifest) *Client {
 	t.Helper()
 	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
 	if err != nil {
@@ -84,17 +101,14 @@ func (c *Client) exchange(t testing.TB, s *serve.Server) {
 	ours, theirs := link.NewFramed(conn(t, fds[0])), link.NewFramed(conn(t, fds[1]))
 	served := make(chan error, 1)
 	go func() { served <- s.ServeExchange(context.Background(), theirs) }()
-	c.sender = link.NewSender(ours)
-	go func() { _ = c.sender.Run() }()
-	go c.read(ours)
+	c := Connect(base, manifest, ours)
 	t.Cleanup(func() {
-		c.sender.Close()
-		_ = ours.Close()
+		c.Close()
 		if err := <-served; err != nil {
 			t.Errorf("sdktest: the plugin's end of the exchange: %v", err)
 		}
-		<-c.over
 	})
+	return c
 }
 
 func conn(t testing.TB, fd int) net.Conn {
@@ -185,41 +199,53 @@ type end struct {
 
 // call makes one call and waits. Without a deadline in ctx it is a minute.
 func (e end) call(ctx context.Context, op basev1.Op, key uint64, request, response proto.Message) error {
+	return e.begin(ctx, op, key, request)(response)
+}
+
+// begin makes one call and returns what waits for its answer: the next call may be begun before.
+func (e end) begin(ctx context.Context, op basev1.Op, key uint64, request proto.Message) (wait func(response proto.Message) error) {
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
-	defer cancel()
+	failed := func(err error) func(proto.Message) error {
+		cancel()
+		return func(proto.Message) error { return err }
+	}
 	body, err := proto.Marshal(request)
 	if err != nil {
-		return err
+		return failed(err)
 	}
 	deadline, _ := ctx.Deadline()
 	f := &basev1.Frame{Op: uint32(op), Service: e.name, Key: key, Body: body, BudgetMs: uint32(max(1, time.Until(deadline).Milliseconds()))}
-	reply, err := e.client.roundTrip(ctx, f)
-	switch {
-	case err != nil:
-		return err
-	case reply.GetError() != nil:
-		return codec.ToError(reply.GetError())
+	answer, err := e.client.push(f)
+	if err != nil {
+		return failed(err)
 	}
-	return proto.Unmarshal(reply.GetBody(), response)
+	return func(response proto.Message) error {
+		defer cancel()
+		return e.client.wait(ctx, answer, response)
+	}
 }
 
-func (c *Client) roundTrip(ctx context.Context, f *basev1.Frame) (*basev1.Frame, error) {
+// push sends a request and returns where its answer comes.
+func (c *Client) push(f *basev1.Frame) (<-chan *basev1.Frame, error) {
 	answer := make(chan *basev1.Frame, 1)
 	c.mu.Lock()
+	defer c.mu.Unlock()
 	c.lastID++
 	f.Id = c.lastID
 	c.pending[f.Id] = answer
-	err := c.sender.Push(f)
-	c.mu.Unlock()
-	if err != nil {
-		return nil, err
-	}
+	return answer, c.sender.Push(f)
+}
+
+func (c *Client) wait(ctx context.Context, answer <-chan *basev1.Frame, response proto.Message) error {
 	select {
 	case reply := <-answer:
-		return reply, nil
+		if reply.GetError() != nil {
+			return codec.ToError(reply.GetError())
+		}
+		return proto.Unmarshal(reply.GetBody(), response)
 	case <-c.over:
-		return nil, sdk.ErrUnavailable
+		return sdk.ErrUnavailable
 	case <-ctx.Done():
-		return nil, ctx.Err()
+		return ctx.Err()
 	}
 }

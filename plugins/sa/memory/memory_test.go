@@ -11,7 +11,7 @@ import (
 	"sync"
 	"testing"
 
-	"github.com/parley-ike/parley/conformance/kit"
+	"github.com/parley-ike/parley/conformance/kit/sakit"
 	"github.com/parley-ike/parley/plugins/sa/memory"
 	"github.com/parley-ike/parley/sdk"
 	"github.com/parley-ike/parley/sdk/sa"
@@ -29,7 +29,7 @@ var (
 func TestMemoryConformsToTheSABackendContract(t *testing.T) {
 	t.Parallel()
 	p := memory.New(memory.Config{})
-	kit.SA(t, kit.SAFixture{Plugin: p, Many: 1000})
+	sakit.Run(t, sakit.Fixture{Plugin: p, Many: 1000})
 	if n := p.Counts().Installed; n != 0 {
 		t.Errorf("%d children are left", n)
 	}

@@ -14,7 +14,7 @@ import (
 
 	"github.com/vishvananda/netlink"
 
-	"github.com/parley-ike/parley/conformance/kit"
+	"github.com/parley-ike/parley/conformance/kit/sakit"
 	"github.com/parley-ike/parley/plugins/sa/internal/guestlab"
 	"github.com/parley-ike/parley/plugins/sa/internal/kernel"
 	"github.com/parley-ike/parley/plugins/sa/pfkey/pfkeyv2"
@@ -114,13 +114,13 @@ func holds(t *testing.T, e *end, sas, policies int) {
 func TestGuestTheBackendConforms(t *testing.T) {
 	e := newLab(t)[0]
 	e.Start()
-	kit.SA(t, kit.SAFixture{Plugin: e.Plugin, Many: 64})
+	sakit.Run(t, sakit.Fixture{Plugin: e.Plugin, Many: 64})
 }
 
 func TestGuestTheBackendConformsBehindTheProtocolOfPlugins(t *testing.T) {
 	e := newLab(t)[0]
 	e.Start()
-	kit.SA(t, kit.SAFixture{Plugin: sdktest.Serve(t, serve.SA("pfkey", e.Plugin)).SA("pfkey"), Many: 64})
+	sakit.Run(t, sakit.Fixture{Plugin: sdktest.Serve(t, serve.SA("pfkey", e.Plugin)).SA("pfkey"), Many: 64})
 }
 
 // What others cannot understand, or the kernel cannot do, is not offered, and refused before the kernel is asked.

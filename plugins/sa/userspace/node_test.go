@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/parley-ike/parley/conformance/kit"
+	"github.com/parley-ike/parley/conformance/kit/sakit"
 	"github.com/parley-ike/parley/sdk/sa"
 )
 
@@ -116,9 +117,9 @@ func (s *nodeState) serve(r request) (a reply, err error) {
 // conforms runs the suite for SA backends in this namespace.
 func conforms(ctx context.Context, p *Plugin) error {
 	var problems []error
-	for _, check := range kit.SAChecks() {
-		if err := check.Run(ctx, kit.SAFixture{Plugin: p}); err != nil {
-			problems = append(problems, fmt.Errorf("%s (%s): %w", check.Name, check.Rule, err))
+	for _, check := range sakit.Checks() {
+		if r := check.Judge(ctx, sakit.Fixture{Plugin: p}, kit.CheckTime); r.Verdict == kit.Failed {
+			problems = append(problems, fmt.Errorf("%s (%s): %s", r.Name, r.Rule, r.Detail))
 		}
 	}
 	return errors.Join(problems...)

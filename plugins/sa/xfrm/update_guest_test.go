@@ -17,7 +17,7 @@ import (
 
 	"github.com/vishvananda/netlink"
 
-	"github.com/parley-ike/parley/conformance/kit"
+	"github.com/parley-ike/parley/conformance/kit/sakit"
 	"github.com/parley-ike/parley/plugins/sa/internal/kernel"
 	"github.com/parley-ike/parley/sdk/sa"
 )
@@ -29,7 +29,7 @@ func TestGuestTheBackendConforms(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer p.Close()
-	kit.SA(t, kit.SAFixture{Plugin: p})
+	sakit.Run(t, sakit.Fixture{Plugin: p})
 }
 
 // flood sends numbered packets from an inner address of one end to one of the other until it is stopped, and tells which did not
