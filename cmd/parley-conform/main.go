@@ -1,4 +1,5 @@
-// Command parley-conform shows and judges: the demonstration, and the packages of real peers that the tests run against.
+// Command parley-conform shows and judges: the demonstration, the conformance of plugins, and the packages of real peers that the tests
+// run against.
 package main
 
 import (
@@ -13,21 +14,31 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/parley-ike/parley/cmd/internal/manual"
 	"github.com/parley-ike/parley/conformance/demo"
 	"github.com/parley-ike/parley/conformance/interop/lab"
 )
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
+	err := rootCommand().ExecuteContext(ctx)
+	tellError(err)
+	stop()
+	os.Exit(exitStatus(err))
+}
+
+func rootCommand() *cobra.Command {
 	root := &cobra.Command{
-		Use: "parley-conform", Short: "Shows and judges Parley", SilenceUsage: true, SilenceErrors: true,
+		Use: "parley-conform", Short: "Shows and judges Parley and its plugins", SilenceUsage: true, SilenceErrors: true,
+		Long: "parley-conform shows Parley at work and judges plugins: whether they keep the contract of their kind.\n\n" + exitHelp,
 	}
-	root.AddCommand(demoCommand(), packagesCommand())
-	if err := root.ExecuteContext(ctx); err != nil {
-		fmt.Fprintln(os.Stderr, "parley-conform:", err)
-		os.Exit(1)
-	}
+	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
+	root.AddCommand(demoCommand(), packagesCommand(), manual.Command(cobra.ExactArgs(1)),
+		judgeCommand("sa", "an SA backend", " An SA backend that works on the machine's own IPsec needs --privileges net_admin, root, and best a network namespace of its own.", judgeSA),
+		judgeCommand("ke", "a key exchange plugin", " Two processes run, so that one finishes what the other began.", judgeKE),
+		judgeCommand("auth", "an authenticator", " It is given pre-shared keys.", judgeAuth),
+		judgeCommand("cred", "a credential store", " Its configuration must hold a pre-shared key for the peer that --peer names.", judgeCred))
+	return root
 }
 
 func demoCommand() *cobra.Command {

@@ -5,6 +5,8 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+
+	"github.com/parley-ike/parley/cmd/internal/manual"
 )
 
 func (a *app) command() *cobra.Command {
@@ -29,7 +31,7 @@ func (a *app) command() *cobra.Command {
 		return nil
 	}
 	root.AddCommand(a.upCommand(), a.downCommand(), a.rekeyCommand(), a.reauthCommand(), a.redirectCommand(), a.statusCommand(), a.saCommand(), a.eventsCommand(), a.pluginCommand(), a.poolCommand(),
-		a.explainCommand(), a.reloadCommand(), a.replayCommand(), a.versionCommand(), a.manCommand())
+		a.explainCommand(), a.reloadCommand(), a.replayCommand(), a.versionCommand(), manual.Command(args(1, 1, "a folder")))
 	return root
 }
 

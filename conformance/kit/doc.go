@@ -1,5 +1,6 @@
-// Package kit holds the conformance suites of the plugin contracts in sdk/ke, sdk/auth and sdk/cred, and what all suites share; that for sdk/sa is in sakit. A vendor
-// runs them from a test, against the implementation in the same process or against a client of a plugin process alike:
+// Package kit holds the conformance suites of the plugin contracts in sdk/ke, sdk/auth and sdk/cred, and what all suites share; the
+// suite of sdk/sa is in sakit. A vendor runs them from a test, against the implementation in the same process or against a client of a
+// plugin process alike, or with parley-conform against the file that is shipped:
 //
 //	func TestConformance(t *testing.T) { kit.KE(t, func() ke.Plugin { return mine.New() }) }
 //

@@ -3,6 +3,7 @@ package pluginhost
 import (
 	"context"
 	"sync"
+	"time"
 
 	"github.com/parley-ike/parley/sdk/proto/link"
 	basev1 "github.com/parley-ike/parley/sdk/proto/parley/plugin/base/v1"
@@ -51,4 +52,14 @@ func (p *Process) Stop(ctx context.Context) error {
 	p.running.end(true, DefaultStopGrace)
 	p.close()
 	return err
+}
+
+// Ended waits so long for the end of the process and says how it ended.
+func (p *Process) Ended(within time.Duration) (how string, ended bool) {
+	select {
+	case <-p.running.process.exited:
+		return p.running.process.fate(), true
+	case <-time.After(within):
+		return "", false
+	}
 }

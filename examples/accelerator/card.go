@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"math/rand/v2"
 	"net/netip"
 	"sync"
 	"time"
@@ -37,12 +38,12 @@ type card struct {
 
 	mu    sync.Mutex
 	table map[place]slot
-	life  uint64 // counts resets, after which the table is empty
+	life  uint64 // of the table, another one after each reset; a simulated card is reset by the end of its process too
 	fault error  // what commands answer, nil: they work
 }
 
 func newCard(places int, latency time.Duration) *card {
-	return &card{latency: latency, places: places, table: map[place]slot{}}
+	return &card{latency: latency, places: places, table: map[place]slot{}, life: rand.Uint64()}
 }
 
 // command waits for the bus and then has the card to itself.

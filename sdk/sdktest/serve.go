@@ -111,6 +111,16 @@ func exchange(t testing.TB, s *serve.Server, base basev1.PluginClient, manifest 
 	return c
 }
 
+// Alive reports whether the plugin's end of the calls is there.
+func (c *Client) Alive() bool {
+	select {
+	case <-c.over:
+		return false
+	default:
+		return true
+	}
+}
+
 func conn(t testing.TB, fd int) net.Conn {
 	t.Helper()
 	f := os.NewFile(uintptr(fd), "exchange")

@@ -115,9 +115,17 @@ var esn = can(func(c sa.Capabilities) bool { return c.ESN }, "the probe does not
 var widestWindow = can(func(c sa.Capabilities) bool { return c.MaxReplayWindow > 0 }, "the probe tells of no replay window",
 	func(c *sa.Child, can sa.Capabilities) { c.ReplayWindow, c.ESN = can.MaxReplayWindow, can.ESN })
 
-var encap = can(func(c sa.Capabilities) bool { return c.Encap }, "the probe does not tell of ESP in UDP", func(c *sa.Child, _ sa.Capabilities) {
-	c.Encap, c.LocalPort, c.RemotePort = true, 4500, 4500
-})
+func encap(ctx context.Context, f Fixture) error {
+	return can(func(c sa.Capabilities) bool { return c.Encap }, "the probe does not tell of ESP in UDP", func(c *sa.Child, _ sa.Capabilities) {
+		c.Encap, c.LocalPort, c.RemotePort = true, nattPort, nattPort
+		if f.EncapPort != 0 {
+			c.LocalPort = f.EncapPort
+		}
+	})(ctx, f)
+}
+
+// nattPort is that of RFC 3947.
+const nattPort = 4500
 
 var tfc = can(func(c sa.Capabilities) bool { return c.TFC }, "the probe does not tell of padding", func(c *sa.Child, _ sa.Capabilities) { c.TFC = 1200 })
 

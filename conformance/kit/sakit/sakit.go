@@ -16,6 +16,8 @@ type Fixture struct {
 	Process Process
 	// Local and Remote are outer addresses that the backend can use here; zero: 192.0.2.1 and 192.0.2.2.
 	Local, Remote netip.Addr
+	// EncapPort is the local UDP port of a socket for encapsulated ESP that the backend has; 0: 4500.
+	EncapPort uint16
 	// Many is how many children the suite installs at once; 0: 64.
 	Many int
 }

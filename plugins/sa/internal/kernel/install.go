@@ -61,6 +61,9 @@ func (b *Backend) install(c *sa.Child) error {
 	if err := b.prepare(c); err != nil {
 		return err
 	}
+	if err := b.single(c); err != nil {
+		return err
+	}
 	e, old := newEntry(*c), b.journal.entries[c.UID]
 	switch {
 	case old != nil && old.same(e) && b.holds(old):
@@ -69,6 +72,16 @@ func (b *Backend) install(c *sa.Child) error {
 		return b.move(old, e, c)
 	}
 	return b.replace(old, e, c)
+}
+
+// single refuses a child that would take the place of another one's SA (RFC 4301 section 4.1).
+func (b *Backend) single(c *sa.Child) error {
+	for _, h := range halves(c) {
+		if e := b.journal.sas[h.At()]; e != nil && e.Child.UID != c.UID && b.holds(e) {
+			return fmt.Errorf("SPI %08x at %v is that of child %s of %s, which has to be removed first: %w", h.SPI, h.Dst, e.Child.Name, e.Child.Conn, sdk.ErrInvalid)
+		}
+	}
+	return nil
 }
 
 // replace makes a child, in the place of an earlier one with its UID if there is one. When that has the same keys, numbers and

@@ -1,4 +1,5 @@
-package main
+// Package manual writes manual pages of cobra commands.
+package manual
 
 import (
 	"fmt"
@@ -10,27 +11,28 @@ import (
 	"github.com/spf13/pflag"
 )
 
-func (a *app) manCommand() *cobra.Command {
+// Command is the hidden command that writes the pages of a program into a folder; args demands that its one argument is there.
+func Command(args cobra.PositionalArgs) *cobra.Command {
 	return &cobra.Command{
-		Use: "man DIR", Short: "Write the manual pages into a folder", Hidden: true, Args: args(1, 1, "a folder"),
+		Use: "man DIR", Short: "Write the manual pages into a folder", Hidden: true, Args: args,
 		RunE: func(cmd *cobra.Command, given []string) error {
 			if err := os.MkdirAll(given[0], 0o755); err != nil {
 				return err
 			}
-			return writeManuals(cmd.Root(), given[0])
+			return write(cmd.Root(), given[0])
 		},
 	}
 }
 
-// writeManuals writes a page for a command and for each below it: parley.1, parley-sa-list.1.
-func writeManuals(cmd *cobra.Command, dir string) error {
+// write writes a page for a command and for each below it: parley.1, parley-sa-list.1.
+func write(cmd *cobra.Command, dir string) error {
 	name := strings.ReplaceAll(cmd.CommandPath(), " ", "-") + ".1"
-	if err := os.WriteFile(filepath.Join(dir, name), []byte(manual(cmd)), 0o644); err != nil {
+	if err := os.WriteFile(filepath.Join(dir, name), []byte(page(cmd)), 0o644); err != nil {
 		return err
 	}
 	for _, c := range cmd.Commands() {
 		if c.IsAvailableCommand() {
-			if err := writeManuals(c, dir); err != nil {
+			if err := write(c, dir); err != nil {
 				return err
 			}
 		}
@@ -38,8 +40,8 @@ func writeManuals(cmd *cobra.Command, dir string) error {
 	return nil
 }
 
-// manual is a page in the man macros.
-func manual(cmd *cobra.Command) string {
+// page is in the man macros.
+func page(cmd *cobra.Command) string {
 	var b strings.Builder
 	name := strings.ReplaceAll(cmd.CommandPath(), " ", "-")
 	fmt.Fprintf(&b, ".TH %s 1 \"\" \"Parley\" \"Parley manual\"\n.SH NAME\n%s \\- %s\n", roff(strings.ToUpper(name)), roff(name), roff(cmd.Short))
@@ -82,17 +84,17 @@ func options(b *strings.Builder, title string, flags *pflag.FlagSet) {
 
 func related(cmd *cobra.Command) (pages []string) {
 	if cmd.HasParent() {
-		pages = append(pages, page(cmd.Parent()))
+		pages = append(pages, reference(cmd.Parent()))
 	}
 	for _, c := range cmd.Commands() {
 		if c.IsAvailableCommand() {
-			pages = append(pages, page(c))
+			pages = append(pages, reference(c))
 		}
 	}
 	return append(pages, ".BR parleyd (1)")
 }
 
-func page(cmd *cobra.Command) string {
+func reference(cmd *cobra.Command) string {
 	return ".BR " + roff(strings.ReplaceAll(cmd.CommandPath(), " ", "-")) + " (1)"
 }
 
