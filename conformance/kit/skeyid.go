@@ -61,7 +61,7 @@ func authNoSKEYID(ctx context.Context, f AuthFixture) error {
 	strange := f.skeyid(5)
 	strange.Auth = "no such method"
 	_, other := auth.DeriveSKEYID(ctx, p, f.EastHost, strange)
-	return errors.Join(wantError("SKEYID without a key", none, sdk.ErrNoCredential), wantError("SKEYID by another setting", other, sdk.ErrUnsupported))
+	return errors.Join(WantError("SKEYID without a key", none, sdk.ErrNoCredential), WantError("SKEYID by another setting", other, sdk.ErrUnsupported))
 }
 
 // authVersion looks at those who give SKEYID: with it there is nothing to sign, and a proof of IKEv2 must not be made of HASH_I.
@@ -77,5 +77,5 @@ func authVersion(ctx context.Context, f AuthFixture) error {
 	s := f.signEast(5)
 	s.Version, v.Version = 1, 1
 	_, err = p.Sign(ctx, f.EastHost, s)
-	return errors.Join(wantError("sign", err, sdk.ErrUnsupported), f.refused(ctx, p, f.WestHost, "verify", v, sdk.ErrUnsupported))
+	return errors.Join(WantError("sign", err, sdk.ErrUnsupported), f.refused(ctx, p, f.WestHost, "verify", v, sdk.ErrUnsupported))
 }
