@@ -1,10 +1,11 @@
-// Package suite knows the cryptographic transforms of IKEv2: their IANA numbers and names, the pseudorandom functions,
-// the key schedule, and the protection of messages.
+// Package suite knows the cryptographic transforms of IKE: their IANA numbers and names, the pseudorandom functions,
+// the key schedules, and the protection of messages. What IKEv1 does differently is in files named ikev1_*.go; transforms
+// have IKEv2's numbers there too, and ikev1_names.go translates.
 //
 // It promises:
 //
 //   - One row in a table of registry.go and one file are all that a new algorithm needs.
-//   - A message is verified, in constant time, before anything in it is decrypted or parsed; all that is not authentic
+//   - A message of IKEv2 is verified, in constant time, before anything in it is decrypted or parsed; all that is not authentic
 //     gives ErrIntegrity, so that a sender of forgeries cannot tell a wrong checksum from wrong padding.
 //   - It is pure: randomness is handed in, and the same inputs give the same outputs.
 //   - Keys travel as secret.Bytes. Errors hold algorithms and lengths, never a byte of a key.

@@ -2,6 +2,9 @@ package suite
 
 import (
 	"crypto/cipher"
+	"crypto/sha1"
+	"crypto/sha256"
+	"crypto/sha512"
 	"hash"
 	"slices"
 )
@@ -92,8 +95,9 @@ type PRF struct {
 	KeyLen int    // the preferred key length, that of SK_d, SK_pi and SK_pr (RFC 7296 section 2.13)
 	OutLen int
 
-	tokens []string
-	newMAC func(key []byte) hash.Hash
+	tokens  []string
+	newMAC  func(key []byte) hash.Hash
+	newHash func() hash.Hash // beneath the HMAC: what IKEv1 negotiates (RFC 2409 section 4)
 }
 
 // Integrity is a row of the table of integrity algorithms. Lengths are in octets.
@@ -128,10 +132,10 @@ var encryptions = []Encryption{
 }
 
 var prfs = []PRF{
-	{ID: PRFHMACSHA256, Name: "PRF_HMAC_SHA2_256", KeyLen: 32, OutLen: 32, tokens: []string{"prfsha256"}, newMAC: newHMACSHA256},
-	{ID: PRFHMACSHA384, Name: "PRF_HMAC_SHA2_384", KeyLen: 48, OutLen: 48, tokens: []string{"prfsha384"}, newMAC: newHMACSHA384},
-	{ID: PRFHMACSHA512, Name: "PRF_HMAC_SHA2_512", KeyLen: 64, OutLen: 64, tokens: []string{"prfsha512"}, newMAC: newHMACSHA512},
-	{ID: PRFHMACSHA1, Name: "PRF_HMAC_SHA1", KeyLen: 20, OutLen: 20, tokens: []string{"prfsha1"}, newMAC: newHMACSHA1},
+	{ID: PRFHMACSHA256, Name: "PRF_HMAC_SHA2_256", KeyLen: 32, OutLen: 32, tokens: []string{"prfsha256"}, newMAC: newHMACSHA256, newHash: sha256.New},
+	{ID: PRFHMACSHA384, Name: "PRF_HMAC_SHA2_384", KeyLen: 48, OutLen: 48, tokens: []string{"prfsha384"}, newMAC: newHMACSHA384, newHash: sha512.New384},
+	{ID: PRFHMACSHA512, Name: "PRF_HMAC_SHA2_512", KeyLen: 64, OutLen: 64, tokens: []string{"prfsha512"}, newMAC: newHMACSHA512, newHash: sha512.New},
+	{ID: PRFHMACSHA1, Name: "PRF_HMAC_SHA1", KeyLen: 20, OutLen: 20, tokens: []string{"prfsha1"}, newMAC: newHMACSHA1, newHash: sha1.New},
 }
 
 var integrities = []Integrity{
