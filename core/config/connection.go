@@ -23,11 +23,13 @@ func (l *loader) connections(all []*section) {
 // connection reads what is there, applies the defaults, and then what may be zero on purpose.
 func (l *loader) connection(s *section, c *policy.Connection) {
 	before := len(l.diagnostics)
+	s.version(c)
 	local, remote := s.only("local"), s.only("remote")
 	s.inner(c, local, remote)
 	l.endpoint(local, &c.Local)
 	l.endpoint(remote, &c.Remote)
 	profile := s.profile(policy.ScopeIKE, &c.IKE, "default")
+	s.ikev1Profile(c, profile)
 	children := s.named("child")
 	checkNames(children)
 	for _, b := range children {
@@ -295,6 +297,7 @@ func (l *loader) check(s *section, c *policy.Connection, local, remote *section,
 	if c.Local.Auth == policy.DefaultAuth || c.Remote.Auth == policy.DefaultAuth {
 		l.hasPSK(s, c, remote.valueAt("identity"))
 	}
+	l.checkVersion(s, c, remote, children)
 	for i, b := range children {
 		l.checkChild(b, c, c.Children[i])
 	}

@@ -137,6 +137,9 @@ func fields(old, new reflect.Value, prefix string) (all []string) {
 
 // setting turns a field's name into a setting's: a capital after a small letter, or before one, begins a word.
 func setting(field string) string {
+	if field == "Aggressive" {
+		return "mode"
+	}
 	var b strings.Builder
 	runes := []rune(field)
 	for i, r := range runes {

@@ -19,6 +19,20 @@ const (
 	compatibleESPCBC = "aes256-aes128-sha256-sha1-modp2048-modp1024-none"
 )
 
+// IKEv1 spells out every combination, and in aggressive mode it cannot negotiate the group (RFC 2409 section 5): so the group that all
+// peers have comes first, and all combinations fit into a message that is not fragmented.
+const (
+	defaultIKEv1    = "aes256-aes128-sha256-sha384-sha512-prfsha256-prfsha384-prfsha512-modp2048-ecp256-ecp384-modp3072-x25519"
+	strongIKEv1     = "aes256-aes128-sha256-sha384-sha512-prfsha256-prfsha384-prfsha512-modp2048-ecp256-x25519"
+	compatibleIKEv1 = compatibleIKECBC
+)
+
+// DefaultIKEv1 returns the proposals for an ISAKMP SA that a connection of IKEv1 has when it names none.
+func DefaultIKEv1() []Proposal { return mustParse(ScopeIKE, defaultIKEv1) }
+
+// CompatibleIKEv1 returns the same with fewer groups, and a last proposal with SHA-1 and the 1024-bit MODP group.
+func CompatibleIKEv1() []Proposal { return mustParse(ScopeIKE, strongIKEv1, compatibleIKEv1) }
+
 // DefaultIKE returns the proposals for an IKE SA that a connection has when it names none.
 func DefaultIKE() []Proposal { return mustParse(ScopeIKE, defaultIKEAEAD, defaultIKECBC) }
 
