@@ -68,6 +68,7 @@ func (l *loader) checkVersion(s *section, c *policy.Connection, remote *section,
 		at := orSelf(remote, s)
 		at.fail(at.valueAt("auth"), "IKEv1 authenticates both sides in one way, and these are %q and %q: make auth of local and remote equal", c.Local.Auth, c.Remote.Auth)
 	}
+	s.checkIKEv1Proposals(policy.ScopeIKE, c.IKE)
 	for i, b := range children {
 		b.checkIKEv1Child(c.Children[i])
 	}
@@ -95,11 +96,25 @@ func (s *section) checkModes(c *policy.Connection) {
 func (s *section) checkIKEv1Child(c *policy.Child) {
 	s.checkIKEv1Selectors("local_ts", c.LocalTS)
 	s.checkIKEv1Selectors("remote_ts", c.RemoteTS)
+	s.checkIKEv1Proposals(policy.ScopeESP, c.ESP)
 	if slices.ContainsFunc(c.ESP, policy.Proposal.MayESN) {
 		s.fail(s.valueAt("esn"), "IKEv1 has no extended sequence numbers here: leave esn out")
 	}
 	if c.TFC != 0 {
 		s.fail(s.valueAt("tfc"), "a peer of IKEv1 cannot say that it takes TFC padding: leave tfc out")
+	}
+}
+
+// checkIKEv1Proposals refuses algorithms that IKEv1 has no numbers for. Of those that are not configured they are left out.
+func (s *section) checkIKEv1Proposals(scope policy.Scope, all []policy.Proposal) {
+	if !s.has("proposals") {
+		return
+	}
+	for _, p := range all {
+		for _, t := range p.BeyondIKEv1(scope) {
+			s.fail(s.valueAt("proposals"), "IKEv1 has no %v for this: leave it out of %q, or write version = 2", t, p)
+			return
+		}
 	}
 }
 

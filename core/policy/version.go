@@ -1,5 +1,10 @@
 package policy
 
+import (
+	"github.com/parley-ike/parley/core/suite"
+	"github.com/parley-ike/parley/core/wire/wire2"
+)
+
 // AnyVersion as Connection.Version: we initiate IKEv2 and answer both versions.
 const AnyVersion = 3
 
@@ -27,4 +32,33 @@ func (s *Snapshot) Speaking(version uint8) *Snapshot {
 		}
 	}
 	return &part
+}
+
+// BeyondIKEv1 returns the transforms of a proposal that IKEv1 has no numbers for: combined-mode ciphers for the ISAKMP SA, KEMs,
+// ChaCha20-Poly1305.
+func (p Proposal) BeyondIKEv1(scope Scope) (list []Transform) {
+	for _, t := range p {
+		if !sayable(scope, t) {
+			list = append(list, t)
+		}
+	}
+	return list
+}
+
+func sayable(scope Scope, t Transform) (ok bool) {
+	switch {
+	case t.Type == wire2.TransformENCR && scope == ScopeIKE:
+		_, ok = suite.EncrID(t.ID).IKEv1()
+	case t.Type == wire2.TransformENCR:
+		_, ok = suite.EncrID(t.ID).ESP()
+	case t.Type == wire2.TransformPRF:
+		_, ok = suite.PRFID(t.ID).IKEv1()
+	case t.Type == wire2.TransformINTEG && suite.IntegID(t.ID) != suite.IntegNone:
+		_, ok = suite.IntegID(t.ID).ESP() // of the same hashes in phase 1
+	case t.Type == wire2.TransformKE && suite.KEID(t.ID) != suite.KENone:
+		_, ok = suite.KEID(t.ID).IKEv1()
+	default:
+		ok = true
+	}
+	return ok
 }

@@ -15,6 +15,34 @@ func TestAConnectionComesUpByTheVersionsThatItNames(t *testing.T) {
 	}
 }
 
+func TestWhatIKEv1CannotSayIsKnown(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		scope    Scope
+		proposal string
+		beyond   int
+	}{
+		{ScopeIKE, "aes256-sha256-prfsha256-modp2048-ecp384-x25519", 0}, {ScopeIKE, "aes256gcm16-prfsha256-modp2048", 1},
+		{ScopeESP, "aes256gcm16-modp2048-none", 0}, {ScopeESP, "aes128-sha1-noesn", 0}, {ScopeESP, "chacha20poly1305-x25519", 1},
+		{ScopeIKE, "aes256-sha256-prfsha256-mlkem768", 1}, {ScopeESP, "aes256-sha512-mlkem768-none", 1},
+	} {
+		p, err := ParseProposal(test.scope, test.proposal)
+		if err != nil {
+			t.Errorf("%q: %v", test.proposal, err)
+		}
+		if got := p.BeyondIKEv1(test.scope); len(got) != test.beyond {
+			t.Errorf("%q: %v", test.proposal, got)
+		}
+	}
+	for scope, all := range map[Scope][]Proposal{ScopeIKE: append(DefaultIKEv1(), CompatibleIKEv1()...), ScopeESP: CompatibleESP()[1:]} {
+		for _, p := range all {
+			if got := p.BeyondIKEv1(scope); len(got) != 0 {
+				t.Errorf("%v: %v by default", p, got)
+			}
+		}
+	}
+}
+
 func TestEachVersionWorksByItsOwnConnections(t *testing.T) {
 	t.Parallel()
 	s := &Snapshot{Connections: []*Connection{{Name: "old", Version: 1}, {Name: "new"}, {Name: "both", Version: AnyVersion}}, Shunts: []*Shunt{{}}}
