@@ -83,6 +83,7 @@ func (PluginStopped) Kind() Kind   { return Kind{1907, "plugin.stopped", Info, S
 func (DaemonStarted) Kind() Kind    { return Kind{2001, "daemon.started", Info, Success} }
 func (DaemonStopping) Kind() Kind   { return Kind{2002, "daemon.stopping", Info, Success} }
 func (DaemonReady) Kind() Kind      { return Kind{2003, "daemon.ready", Info, Success} }
+func (KeysExported) Kind() Kind     { return Kind{2005, "daemon.keys_exported", Warning, Success} }
 func (ConfigChanged) Kind() Kind    { return Kind{2101, "config.changed", Notice, Success} }
 func (ConfigRejected) Kind() Kind   { return Kind{2102, "config.rejected", Error, Failure} }
 func (ControlRequested) Kind() Kind { return Kind{2106, "control.request", Notice, Success} }

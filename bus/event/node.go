@@ -87,6 +87,11 @@ type DaemonReady struct {
 	Listen []string `json:"listen"`
 }
 
+// KeysExported says: the daemon writes the keys of its IKE SAs into a file. Whoever reads it reads their messages.
+type KeysExported struct {
+	File string `json:"file"`
+}
+
 // DaemonStopping says: the daemon was told to stop.
 type DaemonStopping struct {
 	Reason string `json:"reason"`

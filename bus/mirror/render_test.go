@@ -39,7 +39,7 @@ var every = []event.Event{
 	event.PoolLeased{}, event.PoolReleased{}, event.PoolExhausted{}, event.PoolStoreFailed{}, event.PoolStoreMended{},
 	event.AddressAssigned{}, event.AddressWithdrawn{}, event.PeerVersion{},
 	event.PluginStarted{}, event.PluginCrashed{}, event.PluginRestarted{}, event.PluginUnhealthy{}, event.PluginDegraded{}, event.PluginRejected{}, event.PluginStopped{},
-	event.DaemonStarted{}, event.DaemonStopping{}, event.DaemonReady{}, event.ConfigChanged{}, event.ConfigRejected{}, event.ControlRequested{},
+	event.DaemonStarted{}, event.DaemonStopping{}, event.DaemonReady{}, event.KeysExported{}, event.ConfigChanged{}, event.ConfigRejected{}, event.ControlRequested{},
 	event.TrafficTrapped{}, event.BackendChosen{}, event.BackendReconciled{},
 	event.StreamGap{}, event.MirrorDown{}, event.MirrorUp{},
 }

@@ -104,6 +104,7 @@ func command() *cobra.Command {
 	flags.StringVar(&o.StateDir, "state-dir", "", "`DIR` for what outlives a restart of the machine (default: as configured)")
 	flags.StringVar(&o.RuntimeDir, "runtime-dir", "", "`DIR` for sockets and what outlives a restart of the daemon (default: as configured)")
 	flags.StringVar(&o.Journal, "journal", "", "record every SA into `DIR`, WITH ITS KEYS, for parley replay")
+	flags.StringVar(&o.ExportKeys, "export-keys", "", "append the KEYS of every IKE SA to `FILE`, for Wireshark and tshark: whoever has them reads its messages")
 	flags.StringVar(&o.PluginPath, "plugin-binary", "", "`FILE` that serves the first-party plugins (default: parley-plugin beside parleyd)")
 	flags.StringVar(&logFormat, "log-format", "auto", "console, json, or auto: console on a terminal")
 	flags.StringVar(&logLevel, "log-level", "", "debug, info, warn or error (default: as configured)")

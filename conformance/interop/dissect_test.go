@@ -20,7 +20,9 @@ func TestWiresharkUnderstandsOurMessages(t *testing.T) {
 	}
 	must(t, err)
 	s := newSite(t, v4in4)
-	east, _ := s.pair(t, "CONNECTION", "force_encap = true")
+	east := s.newGateway(t, s.east, "CONNECTION", "force_encap = true")
+	start(t, east, "--export-keys", east.Path("keys"))
+	s.gateway(t, s.west, "CONNECTION", "force_encap = true")
 	file, err := os.Create(filepath.Join(s.dir, "ike.pcap"))
 	must(t, err)
 	defer file.Close()
@@ -40,13 +42,55 @@ func TestWiresharkUnderstandsOurMessages(t *testing.T) {
 			t.Errorf("tshark finds a message malformed: %s", l)
 		}
 	}
+	opensWith(t, root, file.Name(), exported(t, east.Path("keys")))
+}
+
+// opensWith expects that the exported keys decrypt a capture: IDi and AUTH show in the first message of IKE_AUTH (RFC 7296 section
+// 3.2), as they do not without the keys, and with those of the other
+// direction.
+func opensWith(t *testing.T, root lab.Root, file string, keys []string) {
+	t.Helper()
+	fields := strings.Split(keys[1], ",") // table:SPIi, SPIr, SK_ei, SK_er, ...
+	fields[2], fields[3] = fields[3], fields[2]
+	for _, c := range []struct {
+		what  string
+		keys  []string
+		opens bool
+	}{
+		{"the exported keys", keys, true},
+		{"no keys", nil, false},
+		{"the keys of the other direction", []string{"-o", strings.Join(fields, ",")}, false},
+	} {
+		open := slices.ContainsFunc(dissect(t, root, file, c.keys...), func(l string) bool {
+			fields := strings.Split(l, "|")
+			types := strings.Split(fields[2], ",")
+			return fields[0] == "35" && slices.Contains(types, "35") && slices.Contains(types, "39")
+		})
+		if open != c.opens {
+			t.Errorf("with %s tshark reads IKE_AUTH: %t, want %t", c.what, open, c.opens)
+		}
+	}
+}
+
+// exported returns what --export-keys wrote as arguments of tshark.
+func exported(t *testing.T, file string) (args []string) {
+	t.Helper()
+	lines, err := os.ReadFile(file)
+	must(t, err)
+	for line := range strings.Lines(string(lines)) {
+		args = append(args, "-o", strings.TrimSpace(line))
+	}
+	if len(args) != 2 {
+		t.Fatalf("one IKE SA exported %d arguments: %q", len(args), args)
+	}
+	return args
 }
 
 // dissect returns exchange type, flags, payload types and complaints of each IKE message in a file.
-func dissect(t *testing.T, root lab.Root, file string) []string {
+func dissect(t *testing.T, root lab.Root, file string, args ...string) []string {
 	t.Helper()
-	cmd := root.Command(short(t), "/usr/bin/tshark", "-r", file, "-Y", "isakmp", "-T", "fields", "-E", "separator=|",
-		"-e", "isakmp.exchangetype", "-e", "isakmp.flags", "-e", "isakmp.typepayload", "-e", "_ws.malformed")
+	cmd := root.Command(short(t), "/usr/bin/tshark", append(args, "-r", file, "-Y", "isakmp", "-T", "fields", "-E", "separator=|",
+		"-e", "isakmp.exchangetype", "-e", "isakmp.flags", "-e", "isakmp.typepayload", "-e", "_ws.malformed")...)
 	var complaints strings.Builder
 	cmd.Stderr = &complaints
 	out, err := cmd.Output()

@@ -190,6 +190,8 @@ func nodeSentence(e event.Event) string {
 		return "parleyd " + e.Version + " started"
 	case event.DaemonReady:
 		return "ready at " + list(e.Listen)
+	case event.KeysExported:
+		return "the keys of all IKE SAs are written to " + e.File
 	case event.DaemonStopping:
 		return "stopping: " + e.Reason
 	case event.ConfigChanged:

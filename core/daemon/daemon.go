@@ -49,6 +49,7 @@ type daemon struct {
 	pools     *pool.Service
 	engine    *engine.Engine
 	recorder  *journal.Recorder
+	export    *keyFile // nil: no keys are written down
 	keeper    atomic.Pointer[keeper]
 	traps     traps
 
@@ -81,7 +82,7 @@ func Run(ctx context.Context, o Options) error {
 	defer d.close()
 	defer die()
 	for _, start := range []func(context.Context) error{
-		d.makeFolders, d.startEvents, d.openSockets, d.startPlugins, d.startPools, d.startResolver, d.startEngine, d.startKeeper, d.startControl, d.startRoaming,
+		d.makeFolders, d.startEvents, d.openSockets, d.startPlugins, d.startPools, d.startResolver, d.startExport, d.startEngine, d.startKeeper, d.startControl, d.startRoaming,
 	} {
 		err := start(ctx)
 		if ctx.Err() != nil {
@@ -217,9 +218,9 @@ func (d *daemon) startEngine(ctx context.Context) error {
 	c := d.config.Daemon
 	var err error
 	d.engine, err = engine.New(engine.Config{
-		Protocol:  engine.NewIKEv2(&ikev2.Env{Policy: d.fitted(d.inForce.Load().Policy)}),
+		Protocol:  engine.NewIKEv2(&ikev2.Env{Policy: d.fitted(d.inForce.Load().Policy), ExportKeys: d.export != nil}),
 		NewSender: func() engine.Sender { return d.transport.NewSender() },
-		Caller:    caller{d.pools, d.host}, Publisher: d.bus, Journal: d.recorder,
+		Caller:    caller{d.pools, d.host}, Publisher: d.bus, Journal: d.recorder, Export: d.exportKeys,
 		Limits:   limits(c.Flood),
 		LocalFor: d.transport.LocalFor, Resolve: resolve, Port: c.Port,
 	})

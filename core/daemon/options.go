@@ -18,6 +18,7 @@ type Options struct {
 	StateDir   string
 	RuntimeDir string
 	Journal    string // folder; "": as configured
+	ExportKeys string // file for the keys of IKE SAs, in Wireshark's words; "": none
 	PluginPath string // of parley-plugin; "": beside this program
 	Log        *zap.Logger
 	Reload     <-chan os.Signal // each has the configuration read again; may be nil

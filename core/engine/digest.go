@@ -14,6 +14,9 @@ import (
 func Digest(effects []machine.Effect) uint64 {
 	d := digest(fnvOffset)
 	for _, effect := range effects {
+		if _, ok := effect.(machine.Export); ok { // a replay gives no keys away
+			continue
+		}
 		d.text(reflect.TypeOf(effect).Name())
 		if spawn, ok := effect.(machine.Spawn); ok { // the machine will be judged by its own effects
 			d.number(uint64(spawn.Owner))

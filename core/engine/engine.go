@@ -33,6 +33,8 @@ type Config struct {
 	Publisher Publisher // the bus
 	Limits    Limits
 	Journal   *journal.Recorder // nil: nothing is recorded
+	// Export takes over the keys of IKE SAs whose machines give them away. Called from all shards, it never waits. nil: they are wiped.
+	Export func(machine.Keys)
 	// LocalFor returns the address and port from which to reach a peer; needed to initiate connections that name no local
 	// address. The transport has it.
 	LocalFor func(remote netip.Addr) (netip.AddrPort, error)
@@ -86,7 +88,7 @@ func New(c Config) (*Engine, error) {
 	for i := range c.Shards {
 		shard := NewShard(ShardConfig{Index: i, Count: c.Shards, Rand: rand.Reader, Protocol: c.Protocol, IKEv1: c.IKEv1, Sender: c.NewSender(),
 			Caller: c.Caller, Publisher: wallClock{c.Publisher, c.Wall}, Gate: gate, Counters: &e.counters, Journal: c.Journal,
-			Elsewhere: e.elsewhere, Roster: roster, Reach: e.reach})
+			Elsewhere: e.elsewhere, Roster: roster, Export: c.Export, Reach: e.reach})
 		e.runners = append(e.runners, &runner{shard: shard, inbox: newInbox(), now: e.now, quit: e.quit})
 	}
 	return e, nil

@@ -22,7 +22,7 @@ var _ Protocol = (*IKEv2)(nil)
 
 // NewIKEv2 returns the protocol with what all SAs share. Connections of IKEv1 alone are none of its.
 func NewIKEv2(env *ikev2.Env) *IKEv2 {
-	env = &ikev2.Env{Policy: env.Policy.Speaking(majorVersion), Limits: env.Limits}
+	env = &ikev2.Env{Policy: env.Policy.Speaking(majorVersion), Limits: env.Limits, ExportKeys: env.ExportKeys}
 	return &IKEv2{configured: configure(majorVersion, env.Policy, packedEnv{env.Limits, env.Policy.Connections, env.Policy.Anchors}), env: env}
 }
 

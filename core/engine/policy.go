@@ -13,7 +13,7 @@ import (
 func (e *Engine) SetPolicy(s *policy.Snapshot) {
 	env := &ikev2.Env{Policy: s}
 	if old, ok := e.versions.Load().two.(*IKEv2); ok {
-		env.Limits = old.env.Limits
+		env.Limits, env.ExportKeys = old.env.Limits, old.env.ExportKeys
 	}
 	e.set(versions{NewIKEv2(env), e.versions.Load().one})
 }

@@ -28,6 +28,8 @@ type ShardConfig struct {
 	// Elsewhere has the shard of another SPI do something. It may be nil when there is only one.
 	Elsewhere func(o machine.Owner, give func(s *Shard, now time.Time))
 	Roster    *Roster // nil: one of its own
+	// Export takes the keys of IKE SAs, and never waits. nil: they are wiped.
+	Export func(machine.Keys)
 	// Reach finds out, without waiting, from where to reach a gateway on behalf of a connection, and has the shard of an SPI
 	// go on with it, or not when there is no way. nil: from where the last one was reached, and only by address.
 	Reach func(o machine.Owner, conn string, to machine.Gateway, then func(s *Shard, now time.Time, local, remote netip.AddrPort))

@@ -54,6 +54,8 @@ func (s *Shard) perform(now time.Time, e *sa, effect machine.Effect) {
 		s.decide(e, fx)
 	case machine.Renew:
 		s.renew(e, fx)
+	case machine.Export:
+		s.export(fx.Keys)
 	case machine.Done:
 		s.enter(e, gone)
 	}
@@ -167,4 +169,13 @@ func (s *Shard) adopt(e *sa) {
 	if s.closed {
 		s.later = append(s.later, func(now time.Time) { s.give(now, summons{e.owner, machine.Terminate{Reason: stopReason}}) })
 	}
+}
+
+// export passes keys on to whoever wants them.
+func (s *Shard) export(k machine.Keys) {
+	if s.c.Export == nil {
+		k.Wipe()
+		return
+	}
+	s.c.Export(k)
 }

@@ -10,6 +10,8 @@ import (
 type Env struct {
 	Policy *policy.Snapshot
 	Limits Limits
+	// ExportKeys has every IKE SA give away its keys in the effect machine.Export.
+	ExportKeys bool
 }
 
 // Limits bound how long an SA waits where no connection says so. A zero field takes its default.

@@ -18,6 +18,7 @@ func (s *SA) deriveKeys(shared secret.Bytes) error {
 	if s.keys, err = suite.DeriveIKE(s.suite, seed, s.ni, s.nr, s.spii, s.spir); err != nil {
 		return err
 	}
+	s.export(s)
 	return s.protect()
 }
 

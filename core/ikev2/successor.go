@@ -175,6 +175,7 @@ func (s *SA) spare(n *SA) {
 // spawn hands an SA over to the driver, who ticks it at once.
 func (s *SA) spawn(n *SA) {
 	n.deadline = s.now
+	s.export(n)
 	s.fx.Add(machine.Spawn{Owner: machine.Owner(n.ownSPI()), Machine: n})
 }
 

@@ -24,14 +24,15 @@ import (
 // world is two or more nodes on virtual time, with a network that loses nothing unless told to, and plugins that answer at
 // once unless told otherwise. It keeps a trace of all that happens.
 type world struct {
-	t       testing.TB
-	now     time.Time
-	nodes   []*node // in order of creation
-	flight  []datagram
-	trace   []string
-	journal []record // of all SAs, for replay
-	meddled bool     // an SA was changed from outside: no replay
-	sent    map[message][]byte
+	t        testing.TB
+	now      time.Time
+	nodes    []*node // in order of creation
+	flight   []datagram
+	trace    []string
+	journal  []record // of all SAs, for replay
+	meddled  bool     // an SA was changed from outside: no replay
+	sent     map[message][]byte
+	exported []machine.Keys
 }
 
 // message names a message of an SA, which has the same octets whenever it is sent.
@@ -206,6 +207,8 @@ func (w *world) perform(h *host, e machine.Effect) {
 		w.spawn(h, e)
 	case machine.Decide:
 		w.decide(h, e)
+	case machine.Export:
+		w.exported = append(w.exported, e.Keys)
 	case machine.Done:
 		w.logf("%s done: %s", h.label, e.Reason)
 		w.checkDone(h, e.Reason)
