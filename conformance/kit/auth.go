@@ -29,6 +29,7 @@ type AuthFixture struct {
 	WestHost   auth.Host
 	WrongHost  auth.Host // of someone who claims to be East and has another key
 	EmptyHost  auth.Host // has no credentials at all
+	Hashes     []uint16  // that both announce (RFC 7427), none for authenticators that do not care
 }
 
 // PSKFixture returns a fixture for authenticators with pre-shared keys.
@@ -118,11 +119,11 @@ func octets(direction byte) []byte { return bytes.Repeat([]byte{direction, 1, 2,
 
 // signEast is what East is asked to sign.
 func (f AuthFixture) signEast(prf uint16) auth.Sign {
-	return auth.Sign{Auth: f.Auth, Local: f.East, Remote: f.West, PRF: prf, Octets: octets('e')}
+	return auth.Sign{Auth: f.Auth, Local: f.East, Remote: f.West, PRF: prf, Octets: octets('e'), PeerHashes: f.Hashes}
 }
 
 func (f AuthFixture) signWest(prf uint16) auth.Sign {
-	return auth.Sign{Auth: f.Auth, Local: f.West, Remote: f.East, PRF: prf, Octets: octets('w')}
+	return auth.Sign{Auth: f.Auth, Local: f.West, Remote: f.East, PRF: prf, Octets: octets('w'), PeerHashes: f.Hashes}
 }
 
 // verifyAt is what the other side is asked to verify after s.
@@ -244,6 +245,9 @@ func authNoKey(ctx context.Context, f AuthFixture) error {
 	v, err := f.proof(ctx, p, f.EastHost, 5)
 	if err != nil {
 		return err
+	}
+	if refused := f.refused(ctx, p, f.EmptyHost, "verify without a key", v, sdk.ErrRefused); refused == nil {
+		return problem // nobody vouches for the peer's key, which is its failure and not ours
 	}
 	return errors.Join(problem, f.refused(ctx, p, f.EmptyHost, "verify without a key", v, sdk.ErrNoCredential))
 }

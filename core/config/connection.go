@@ -90,6 +90,7 @@ func (l *loader) endpoint(s *section, e *policy.Endpoint) {
 	}
 	if isLocal {
 		e.Additional = s.addresses("additional")
+		s.sendCertificate(e)
 	}
 	s.finish()
 }
@@ -108,7 +109,7 @@ func (s *section) addresses(name string) (all []netip.Addr) {
 }
 
 // auths are the authenticators of the standard set.
-var auths = []string{"psk"}
+var auths = []string{policy.DefaultAuth, policy.AuthSignature}
 
 // knownAuth reports whether somebody may implement an authenticator: what plugins of others are called is theirs to say.
 func (l *loader) knownAuth(name string) bool {

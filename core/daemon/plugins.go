@@ -1,6 +1,7 @@
 package daemon
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"net"
@@ -15,14 +16,17 @@ import (
 	"github.com/parley-ike/parley/core/pluginhost"
 )
 
-// standard is the set of first-party plugins: one process for each kind.
+// standard is the set of first-party plugins: one process for each kind, and one for signatures, which take milliseconds where
+// pre-shared keys take microseconds (see sdk.Prompt).
 var standard = []struct {
+	name       string // "": the kind
 	kind       string
 	names      []string
 	privileges []string
 }{
 	{kind: "ke", names: []string{"curve", "ecp", "modp"}},
 	{kind: "auth", names: []string{"psk"}},
+	{name: "signature", kind: "auth", names: []string{"signature"}},
 	{kind: "cred", names: []string{"file"}},
 	{kind: "sa", names: []string{"userspace", "xfrm", "pfkey", "offload"}, privileges: []string{"CAP_NET_ADMIN", "CAP_NET_RAW"}},
 }
@@ -39,7 +43,7 @@ func catalogue(s *config.Snapshot, path string, encap map[string]*os.File) ([]pl
 		if named {
 			continue
 		}
-		e := pluginhost.Entry{Name: set.kind, Path: path, Kinds: []string{set.kind}, Privileges: set.privileges}
+		e := pluginhost.Entry{Name: cmp.Or(set.name, set.kind), Path: path, Kinds: []string{set.kind}, Privileges: set.privileges}
 		for _, name := range set.names {
 			e.Args = append(e.Args, set.kind+":"+name)
 		}

@@ -265,7 +265,7 @@ func TestOnlyTheSABackendsHavePrivileges(t *testing.T) {
 		if set.kind == "sa" {
 			want = "0000000000003000" // CAP_NET_ADMIN and CAP_NET_RAW
 		}
-		pids := children(" " + set.kind + ":")
+		pids := children(" " + set.kind + ":" + set.names[0])
 		if len(pids) != 1 {
 			t.Errorf("%s: processes %v", set.kind, pids)
 			continue

@@ -20,6 +20,7 @@ type algorithm struct {
 	scheme cred.SignScheme
 	hash   uint16 // IANA's IKEv2 hash algorithm
 	salt   int    // of RSASSA-PSS, in octets
+	hashed bool   // what is signed is the digest already: HASH_I or HASH_R of IKEv1
 }
 
 // hashes are those of SIGNATURE_HASH_ALGORITHMS that are digests (RFC 7427 section 7).
@@ -48,7 +49,7 @@ func (a algorithm) String() string {
 // digest is what of octets is signed: their hash, or themselves.
 func (a algorithm) digest(octets []byte) []byte {
 	h, ok := hashes[a.hash]
-	if !ok {
+	if !ok || a.hashed {
 		return octets
 	}
 	d := h.New()

@@ -68,7 +68,7 @@ func choose(ref cred.Ref, s auth.Sign, like algorithm) (choice, error) {
 	}
 	candidates := options(public)
 	if s.Version == 1 {
-		candidates = optionsV1(public)
+		candidates = optionsV1(public, hashOfPRF[s.PRF])
 	}
 	if i := slices.IndexFunc(candidates, func(c choice) bool { return sameKind(c.algorithm, like) && c.suits(s) }); i >= 0 {
 		return candidates[i], nil
@@ -91,7 +91,7 @@ func options(public crypto.PublicKey) (list []choice) {
 	case *rsa.PublicKey:
 		for _, scheme := range []cred.SignScheme{cred.RSAPKCS1, cred.RSAPSS} {
 			for _, h := range []uint16{cred.HashSHA256, cred.HashSHA512, cred.HashSHA384} {
-				list = append(list, choice{digitalSignature, algorithm{scheme, h, salt(scheme, h)}})
+				list = append(list, choice{digitalSignature, algorithm{scheme: scheme, hash: h, salt: salt(scheme, h)}})
 			}
 		}
 		return append(list, choice{rsaSignature, algorithm{scheme: cred.RSAPKCS1, hash: cred.HashSHA1}})
@@ -110,15 +110,18 @@ func options(public crypto.PublicKey) (list []choice) {
 	return nil
 }
 
-// optionsV1 returns the way to sign with a key for IKEv1: RSA pads HASH_I or HASH_R itself (RFC 2409 section 5.1), ECDSA signs it as a
-// message, hashed by the curve's own hash (RFC 4754 section 4).
-func optionsV1(public crypto.PublicKey) []choice {
+// hashOfPRF are the hashes of the HMAC PRFs by transform ID: in IKEv1 one hash is negotiated for both (RFC 2409 section 4).
+var hashOfPRF = map[uint16]uint16{2: cred.HashSHA1, 5: cred.HashSHA256, 6: cred.HashSHA384, 7: cred.HashSHA512}
+
+// optionsV1 returns the way to sign with a key for IKEv1: RSA pads HASH_I or HASH_R itself, without DigestInfo (RFC 2409 section 5.1),
+// and for ECDSA it is the digest.
+func optionsV1(public crypto.PublicKey, hash uint16) []choice {
 	switch key := public.(type) {
 	case *rsa.PublicKey:
-		return []choice{{rsaSignatureV1, algorithm{scheme: cred.RSAPKCS1Bare}}}
+		return []choice{{rsaSignatureV1, algorithm{scheme: cred.RSAPKCS1Bare, hashed: true}}}
 	case *ecdsa.PublicKey:
-		if c, ok := curves[key.Curve.Params().Name]; ok {
-			return []choice{{c.method, algorithm{scheme: cred.ECDSA, hash: c.hash}}}
+		if c, ok := curves[key.Curve.Params().Name]; ok && hash != 0 {
+			return []choice{{c.method, algorithm{scheme: cred.ECDSA, hash: hash, hashed: true}}}
 		}
 	}
 	return nil

@@ -60,7 +60,7 @@ func verify(ctx context.Context, host auth.Host, v auth.Verify) (algorithm, erro
 func claimed(v auth.Verify) ([]algorithm, []byte, error) {
 	switch {
 	case v.Version == 1 && v.Method == rsaSignatureV1:
-		return []algorithm{{scheme: cred.RSAPKCS1Bare}}, v.Data, nil
+		return []algorithm{{scheme: cred.RSAPKCS1Bare, hashed: true}}, v.Data, nil
 	case v.Version != 1 && v.Method == digitalSignature:
 		a, sig, err := unpack(v.Data)
 		if err != nil {
@@ -72,7 +72,7 @@ func claimed(v auth.Verify) ([]algorithm, []byte, error) {
 	}
 	for _, c := range curves {
 		if v.Method == c.method {
-			return []algorithm{{scheme: cred.ECDSA, hash: c.hash}}, v.Data, nil
+			return []algorithm{{scheme: cred.ECDSA, hash: c.hash, hashed: v.Version == 1}}, v.Data, nil
 		}
 	}
 	return nil, nil, fmt.Errorf("signature: %v authenticates with AUTH method %d%s where the connection wants a signature: "+
