@@ -21,7 +21,10 @@ const MaxPSKs = 100_000
 
 // Config is the configuration of the store.
 type Config struct {
-	PSKs []PSK `json:"psks"`
+	PSKs        []PSK       `json:"psks"`
+	Keys        []Key       `json:"keys,omitempty"`
+	Authorities []Authority `json:"authorities,omitempty"`
+	PublicKeys  []PublicKey `json:"public_keys,omitempty"`
 }
 
 // PSK says whose key lies in a file.
@@ -61,14 +64,18 @@ func ParseConfig(text []byte) (Config, error) {
 	return config, nil
 }
 
-// Configure implements serve.Configurer: it replaces the configuration. Files are not read yet: a bad one is no reason to
-// refuse the others, see Validate.
+// Configure implements serve.Configurer: it replaces the configuration. A bad file is no reason to refuse the others, see
+// Validate. Private keys are read, because what their passphrases cost should not delay their first use.
 func (p *Plugin) Configure(_ context.Context, _ serve.Env, text []byte) error {
 	config, err := ParseConfig(text)
 	if err != nil {
 		return err
 	}
-	return p.Set(config)
+	if err := p.Set(config); err != nil {
+		return err
+	}
+	_ = p.ring().problems(p.now()) // they are told where a file is used
+	return nil
 }
 
 // Validate implements serve.Configurer: it checks a configuration and every file that it names.
@@ -77,8 +84,9 @@ func (p *Plugin) Validate(text []byte) []string {
 	if err != nil {
 		return []string{err.Error()}
 	}
-	entries, err := index(config)
-	if err != nil {
+	entries, psks := index(config)
+	keys, err := newKeyring(config)
+	if err := errors.Join(psks, err); err != nil {
 		return strings.Split(err.Error(), "\n")
 	}
 	var problems []string
@@ -88,6 +96,7 @@ func (p *Plugin) Validate(text []byte) []string {
 		}
 		e.wipe()
 	}
+	problems = append(problems, keys.problems(p.now())...)
 	slices.Sort(problems)
 	return problems
 }
@@ -125,8 +134,8 @@ func (k PSK) pair() (pair, error) {
 		local = *k.Local
 	}
 	for _, id := range []Identity{k.Remote, local} {
-		if (id.Type == 0) != (len(id.Data) == 0) {
-			return pair{}, fmt.Errorf("identity of type %d with %d octets: type 0 means any and has none, every other has some", id.Type, len(id.Data))
+		if err := checkIdentity(id); err != nil {
+			return pair{}, err
 		}
 	}
 	return pair{remote: text(cred.Identity(k.Remote)), local: text(cred.Identity(local))}, nil

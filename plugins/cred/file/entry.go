@@ -89,8 +89,24 @@ func (e *entry) wipe() {
 	e.looked, e.seen, e.bad = time.Time{}, nil, nil
 }
 
-// read opens, checks and reads one file; the checks are on the opened file, so that nobody can exchange it between.
+// read gives the pre-shared key in a file.
 func read(path string) (secret.Bytes, fs.FileInfo, error) {
+	content, info, err := readFile(path, MaxFile, check)
+	defer content.Wipe()
+	if errors.Is(err, errLarge) {
+		err = fmt.Errorf("%w: a key file holds one key and nothing else", err)
+	}
+	if err != nil {
+		return nil, nil, err
+	}
+	psk, err := parse(content)
+	return psk, info, err
+}
+
+var errLarge = errors.New("too large")
+
+// readFile opens, checks and reads one file; the checks are on the opened file, so that nobody can exchange it between.
+func readFile(path string, limit int, check func(fs.FileInfo, string) error) (secret.Bytes, fs.FileInfo, error) {
 	// Not blocking: a FIFO must not hang the store before its type is known.
 	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {
@@ -104,25 +120,38 @@ func read(path string) (secret.Bytes, fs.FileInfo, error) {
 	if err := check(info, path); err != nil {
 		return nil, nil, err
 	}
-	buffer := make(secret.Bytes, MaxFile+1)
-	defer buffer.Wipe()
+	if info.Size() > int64(limit) {
+		return nil, nil, fmt.Errorf("%w: larger than %d octets", errLarge, limit)
+	}
+	buffer := make(secret.Bytes, min(limit, max(int(info.Size()), MaxFile))+1) // a file may say 0 and have some
 	n, err := io.ReadFull(f, buffer)
-	if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
-		return nil, nil, reason(err)
+	switch {
+	case err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF):
+		err = reason(err)
+	case n == len(buffer):
+		err = fmt.Errorf("%w: larger than %d octets", errLarge, n-1)
+	default:
+		return buffer[:n], info, nil
 	}
-	if n > MaxFile {
-		return nil, nil, fmt.Errorf("larger than %d octets: a key file holds one key and nothing else", MaxFile)
-	}
-	psk, err := parse(buffer[:n])
-	return psk, info, err
+	buffer.Wipe()
+	return nil, nil, err
 }
 
+// check refuses what cannot hold a secret.
 func check(info fs.FileInfo, path string) error {
-	switch mode := info.Mode(); {
-	case !mode.IsRegular():
-		return fmt.Errorf("not a regular file but %v", mode.Type())
-	case mode.Perm()&0o077 != 0:
+	if err := checkPublic(info, path); err != nil {
+		return err
+	}
+	if mode := info.Mode(); mode.Perm()&0o077 != 0 {
 		return fmt.Errorf("mode %04o lets group or others at the key: chmod 0600 %s", mode.Perm(), path)
+	}
+	return nil
+}
+
+// checkPublic refuses what is no file at all.
+func checkPublic(info fs.FileInfo, _ string) error {
+	if mode := info.Mode(); !mode.IsRegular() {
+		return fmt.Errorf("not a regular file but %v", mode.Type())
 	}
 	return nil
 }

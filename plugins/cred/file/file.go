@@ -14,15 +14,19 @@ import (
 
 	"github.com/parley-ike/parley/sdk"
 	"github.com/parley-ike/parley/sdk/cred"
+	"github.com/parley-ike/parley/sdk/secret"
 )
 
-// Plugin implements cred.Plugin, sdk.Prompt and sdk.Canary.
+// Plugin implements cred.Store, sdk.Prompt and sdk.Canary.
 type Plugin struct {
 	now func() time.Time
 
 	mu      sync.RWMutex // held for reading during a call, so that no key is wiped under it
 	entries map[pair]*entry
+	keys    *keyring
 }
+
+var _ cred.Store = (*Plugin)(nil)
 
 // New returns a store with a configuration; the empty one is good until Configure comes.
 func New(config Config) (*Plugin, error) {
@@ -32,8 +36,9 @@ func New(config Config) (*Plugin, error) {
 
 // Set replaces the configuration, or leaves it as it is and returns what is wrong with the new one.
 func (p *Plugin) Set(config Config) error {
-	entries, err := index(config)
-	if err != nil {
+	entries, psks := index(config)
+	keys, err := newKeyring(config)
+	if err := errors.Join(psks, err); err != nil {
 		return err
 	}
 	p.mu.Lock()
@@ -41,12 +46,32 @@ func (p *Plugin) Set(config Config) error {
 	for _, old := range p.entries {
 		old.wipe()
 	}
-	p.entries = entries
+	p.entries, p.keys = entries, keys
 	return nil
 }
 
+// ring is the present configuration but for pre-shared keys.
+func (p *Plugin) ring() *keyring {
+	p.mu.RLock()
+	defer p.mu.RUnlock()
+	return p.keys
+}
+
 // Find implements cred.Plugin.
-func (p *Plugin) Find(ctx context.Context, q cred.Query) ([]cred.Ref, error) {
+func (p *Plugin) Find(ctx context.Context, q cred.Query) (refs []cred.Ref, err error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	switch q.Purpose {
+	case cred.Signature, cred.Decryption:
+		return p.ring().find(q, p.now())
+	case cred.Anchor:
+		return p.ring().trusted.find(p.now())
+	}
+	return p.findPSK(ctx, q)
+}
+
+func (p *Plugin) findPSK(ctx context.Context, q cred.Query) ([]cred.Ref, error) {
 	p.mu.RLock()
 	defer p.mu.RUnlock()
 	matches, err := p.match(ctx, q)
@@ -68,11 +93,35 @@ func (p *Plugin) MAC(ctx context.Context, q cred.Query, macs []cred.MAC) ([][]by
 	return matches[0].mac(p.now(), macs)
 }
 
+// Sign implements cred.Signer.
+func (p *Plugin) Sign(ctx context.Context, r cred.SignRequest) ([]byte, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	return p.ring().sign(r, p.now())
+}
+
+// Decrypt implements cred.Decrypter.
+func (p *Plugin) Decrypt(ctx context.Context, r cred.DecryptRequest) (secret.Bytes, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	return p.ring().decrypt(r, p.now())
+}
+
+// Trust implements cred.Truster.
+func (p *Plugin) Trust(ctx context.Context, r cred.TrustRequest) (cred.Verdict, error) {
+	if err := ctx.Err(); err != nil {
+		return cred.Verdict{}, err
+	}
+	return p.ring().trust(r, p.now())
+}
+
 // match returns the entries for a query, best first: for both identities, for the remote one, for the pattern that it fits, for the
 // local one, for any.
 func (p *Plugin) match(ctx context.Context, q cred.Query) ([]*entry, error) {
 	if q.Purpose != cred.PSK {
-		return nil, fmt.Errorf("cred/file: purpose %d: %w: this store holds pre-shared keys", q.Purpose, sdk.ErrUnsupported)
+		return nil, fmt.Errorf("cred/file: purpose %d: %w: this store derives from pre-shared keys only", q.Purpose, sdk.ErrUnsupported)
 	}
 	remote, like, local := text(q.Remote), text(pattern(q.Remote)), text(q.Local)
 	var matches []*entry

@@ -1,0 +1,10 @@
+// Package container reads what certificates and keys come in: PEM and DER, PKCS#1, PKCS#8 (plain and encrypted by PBES2), SEC 1,
+// PKCS#12, SubjectPublicKeyInfo. It is pure: octets in, keys out.
+//
+// Promises: what a file holds instead of what was wanted is named, with what turns it into something readable. No error shows
+// content. The work that a passphrase costs is bounded before it is done.
+//
+// Limits: keys are RSA, ECDSA on the NIST curves, and Ed25519. The standard library's types of private keys cannot be wiped.
+// Encryption by PBES1, and that of PEM itself (Proc-Type), is read in PKCS#12 only or not at all: both derive the key with MD5 or a
+// single pass.
+package container
