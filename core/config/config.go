@@ -24,6 +24,7 @@ type Snapshot struct {
 	Daemon      Daemon
 	Policy      *policy.Snapshot
 	Credentials []PSK
+	Keys        Keys
 	Plugins     []Plugin // empty: the standard set
 	Pools       []policy.Pool
 	NATS        NATS

@@ -15,6 +15,7 @@ func (l *loader) credentials(s *section) {
 	for _, b := range s.named("psk") {
 		l.psk(b)
 	}
+	l.keys(s)
 	s.finish()
 }
 

@@ -60,8 +60,9 @@ func (ds Diagnostics) sorted(files []*file) Diagnostics {
 	return ds[:min(len(ds), maxDiagnostics)]
 }
 
-// secretLine matches lines that may hold a secret, which must not reach a log: a setting of such a name, or a URL with a user.
-var secretLine = regexp.MustCompile(`(?i)(secret|passw|passphrase|psk|pin|key|token)\w*"?\s*[=:]|://[^/\s"]*@`)
+// secretLine matches lines that may hold a secret, which must not reach a log: a setting of such a name, a URL with
+// a user, or a key itself.
+var secretLine = regexp.MustCompile(`(?i)(secret|passw|passphrase|psk|pin|key|token)\w*"?\s*[=:]|://[^/\s"]*@|-----BEGIN`)
 
 // quotable returns the line, or "" when it may hold a secret or is too long to help.
 func quotable(line string) string {

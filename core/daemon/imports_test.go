@@ -44,6 +44,7 @@ var allowed = []struct {
 	{[]string{"core/control"}, []string{"core/engine", "core/machine", "core/config", "bus", "bus/event", "sdk/proto/..."}},
 	{[]string{"core/daemon"}, []string{"core/...", "bus/...", "sdk/proto/..."}},
 	{[]string{"plugins/sa/..."}, []string{"plugins/sa/internal/..."}},
+	{[]string{"plugins/cred/..."}, []string{"plugins/cred/internal/..."}},
 	{[]string{"plugins/...", "examples/...", "conformance/kit/..."}, []string{"sdk/...", "conformance/kit/..."}},
 	{[]string{"sdk/..."}, []string{"sdk/..."}},
 	{[]string{"cmd/...", "conformance/..."}, []string{"..."}}, // nobody imports these

@@ -2,7 +2,6 @@ package daemon
 
 import (
 	"cmp"
-	"encoding/json"
 	"fmt"
 	"net"
 	"net/netip"
@@ -51,7 +50,7 @@ func catalogue(s *config.Snapshot, path string, encap map[string]*os.File) ([]pl
 			e.Files = encap
 		}
 		if set.kind == "cred" {
-			raw, err := credentials(s.Credentials)
+			raw, err := credentials(s)
 			if err != nil {
 				return nil, err
 			}
@@ -81,31 +80,6 @@ func capabilities(privileges []string) (all []string) {
 		all = append(all, "CAP_"+strings.TrimPrefix(strings.ToUpper(p), "CAP_"))
 	}
 	return all
-}
-
-// storedIdentity and storedPSK are the configuration of the cred/file plugin.
-type storedIdentity struct {
-	Type uint8  `json:"type"`
-	Data []byte `json:"data"`
-}
-
-type storedPSK struct {
-	Name   string          `json:"name"`
-	File   string          `json:"file"`
-	Remote storedIdentity  `json:"remote"`
-	Local  *storedIdentity `json:"local,omitempty"`
-}
-
-func credentials(all []config.PSK) ([]byte, error) {
-	list := make([]storedPSK, 0, len(all))
-	for _, c := range all {
-		p := storedPSK{Name: c.Remote, File: c.File, Remote: storedIdentity{uint8(c.RemoteID.Type), []byte(c.RemoteID.Data)}}
-		if c.Local != "" {
-			p.Local = &storedIdentity{uint8(c.LocalID.Type), []byte(c.LocalID.Data)}
-		}
-		list = append(list, p)
-	}
-	return json.Marshal(map[string]any{"psks": list})
 }
 
 // encapNames gives the sockets for ESP in UDP the names under which SA backends find them: natt4, natt6, and with more
