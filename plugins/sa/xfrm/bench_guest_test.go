@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/parley-ike/parley/conformance/kit/guest"
+	"github.com/parley-ike/parley/plugins/sa/internal/guestlab"
 	"github.com/parley-ike/parley/sdk/sa"
 )
 
@@ -90,6 +91,6 @@ func oneOf(i int) sa.Child {
 	binary.BigEndian.PutUint32(c.UID[:], uint32(i))
 	c.ReqID, c.SPIIn, c.SPIOut = uint32(i)+1, 0x10000+uint32(i), 0x20000+uint32(i)
 	c.Remote = netip.AddrFrom4([4]byte{198, 18, byte(i >> 8), byte(i)})
-	c.LocalTS, c.RemoteTS = c.LocalTS[:1], []sa.Selector{subnet(netip.PrefixFrom(netip.AddrFrom4([4]byte{10, 100 + byte(i>>12), byte(i >> 4), byte(i << 4)}), 28).String())}
+	c.LocalTS, c.RemoteTS = c.LocalTS[:1], []sa.Selector{guestlab.Subnet(netip.PrefixFrom(netip.AddrFrom4([4]byte{10, 100 + byte(i>>12), byte(i >> 4), byte(i << 4)}), 28).String())}
 	return c
 }

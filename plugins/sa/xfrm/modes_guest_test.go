@@ -5,13 +5,14 @@ import (
 	"fmt"
 	"testing"
 
+	"github.com/parley-ike/parley/plugins/sa/internal/guestlab"
 	"github.com/parley-ike/parley/sdk/sa"
 )
 
 // host selects an address and a UDP port alone; 0: all. What carries ESP in UDP must not be selected itself, unless the daemon's
 // socket has a policy of its own.
 func host(text string, port uint16) sa.Selector {
-	s := subnet(text + "/32")
+	s := guestlab.Subnet(text + "/32")
 	s.Protocol = 17
 	if port != 0 {
 		s.StartPort, s.EndPort = port, port
@@ -20,7 +21,7 @@ func host(text string, port uint16) sa.Selector {
 }
 
 func TestGuestTransportModeProtectsTheHostsThemselves(t *testing.T) {
-	needGuest(t)
+	guestlab.Need(t)
 	for id, v := range []struct {
 		s          suite
 		esn, encap bool
@@ -30,22 +31,22 @@ func TestGuestTransportModeProtectsTheHostsThemselves(t *testing.T) {
 			ports := [2]uint16{0, 7} // of the echo server
 			cs := children(byte(id+1), v.s, v.esn, v.encap, false)
 			for i, e := range ends {
-				e.start()
+				e.Start()
 				cs[i].Mode, cs[i].ReplayWindow = sa.Transport, maxReplayWindow
-				cs[i].LocalTS, cs[i].RemoteTS = []sa.Selector{host(outer4[i], ports[i])}, []sa.Selector{host(outer4[1-i], ports[1-i])}
-				if err := e.plugin.Install(context.Background(), cs[i]); err != nil {
+				cs[i].LocalTS, cs[i].RemoteTS = []sa.Selector{host(guestlab.Outer4[i], ports[i])}, []sa.Selector{host(guestlab.Outer4[1-i], ports[1-i])}
+				if err := e.Plugin.Install(context.Background(), cs[i]); err != nil {
 					t.Fatal(err)
 				}
 			}
-			stop, stopOther := ends[0].wire(), ends[1].wire()
-			if got := ping(ends[0], ends[1], outer4[0], outer4[1], 3); got != 3 {
+			stop, stopOther := ends[0].Wire(), ends[1].Wire()
+			if got := ping(ends[0], ends[1], guestlab.Outer4[0], guestlab.Outer4[1], 3); got != 3 {
 				t.Errorf("%d of 3 probes came back", got)
 			}
-			if n := onlyESP(t, append(stop(), stopOther()...), v.encap); n != 6 {
+			if n := guestlab.OnlyESP(t, append(stop(), stopOther()...), v.encap); n != 6 {
 				t.Errorf("%d ESP packets crossed, want 6", n)
 			}
 			for i, e := range ends {
-				if u, err := e.plugin.Remove(context.Background(), cs[i]); err != nil || u.PacketsIn != 3 {
+				if u, err := e.Plugin.Remove(context.Background(), cs[i]); err != nil || u.PacketsIn != 3 {
 					t.Errorf("final usage %+v, %v", u, err)
 				}
 				e.nothingLeft(0, 0)
@@ -56,18 +57,18 @@ func TestGuestTransportModeProtectsTheHostsThemselves(t *testing.T) {
 
 // RFC 4303 section 2.7. Only in UDP, since this kernel's segmentation path (esp4_offload) never pads.
 func TestGuestShortPacketsArePaddedToOneLength(t *testing.T) {
-	needGuest(t)
+	guestlab.Need(t)
 	ends := newLab(t)
 	cs := children(1, suite{20, 128, 0}, true, true, false)
 	for i, e := range ends {
-		e.start()
+		e.Start()
 		cs[i].TFC = 1000
-		if err := e.plugin.Install(context.Background(), cs[i]); err != nil {
+		if err := e.Plugin.Install(context.Background(), cs[i]); err != nil {
 			t.Fatal(err)
 		}
 	}
-	stop := ends[0].wire()
-	if ping(ends[0], ends[1], inner4[0], inner4[1], 1) != 1 || ping(ends[0], ends[1], inner6[0], inner6[1], 1) != 1 {
+	stop := ends[0].Wire()
+	if ping(ends[0], ends[1], guestlab.Inner4[0], guestlab.Inner4[1], 1) != 1 || ping(ends[0], ends[1], guestlab.Inner6[0], guestlab.Inner6[1], 1) != 1 {
 		t.Error("a probe did not come back")
 	}
 	lengths := map[int]int{}

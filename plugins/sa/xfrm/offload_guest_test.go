@@ -14,6 +14,7 @@ import (
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 
+	"github.com/parley-ike/parley/plugins/sa/internal/guestlab"
 	"github.com/parley-ike/parley/plugins/sa/internal/kernel"
 	"github.com/parley-ike/parley/sdk"
 	"github.com/parley-ike/parley/sdk/sa"
@@ -37,14 +38,14 @@ func newCard(t *testing.T, number int) *card {
 	_ = unix.Mount("debug", "/sys/kernel/debug", "debugfs", 0, "")
 	c := &card{end: newLab(t)[0], number: number}
 	before := map[string]bool{}
-	c.do(func() error {
+	c.Do(func() error {
 		for _, l := range c.devices() {
 			before[l.Attrs().Name] = true
 		}
 		return os.WriteFile("/sys/bus/netdevsim/new_device", fmt.Appendf(nil, "%d 1", number), 0)
 	})
 	t.Cleanup(func() { _ = os.WriteFile("/sys/bus/netdevsim/del_device", fmt.Append(nil, number), 0) })
-	c.do(func() error {
+	c.Do(func() error {
 		for _, l := range c.devices() {
 			if !before[l.Attrs().Name] {
 				c.name = l.Attrs().Name
@@ -60,40 +61,40 @@ func newCard(t *testing.T, number int) *card {
 func (c *card) devices() []netlink.Link {
 	all, err := netlink.LinkList()
 	if err != nil {
-		c.t.Fatal(err)
+		c.T.Fatal(err)
 	}
 	return all
 }
 
 // open opens the offload backend.
 func (c *card) open() {
-	c.do(func() (err error) {
-		c.plugin, err = NewOffload(Config{StateDir: c.dir}, Sockets{})
+	c.Do(func() (err error) {
+		c.Plugin, err = NewOffload(Config{StateDir: c.Dir}, Sockets{})
 		return err
 	})
-	p := c.plugin
+	p := c.Plugin
 	ctx, stop := context.WithCancel(context.Background())
-	c.t.Cleanup(func() { stop(); p.Close() })
-	c.told = make(chan sa.Event, 256)
-	go func() { _ = p.Watch(ctx, func(event sa.Event) { c.told <- event }) }()
+	c.T.Cleanup(func() { stop(); p.Close() })
+	c.Told = make(chan sa.Event, 256)
+	go func() { _ = p.Watch(ctx, func(event sa.Event) { c.Told <- event }) }()
 }
 
 // table is what the card itself shows.
 func (c *card) table() string {
-	c.t.Helper()
+	c.T.Helper()
 	b, err := os.ReadFile(fmt.Sprintf(cardTable, c.number))
 	if err != nil {
-		c.t.Fatal(err)
+		c.T.Fatal(err)
 	}
 	return string(b)
 }
 
 func (c *card) wantTable(what string, texts ...string) {
-	c.t.Helper()
+	c.T.Helper()
 	have := c.table()
 	for _, text := range texts {
 		if !strings.Contains(have, text) {
-			c.t.Errorf("%s: the card's table lacks %q:\n%s", what, text, have)
+			c.T.Errorf("%s: the card's table lacks %q:\n%s", what, text, have)
 		}
 	}
 }
@@ -102,36 +103,36 @@ func (c *card) wantTable(what string, texts ...string) {
 func (c *card) child(id byte, h sa.Handling) sa.Child {
 	child := children(id, suite{20, 128, 0}, false, false, false)[0]
 	child.Local, child.Remote = netip.MustParseAddr("172.16.0.1"), netip.MustParseAddr("172.16.0.2")
-	child.LocalTS, child.RemoteTS = []sa.Selector{subnet("172.16.0.1/32")}, []sa.Selector{subnet(fmt.Sprintf("10.50.%d.0/24", id))}
+	child.LocalTS, child.RemoteTS = []sa.Selector{guestlab.Subnet("172.16.0.1/32")}, []sa.Selector{guestlab.Subnet(fmt.Sprintf("10.50.%d.0/24", id))}
 	child.Handling, child.ReplayWindow = h, 32
 	return child
 }
 
 // wantPlaced takes one event.
 func (c *card) wantPlaced(spi uint32, where, reason string) {
-	c.t.Helper()
+	c.T.Helper()
 	select {
-	case e := <-c.told:
+	case e := <-c.Told:
 		p, ok := e.(sa.Placed)
 		if !ok || p.SPIIn != spi || p.Where != where || !strings.Contains(p.Reason, reason) || reason == "" && p.Reason != "" {
-			c.t.Errorf("told %T%+v, want that %x is in %q because of %q", e, e, spi, where, reason)
+			c.T.Errorf("told %T%+v, want that %x is in %q because of %q", e, e, spi, where, reason)
 		}
 	case <-time.After(3 * time.Second):
-		c.t.Error("nobody told where the child is")
+		c.T.Error("nobody told where the child is")
 	}
 }
 
 func (c *card) install(child sa.Child) {
-	c.t.Helper()
-	if err := c.plugin.Install(context.Background(), child); err != nil {
-		c.t.Fatal(err)
+	c.T.Helper()
+	if err := c.Plugin.Install(context.Background(), child); err != nil {
+		c.T.Fatal(err)
 	}
 }
 
 func TestGuestTheCardIsFound(t *testing.T) {
-	needGuest(t)
+	guestlab.Need(t)
 	c := newCard(t, 1)
-	can, err := c.plugin.Probe(context.Background())
+	can, err := c.Plugin.Probe(context.Background())
 	if err != nil || !can.Usable || can.Name != "offload" || can.Offload != "packet" || !strings.Contains(can.Reason, "packet offload on "+c.name) {
 		t.Errorf("%+v, %v", can, err)
 	}
@@ -144,7 +145,7 @@ func TestGuestTheCardIsFound(t *testing.T) {
 }
 
 func TestGuestADeviceCarriesWhatItCan(t *testing.T) {
-	needGuest(t)
+	guestlab.Need(t)
 	for mode, want := range map[sa.Offload]string{sa.OffloadAuto: "packet", sa.OffloadPacket: "packet", sa.OffloadCrypto: "crypto"} {
 		t.Run(modeName(mode)+" becomes "+want, func(t *testing.T) {
 			c := newCard(t, 1)
@@ -156,7 +157,7 @@ func TestGuestADeviceCarriesWhatItCan(t *testing.T) {
 				policies = "policies=2"
 			}
 			c.wantTable("installed", "SA count=2", fmt.Sprintf("spi=0x%08x", child.SPIIn), fmt.Sprintf("spi=0x%08x", child.SPIOut), " "+want+" ", policies)
-			c.do(func() error { // a neighbour, so that something leaves
+			c.Do(func() error { // a neighbour, so that something leaves
 				link, err := netlink.LinkByName(c.name)
 				if err != nil {
 					return err
@@ -173,12 +174,12 @@ func TestGuestADeviceCarriesWhatItCan(t *testing.T) {
 				used = "packets=3" // by the device's own count
 			}
 			c.wantTable("used", used)
-			if u, err := c.plugin.Usage(context.Background(), child); err != nil || u.PacketsOut != 3 {
+			if u, err := c.Plugin.Usage(context.Background(), child); err != nil || u.PacketsOut != 3 {
 				t.Errorf("the device's counters: %+v, %v", u, err)
 			}
 			again := child
 			again.Hard.Packets = 1 << 20 // changed in place
-			if err := c.plugin.Update(context.Background(), again); err != nil {
+			if err := c.Plugin.Update(context.Background(), again); err != nil {
 				t.Error(err)
 			}
 			c.wantTable("updated", "SA count=2")
@@ -190,7 +191,7 @@ func TestGuestADeviceCarriesWhatItCan(t *testing.T) {
 
 // A soft and a hard limit that the device itself has counted.
 func TestGuestTheDeviceCountsLifetimes(t *testing.T) {
-	needGuest(t)
+	guestlab.Need(t)
 	c := newCard(t, 1)
 	child := c.child(1, sa.Handling{Offload: sa.OffloadPacket})
 	child.Soft.Packets, child.Hard.Packets = 5, 10
@@ -202,7 +203,7 @@ func TestGuestTheDeviceCountsLifetimes(t *testing.T) {
 		if err := os.WriteFile(fmt.Sprintf(cardTable, c.number), fmt.Appendf(nil, "%s %d 1000", index, packets), 0); err != nil {
 			t.Fatal(err)
 		}
-		for e := range c.told {
+		for e := range c.Told {
 			got, ok := e.(sa.Expired)
 			if !ok { // the comparison at the beginning of the watch may see first that it has gone
 				continue
@@ -219,7 +220,7 @@ func TestGuestTheDeviceCountsLifetimes(t *testing.T) {
 
 // The 34th SA finds the table full and goes on in software, and its child says so.
 func TestGuestAFullCardLeavesTheRestToSoftware(t *testing.T) {
-	needGuest(t)
+	guestlab.Need(t)
 	c := newCard(t, 1)
 	var all []sa.Child
 	for id := range byte(18) {
@@ -237,12 +238,12 @@ func TestGuestAFullCardLeavesTheRestToSoftware(t *testing.T) {
 	}
 	c.wantTable("full", fmt.Sprintf("SA count=%d", cardSize))
 	required := c.child(30, sa.Handling{Offload: sa.OffloadAuto, OffloadRequired: true})
-	err := c.plugin.Install(context.Background(), required)
+	err := c.Plugin.Install(context.Background(), required)
 	if !errors.Is(err, sdk.ErrUnsupported) || !strings.Contains(err.Error(), "offload is required: "+c.name+" refused packet offload") {
 		t.Errorf("a child that insists: %v", err)
 	}
 	for _, child := range all {
-		if _, err := c.plugin.Remove(context.Background(), child); err != nil {
+		if _, err := c.Plugin.Remove(context.Background(), child); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -251,7 +252,7 @@ func TestGuestAFullCardLeavesTheRestToSoftware(t *testing.T) {
 }
 
 func TestGuestWhatADeviceCannotDoIsSoftwareOrAnError(t *testing.T) {
-	needGuest(t)
+	guestlab.Need(t)
 	c := newCard(t, 1)
 	for name, tt := range map[string]struct {
 		change func(*sa.Child)
@@ -268,7 +269,7 @@ func TestGuestWhatADeviceCannotDoIsSoftwareOrAnError(t *testing.T) {
 		c.wantPlaced(child.SPIIn, "software", tt.reason)
 		c.remove(child)
 		child.Handling.OffloadRequired = true
-		if err := c.plugin.Install(context.Background(), child); err == nil || !strings.Contains(err.Error(), tt.reason) {
+		if err := c.Plugin.Install(context.Background(), child); err == nil || !strings.Contains(err.Error(), tt.reason) {
 			t.Errorf("%s, required: %v", name, err)
 		}
 		c.nothingLeft(0, 0)
@@ -283,25 +284,25 @@ func (c *card) cbc(like sa.Child) sa.Child {
 
 // When a device goes down the kernel deletes its SAs; the child is told to be lost, so that it is made anew where that is possible.
 func TestGuestADeviceThatGoesDownLosesItsChildren(t *testing.T) {
-	needGuest(t)
+	guestlab.Need(t)
 	c := newCard(t, 1)
 	child := c.child(1, sa.Handling{Offload: sa.OffloadAuto})
 	c.install(child)
 	c.wantPlaced(child.SPIIn, "packet offload on "+c.name, "")
-	c.do(func() error {
+	c.Do(func() error {
 		link, err := netlink.LinkByName(c.name)
 		if err != nil {
 			return err
 		}
 		return netlink.LinkSetDown(link)
 	})
-	c.wantEvents(sa.Lost{SPIIn: child.SPIIn})
+	c.WantEvents(sa.Lost{SPIIn: child.SPIIn})
 	next := c.child(2, sa.Handling{Offload: sa.OffloadAuto, OffloadDevice: c.name})
-	next.Local, next.Remote = netip.MustParseAddr(outer4[0]), netip.MustParseAddr(outer4[1]) // another way
+	next.Local, next.Remote = netip.MustParseAddr(guestlab.Outer4[0]), netip.MustParseAddr(guestlab.Outer4[1]) // another way
 	c.install(next)
 	c.wantPlaced(next.SPIIn, "software", c.name+" is down")
 	for _, x := range []sa.Child{child, next} {
-		if _, err := c.plugin.Remove(context.Background(), x); err != nil {
+		if _, err := c.Plugin.Remove(context.Background(), x); err != nil {
 			t.Error(err)
 		}
 	}
@@ -309,24 +310,24 @@ func TestGuestADeviceThatGoesDownLosesItsChildren(t *testing.T) {
 }
 
 func TestGuestPlainXFRMAndOffloadLeaveEachOtherAlone(t *testing.T) {
-	needGuest(t)
+	guestlab.Need(t)
 	c := newCard(t, 1)
 	child := c.child(1, sa.Handling{Offload: sa.OffloadAuto})
 	c.install(child)
-	offload := c.plugin
-	c.start() // plain XFRM in the same namespace, with a journal of its own in the same folder
+	offload := c.Plugin
+	c.Start() // plain XFRM in the same namespace, with a journal of its own in the same folder
 	clash := c.child(2, sa.Handling{})
 	clash.LocalTS, clash.RemoteTS = child.LocalTS, child.RemoteTS
-	if err := c.plugin.Install(context.Background(), clash); err == nil || !strings.Contains(err.Error(), "another program") {
+	if err := c.Plugin.Install(context.Background(), clash); err == nil || !strings.Contains(err.Error(), "another program") {
 		t.Errorf("the policies of the offload backend: %v", err)
 	}
-	if s, err := c.plugin.kernel.GetSA(&child, kernel.Inbound(&child)); s != nil || err != nil {
+	if s, err := c.Plugin.kernel.GetSA(&child, kernel.Inbound(&child)); s != nil || err != nil {
 		t.Errorf("plain XFRM takes the SA for its own: %v", err)
 	}
 	child.Handling.Offload, child.UID = sa.OffloadAuto, sa.UID{7}
-	if err := c.plugin.Install(context.Background(), child); !errors.Is(err, sdk.ErrUnsupported) {
+	if err := c.Plugin.Install(context.Background(), child); !errors.Is(err, sdk.ErrUnsupported) {
 		t.Errorf("offload by plain XFRM: %v", err)
 	}
-	c.plugin, child.UID = offload, sa.UID{1}
+	c.Plugin, child.UID = offload, sa.UID{1}
 	c.remove(child)
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/vishvananda/netlink"
 
+	"github.com/parley-ike/parley/plugins/sa/internal/guestlab"
 	"github.com/parley-ike/parley/plugins/sa/internal/kernel"
 	"github.com/parley-ike/parley/sdk/sa"
 )
@@ -16,8 +17,8 @@ var virtual = []netip.Addr{netip.MustParseAddr("10.9.0.7"), netip.MustParseAddr(
 
 // has tells how many of the virtual addresses the end has, and how many routes of ours.
 func (e *end) has() (addresses, routes int) {
-	e.t.Helper()
-	e.do(func() error {
+	e.T.Helper()
+	e.Do(func() error {
 		known, err := netlink.AddrList(nil, netlink.FAMILY_ALL)
 		for _, k := range known {
 			for _, v := range virtual {
@@ -37,37 +38,37 @@ func (e *end) has() (addresses, routes int) {
 }
 
 func (e *end) wantHas(what string, addresses, routes int) {
-	e.t.Helper()
+	e.T.Helper()
 	if a, r := e.has(); a != addresses || r != routes {
-		e.t.Errorf("%s: %d addresses and %d routes, want %d and %d", what, a, r, addresses, routes)
+		e.T.Errorf("%s: %d addresses and %d routes, want %d and %d", what, a, r, addresses, routes)
 	}
 }
 
 // A client whose peer gives it addresses (RFC 7296 section 2.19).
 func TestGuestInnerAddressesAreThoseOfTheMachineAsLongAsAChildHasThem(t *testing.T) {
-	needGuest(t)
+	guestlab.Need(t)
 	ctx := context.Background()
 	ends := newLab(t)
 	make := func(id byte) [2]sa.Child {
 		cs := children(id, suite{20, 128, 0}, true, false, false)
-		own := []sa.Selector{subnet("10.9.0.7/32"), subnet("fd09::7/128")}
+		own := []sa.Selector{guestlab.Subnet("10.9.0.7/32"), guestlab.Subnet("fd09::7/128")}
 		cs[0].LocalTS, cs[1].RemoteTS, cs[0].Addresses = own, own, virtual
 		return cs
 	}
 	old, next := make(1), make(2)
 	for i, e := range ends {
-		e.start()
-		if err := e.plugin.Install(ctx, old[i]); err != nil {
+		e.Start()
+		if err := e.Plugin.Install(ctx, old[i]); err != nil {
 			t.Fatal(err)
 		}
 	}
-	ends[1].do(func() error { // the way back, which a gateway has
+	ends[1].Do(func() error { // the way back, which a gateway has
 		link, err := netlink.LinkByName("eth0")
 		if err != nil {
 			return err
 		}
 		for i, v := range virtual {
-			gw := netip.MustParseAddr([]string{outer4[0], outer6[0]}[i])
+			gw := netip.MustParseAddr([]string{guestlab.Outer4[0], guestlab.Outer6[0]}[i])
 			if err := netlink.RouteAdd(&netlink.Route{LinkIndex: link.Attrs().Index, Dst: &net.IPNet{IP: v.AsSlice(), Mask: net.CIDRMask(v.BitLen(), v.BitLen())}, Gw: gw.AsSlice()}); err != nil {
 				return err
 			}
@@ -75,23 +76,23 @@ func TestGuestInnerAddressesAreThoseOfTheMachineAsLongAsAChildHasThem(t *testing
 		return nil
 	})
 	ends[0].wantHas("installed", 2, 2)
-	stop := ends[0].wire()
-	if a, b := ping(ends[0], ends[1], "0.0.0.0", inner4[1], 2), ping(ends[0], ends[1], "::", inner6[1], 2); a != 2 || b != 2 { // the source is the route's to say
+	stop := ends[0].Wire()
+	if a, b := ping(ends[0], ends[1], "0.0.0.0", guestlab.Inner4[1], 2), ping(ends[0], ends[1], "::", guestlab.Inner6[1], 2); a != 2 || b != 2 { // the source is the route's to say
 		t.Errorf("%d of 2 IPv4 and %d of 2 IPv6 probes came back", a, b)
 	}
-	if n := onlyESP(t, stop(), false); n != 4 {
+	if n := guestlab.OnlyESP(t, stop(), false); n != 4 {
 		t.Errorf("%d ESP packets were sent, want 4", n)
 	}
-	if err := ends[0].plugin.Install(ctx, next[0]); err != nil {
+	if err := ends[0].Plugin.Install(ctx, next[0]); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := ends[0].plugin.Remove(ctx, old[0]); err != nil {
+	if _, err := ends[0].Plugin.Remove(ctx, old[0]); err != nil {
 		t.Fatal(err)
 	}
 	ends[0].wantHas("rekeyed", 2, 2)
-	ends[0].plugin.Close()
-	ends[0].start()
-	if _, err := ends[0].plugin.Remove(ctx, next[0]); err != nil {
+	ends[0].Plugin.Close()
+	ends[0].Start()
+	if _, err := ends[0].Plugin.Remove(ctx, next[0]); err != nil {
 		t.Fatal(err)
 	}
 	ends[0].wantHas("removed after a restart", 0, 0)
@@ -100,16 +101,16 @@ func TestGuestInnerAddressesAreThoseOfTheMachineAsLongAsAChildHasThem(t *testing
 
 // What the machine has already is not ours.
 func TestGuestAnAddressOfTheMachineStays(t *testing.T) {
-	needGuest(t)
+	guestlab.Need(t)
 	e := newLab(t)[0]
-	e.start()
-	e.do(func() error { return addAddress("lo", "10.9.0.7/32") })
+	e.Start()
+	e.Do(func() error { return addAddress("lo", "10.9.0.7/32") })
 	c := children(1, suite{20, 128, 0}, true, false, false)[0]
-	c.LocalTS, c.Addresses = []sa.Selector{subnet("10.9.0.7/32")}, virtual[:1]
-	if err := e.plugin.Install(context.Background(), c); err != nil {
+	c.LocalTS, c.Addresses = []sa.Selector{guestlab.Subnet("10.9.0.7/32")}, virtual[:1]
+	if err := e.Plugin.Install(context.Background(), c); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := e.plugin.Remove(context.Background(), c); err != nil {
+	if _, err := e.Plugin.Remove(context.Background(), c); err != nil {
 		t.Fatal(err)
 	}
 	e.wantHas("removed", 1, 0)

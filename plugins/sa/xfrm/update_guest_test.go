@@ -18,12 +18,13 @@ import (
 	"github.com/vishvananda/netlink"
 
 	"github.com/parley-ike/parley/conformance/kit/sakit"
+	"github.com/parley-ike/parley/plugins/sa/internal/guestlab"
 	"github.com/parley-ike/parley/plugins/sa/internal/kernel"
 	"github.com/parley-ike/parley/sdk/sa"
 )
 
 func TestGuestTheBackendConforms(t *testing.T) {
-	needGuest(t)
+	guestlab.Need(t)
 	p, err := New(Config{StateDir: t.TempDir()}, Sockets{})
 	if err != nil {
 		t.Fatal(err)
@@ -48,12 +49,12 @@ const floodPause = 300 * time.Microsecond
 func newFlood(t *testing.T, a, b *end, from, to string, port int) *flood {
 	t.Helper()
 	f := &flood{stop: make(chan struct{}), came: map[uint32]bool{}}
-	b.do(func() (err error) {
+	b.Do(func() (err error) {
 		f.to, err = net.ListenUDP("udp", &net.UDPAddr{IP: net.ParseIP(to), Port: port})
 		return err
 	})
 	_ = f.to.SetReadBuffer(4 << 20)
-	a.do(func() (err error) {
+	a.Do(func() (err error) {
 		f.from, err = net.DialUDP("udp", &net.UDPAddr{IP: net.ParseIP(from)}, &net.UDPAddr{IP: net.ParseIP(to), Port: port})
 		return err
 	})
@@ -100,10 +101,10 @@ func (f *flood) end() (sent, lost int) {
 // A rekeying as IKE does it (RFC 7296 section 2.8): the responder's new child is held back until the initiator, which sends on it
 // at once, is known to have it; then the old one goes.
 func TestGuestFiftyRekeyingsLoseNoPacket(t *testing.T) {
-	needGuest(t)
+	guestlab.Need(t)
 	ends := newLab(t)
 	for _, e := range ends {
-		e.start()
+		e.Start()
 	}
 	must := func(err error) {
 		t.Helper()
@@ -114,9 +115,9 @@ func TestGuestFiftyRekeyingsLoseNoPacket(t *testing.T) {
 	ctx := context.Background()
 	old := children(100, suite{20, 128, 0}, true, false, false)
 	for i, e := range ends {
-		must(e.plugin.Install(ctx, old[i]))
+		must(e.Plugin.Install(ctx, old[i]))
 	}
-	floods := []*flood{newFlood(t, ends[0], ends[1], inner4[0], inner4[1], 9), newFlood(t, ends[1], ends[0], inner6[1], inner6[0], 9)}
+	floods := []*flood{newFlood(t, ends[0], ends[1], guestlab.Inner4[0], guestlab.Inner4[1], 9), newFlood(t, ends[1], ends[0], guestlab.Inner6[1], guestlab.Inner6[0], 9)}
 	var carried [2]int // by ESP, in each direction
 	for n := range 50 {
 		next := children(byte(n+1), suite{20, 128, 0}, n%2 == 0, false, false)
@@ -125,16 +126,16 @@ func TestGuestFiftyRekeyingsLoseNoPacket(t *testing.T) {
 		}
 		held := next[1]
 		held.Held = true
-		must(ends[1].plugin.Install(ctx, held))
-		if out, err := ends[1].plugin.kernel.getSA(kernel.Outbound(&next[1])); out != nil || err != nil {
+		must(ends[1].Plugin.Install(ctx, held))
+		if out, err := ends[1].Plugin.kernel.getSA(kernel.Outbound(&next[1])); out != nil || err != nil {
 			t.Fatalf("an outbound SA that is held back is in the kernel: %v", err)
 		}
-		must(ends[0].plugin.Install(ctx, next[0]))
+		must(ends[0].Plugin.Install(ctx, next[0]))
 		time.Sleep(5 * time.Millisecond)
-		must(ends[1].plugin.Update(ctx, next[1]))
+		must(ends[1].Plugin.Update(ctx, next[1]))
 		drained(ends, old)
 		for i, e := range ends {
-			u, err := e.plugin.Remove(ctx, old[i])
+			u, err := e.Plugin.Remove(ctx, old[i])
 			must(err)
 			carried[1-i] += int(u.PacketsIn)
 		}
@@ -142,7 +143,7 @@ func TestGuestFiftyRekeyingsLoseNoPacket(t *testing.T) {
 	}
 	for i, f := range floods {
 		sent, lost := f.end()
-		u, err := ends[1-i].plugin.Usage(ctx, old[1-i])
+		u, err := ends[1-i].Plugin.Usage(ctx, old[1-i])
 		must(err)
 		if carried[i] += int(u.PacketsIn); lost != 0 || sent < 300 || carried[i] != sent {
 			t.Errorf("direction %d: %d of %d packets were lost, %d came by ESP", i, lost, sent, carried[i])
@@ -156,8 +157,8 @@ func TestGuestFiftyRekeyingsLoseNoPacket(t *testing.T) {
 // drained waits until everything that was sent under a child has arrived; an IKE peer allows for that by the time that a Delete takes.
 func drained(ends [2]*end, cs [2]sa.Child) {
 	for end := time.Now().Add(3 * time.Second); time.Now().Before(end); time.Sleep(time.Millisecond) {
-		a, _ := ends[0].plugin.Usage(context.Background(), cs[0])
-		b, _ := ends[1].plugin.Usage(context.Background(), cs[1])
+		a, _ := ends[0].Plugin.Usage(context.Background(), cs[0])
+		b, _ := ends[1].Plugin.Usage(context.Background(), cs[1])
 		if a.PacketsIn == b.PacketsOut && b.PacketsIn == a.PacketsOut {
 			return
 		}
@@ -166,21 +167,21 @@ func drained(ends [2]*end, cs [2]sa.Child) {
 
 // An end moves to another address, then behind a NAT, then to another port: the child goes along, with its numbers.
 func TestGuestAChildMovesAndItsNumbersGoOn(t *testing.T) {
-	needGuest(t)
+	guestlab.Need(t)
 	for _, esn := range []bool{false, true} {
 		t.Run(fmt.Sprintf("esn=%v", esn), func(t *testing.T) {
 			ends := newLab(t)
 			for _, e := range ends {
-				e.start()
+				e.Start()
 			}
-			ends[0].do(func() error { return addAddress("eth0", "192.0.2.77/24") })
+			ends[0].Do(func() error { return addAddress("eth0", "192.0.2.77/24") })
 			cs := children(1, suite{20, 256, 0}, esn, false, false)
 			move := func(change func(i int, c *sa.Child)) {
 				t.Helper()
 				for i, e := range ends {
 					change(i, &cs[i])
 					for range 2 { // the second time changes nothing
-						if err := e.plugin.Update(context.Background(), cs[i]); err != nil {
+						if err := e.Plugin.Update(context.Background(), cs[i]); err != nil {
 							t.Fatal(err)
 						}
 					}
@@ -190,11 +191,11 @@ func TestGuestAChildMovesAndItsNumbersGoOn(t *testing.T) {
 			before := uint64(0)
 			check := func(what string, jumps int, encap bool) {
 				t.Helper()
-				stop, stopOther := ends[0].wire(), ends[1].wire()
-				if got := ping(ends[0], ends[1], inner4[0], inner4[1], 3); got != 3 {
+				stop, stopOther := ends[0].Wire(), ends[1].Wire()
+				if got := ping(ends[0], ends[1], guestlab.Inner4[0], guestlab.Inner4[1], 3); got != 3 {
 					t.Errorf("%s: %d of 3 probes came back", what, got)
 				}
-				if n := onlyESP(t, append(stop(), stopOther()...), encap); n != 6 {
+				if n := guestlab.OnlyESP(t, append(stop(), stopOther()...), encap); n != 6 {
 					t.Errorf("%s: %d ESP packets crossed, want 6", what, n)
 				}
 				seq := sent(t, ends[0], &cs[0])
@@ -209,14 +210,14 @@ func TestGuestAChildMovesAndItsNumbersGoOn(t *testing.T) {
 			move(func(i int, c *sa.Child) {
 				if c.Local = other; i == 1 {
 					c.Local, c.Remote = c.Remote, other
-					c.Local = netip.MustParseAddr(outer4[1])
+					c.Local = netip.MustParseAddr(guestlab.Outer4[1])
 				}
 			})
 			check("moved", 1, false)
 			move(func(_ int, c *sa.Child) { c.Encap, c.LocalPort, c.RemotePort = true, 4500, 4500 })
 			check("behind a NAT", 1, true)
 			for i, e := range ends {
-				u, err := e.plugin.Remove(context.Background(), cs[i])
+				u, err := e.Plugin.Remove(context.Background(), cs[i])
 				if err != nil || u.PacketsIn != 9 || u.PacketsOut != 9 {
 					t.Errorf("final usage of end %d: %+v, %v", i, u, err)
 				}
@@ -241,7 +242,7 @@ func addAddress(link, text string) error {
 // sent is the last sequence number of an outbound SA.
 func sent(t *testing.T, e *end, c *sa.Child) uint64 {
 	t.Helper()
-	s, err := e.plugin.kernel.getSA(kernel.Outbound(c))
+	s, err := e.Plugin.kernel.getSA(kernel.Outbound(c))
 	if err != nil || s == nil {
 		t.Fatalf("no outbound SA: %v", err)
 	}
@@ -250,18 +251,18 @@ func sent(t *testing.T, e *end, c *sa.Child) uint64 {
 
 // The peer's NAT gives it another port: ports change in place, without a jump.
 func TestGuestPortsChangeInPlace(t *testing.T) {
-	needGuest(t)
+	guestlab.Need(t)
 	e := newLab(t)[0]
-	e.start()
+	e.Start()
 	c := children(1, suite{20, 128, 0}, true, true, false)[0]
-	if err := e.plugin.Install(context.Background(), c); err != nil {
+	if err := e.Plugin.Install(context.Background(), c); err != nil {
 		t.Fatal(err)
 	}
 	c.RemotePort = 40123
-	if err := e.plugin.Update(context.Background(), c); err != nil {
+	if err := e.Plugin.Update(context.Background(), c); err != nil {
 		t.Fatal(err)
 	}
-	e.do(func() error {
+	e.Do(func() error {
 		all, err := netlink.XfrmStateList(netlink.FAMILY_ALL)
 		for _, s := range all {
 			if s.Encap == nil || s.Encap.SrcPort != 40123 && s.Encap.DstPort != 40123 {
@@ -277,27 +278,27 @@ func TestGuestPortsChangeInPlace(t *testing.T) {
 
 // A plugin that dies while it moves a child leaves nothing behind after the next life has removed it.
 func TestGuestAMoveThatWasCutShortIsCleanedUp(t *testing.T) {
-	needGuest(t)
+	guestlab.Need(t)
 	e := newLab(t)[0]
-	e.start()
+	e.Start()
 	ctx := context.Background()
 	c := children(1, suite{20, 128, 0}, true, false, false)[0]
-	if err := e.plugin.Install(ctx, c); err != nil {
+	if err := e.Plugin.Install(ctx, c); err != nil {
 		t.Fatal(err)
 	}
 	moved := c
 	moved.Remote = netip.MustParseAddr("192.0.2.99")
-	e.plugin.Close()
-	journalMove(t, filepath.Join(e.dir, "xfrm.journal"), moved.Remote) // the journal comes first; here the plugin died
-	e.start()
-	if list, err := e.plugin.List(ctx, "test"); err != nil || len(list) != 0 {
+	e.Plugin.Close()
+	journalMove(t, filepath.Join(e.Dir, "xfrm.journal"), moved.Remote) // the journal comes first; here the plugin died
+	e.Start()
+	if list, err := e.Plugin.List(ctx, "test"); err != nil || len(list) != 0 {
 		t.Errorf("a child without an outbound SA is listed: %+v, %v", list, err)
 	}
-	if err := e.plugin.Update(ctx, moved); err != nil {
+	if err := e.Plugin.Update(ctx, moved); err != nil {
 		t.Fatal(err)
 	}
 	e.nothingLeft(2, 6)
-	if _, err := e.plugin.Remove(ctx, moved); err != nil {
+	if _, err := e.Plugin.Remove(ctx, moved); err != nil {
 		t.Fatal(err)
 	}
 	e.nothingLeft(0, 0)
@@ -331,17 +332,17 @@ func journalMove(t *testing.T, path string, remote netip.Addr) {
 }
 
 func TestGuestAnSPIIsGivenBack(t *testing.T) {
-	needGuest(t)
+	guestlab.Need(t)
 	e := newLab(t)[0]
-	e.start()
+	e.Start()
 	ctx := context.Background()
-	local, remote := netip.MustParseAddr(outer4[0]), netip.MustParseAddr(outer4[1])
-	spi, err := e.plugin.AllocateSPI(ctx, local, remote)
+	local, remote := netip.MustParseAddr(guestlab.Outer4[0]), netip.MustParseAddr(guestlab.Outer4[1])
+	spi, err := e.Plugin.AllocateSPI(ctx, local, remote)
 	if err != nil {
 		t.Fatal(err)
 	}
 	e.nothingLeft(1, 0)
-	if err := e.plugin.FreeSPI(ctx, local, remote, spi); err != nil {
+	if err := e.Plugin.FreeSPI(ctx, local, remote, spi); err != nil {
 		t.Fatal(err)
 	}
 	e.nothingLeft(0, 0)

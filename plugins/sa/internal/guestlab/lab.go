@@ -93,19 +93,11 @@ func (e *End[P]) Do(f func() error) {
 func New[P Backend](t *testing.T, start func(dir string, encap []*os.File) (P, error)) (ends [2]*End[P]) {
 	t.Helper()
 	for i := range ends {
-		e := &End[P]{T: t, work: make(chan func()), Dir: t.TempDir(), make: start}
-		ends[i] = e
-		go func() {
-			runtime.LockOSThread()
-			for f := range e.work {
-				f()
-			}
-		}()
-		t.Cleanup(func() { close(e.work) })
+		ends[i] = Alone[P](t, func() error { return unix.Unshare(unix.CLONE_NEWNET) })
+		e := ends[i]
+		e.Dir, e.make = t.TempDir(), start
 		e.Do(func() (err error) {
-			if err = unix.Unshare(unix.CLONE_NEWNET); err == nil {
-				e.ns, err = unix.Open("/proc/thread-self/ns/net", unix.O_RDONLY, 0)
-			}
+			e.ns, err = unix.Open("/proc/thread-self/ns/net", unix.O_RDONLY, 0)
 			return err
 		})
 	}
@@ -116,6 +108,21 @@ func New[P Backend](t *testing.T, start func(dir string, encap []*os.File) (P, e
 		e.Do(func() error { return e.setUp(i) })
 	}
 	return ends
+}
+
+// Alone is a thread of its own in the network namespace that enter enters: an end without a device and a plugin.
+func Alone[P Backend](t *testing.T, enter func() error) *End[P] {
+	t.Helper()
+	e := &End[P]{T: t, work: make(chan func())}
+	go func() {
+		runtime.LockOSThread()
+		for f := range e.work {
+			f()
+		}
+	}()
+	t.Cleanup(func() { close(e.work) })
+	e.Do(enter)
+	return e
 }
 
 func (e *End[P]) setUp(i int) error {
