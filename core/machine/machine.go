@@ -105,7 +105,7 @@ type Migrate struct {
 type ChildExpired struct {
 	SPIIn uint32
 	Hard  bool   // it carries nothing more; else it is time for a new one
-	Cause string // "bytes", "packets" or "sequence numbers"
+	Cause string // "bytes", "packets", "sequence numbers", or "device has room"
 }
 
 // ChildMoved tells that authentic ESP in UDP came from a new address or port (RFC 3948 section 3). An SA backend saw it.

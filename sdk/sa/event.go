@@ -13,7 +13,7 @@ type Event interface{ event() }
 type Expired struct {
 	SPIIn uint32
 	Hard  bool
-	Cause string // Bytes, Packets or SequenceNumbers
+	Cause string // Bytes, Packets, SequenceNumbers or DeviceHasRoom
 }
 
 // Causes of expiry. A child without ESN expires with its sequence numbers too, which never cycle (RFC 4303 section 3.3.3).
@@ -21,6 +21,8 @@ const (
 	Bytes           = "bytes"
 	Packets         = "packets"
 	SequenceNumbers = "sequence numbers"
+	// DeviceHasRoom is no limit: the child goes on in software, and the one that replaces it may be given to its device.
+	DeviceHasRoom = "device has room"
 )
 
 // Moved says: authentic ESP in UDP, newer than all before, came from another address or port than the child has (RFC 3948

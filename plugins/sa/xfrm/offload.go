@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/netip"
 	"strings"
+	"time"
 
 	"github.com/vishvananda/netlink"
 	"github.com/vishvananda/netlink/nl"
@@ -30,11 +31,11 @@ type cards struct {
 	tell  func(sa.Event) bool
 	done  chan struct{} // ends what watches the devices
 	used  map[int]bool  // indexes of devices that SAs were given to
-}
 
-func (d *cards) close() {
-	close(d.done)
-	d.links.Close()
+	waits      map[lineage]*waiting // children that go on in software
+	retryFirst time.Duration
+	declined   map[sa.UID]string // children whose policies a device refused, and what it said
+	policies   uint8             // flags of offloaded policies: offloadPacket, but in a test
 }
 
 // NewOffload returns the backend that gives SAs to network devices, as far as each child wants and its device can: packet offload,
@@ -49,7 +50,9 @@ func NewOffload(cfg Config, sockets Sockets) (*Plugin, error) {
 		p.Close()
 		return nil, fmt.Errorf("sa/offload: netlink: %w", err)
 	}
-	p.kernel.cards = &cards{links, p.Tell, make(chan struct{}), map[int]bool{}}
+	p.kernel.cards = &cards{links: links, tell: p.Tell, done: make(chan struct{}), used: map[int]bool{}, waits: map[lineage]*waiting{}, retryFirst: retryFirst,
+		declined: map[sa.UID]string{}, policies: offloadPacket}
+	go p.retry(retryLook)
 	updates := make(chan netlink.LinkUpdate)
 	go p.watchCards(updates)
 	resync := netlink.LinkSubscribeOptions{ErrorCallback: func(error) { p.ResyncSoon() }}
@@ -116,6 +119,7 @@ func (k *driver) place(c *sa.Child, h kernel.Half, carried []attribute) error {
 	}
 	if h.Out {
 		k.announce(c, refusals)
+		k.cards.forget(c.UID)
 	}
 	return nil
 }
@@ -128,6 +132,10 @@ func (k *driver) offer(c *sa.Child, h kernel.Half, carried []attribute) (refusal
 		refusals, wishes = append(refusals, err.Error()), nil
 	}
 	for _, mode := range wishes {
+		if why := k.cards.declined[c.UID]; why != "" && mode == sa.OffloadPacket {
+			refusals = append(refusals, why)
+			continue
+		}
 		at := seat{mode, device}
 		err := k.putSA(c, h, append(carried[:len(carried):len(carried)], at.attribute(at.flags(h.Dst, h.Out))))
 		if err == nil {
@@ -145,10 +153,14 @@ func (k *driver) offer(c *sa.Child, h kernel.Half, carried []attribute) (refusal
 		refusals = append(refusals, refusal(name, mode, err))
 	}
 	if c.Handling.OffloadRequired {
+		k.cards.forget(c.UID)
 		return nil, fmt.Errorf("offload is required: %s; leave require out to go on in software: %w", strings.Join(refusals, "; "), sdk.ErrUnsupported)
 	}
 	return refusals, k.putSA(c, h, carried)
 }
+
+// forget ends what is remembered of a child: it is gone, or it has its place.
+func (d *cards) forget(uid sa.UID) { delete(d.declined, uid) }
 
 func refusal(device string, mode sa.Offload, err error) string {
 	return fmt.Sprintf("%s refused %s offload: %v", device, modeName(mode), err)
@@ -197,6 +209,7 @@ func (d *cards) towards(remote netip.Addr) (netlink.Link, error) {
 // announce tells where both SAs of a child are.
 func (k *driver) announce(c *sa.Child, refusals []string) {
 	in, out := k.where(kernel.Inbound(c)), k.where(kernel.Outbound(c))
+	k.cards.noteSeat(c, in, out)
 	where := k.cards.name(out)
 	if in != out {
 		where = fmt.Sprintf("%s outwards, %s inwards", where, k.cards.name(in))
@@ -216,11 +229,14 @@ func (d *cards) name(s seat) string {
 	if s.mode == sa.OffloadNone {
 		return "software"
 	}
-	on := fmt.Sprintf("device %d", s.device)
+	return modeName(s.mode) + " offload on " + d.deviceName(s)
+}
+
+func (d *cards) deviceName(s seat) string {
 	if link, err := d.links.LinkByIndex(s.device); err == nil {
-		on = link.Attrs().Name
+		return link.Attrs().Name
 	}
-	return modeName(s.mode) + " offload on " + on
+	return fmt.Sprintf("device %d", s.device)
 }
 
 // policyDevice is what a policy must say whose SA does packet offload: the device then looks the packets up. Forwarding is not its
@@ -237,5 +253,11 @@ func (k *driver) policyDevice(c *sa.Child, dir uint8) []attribute {
 	if at.mode != sa.OffloadPacket {
 		return nil
 	}
-	return []attribute{at.attribute(offloadPacket)}
+	return []attribute{at.attribute(k.cards.policies)}
+}
+
+// declines notes that a device takes the SAs of a child and not its policies.
+func (k *driver) declines(c *sa.Child, err error) error {
+	k.cards.declined[c.UID] = fmt.Sprintf("%s refused a policy of packet offload: %v", k.cards.deviceName(k.where(kernel.Inbound(c))), err)
+	return fmt.Errorf("%w: %w", kernel.ErrElsewhere, err)
 }

@@ -331,3 +331,67 @@ func TestGuestPlainXFRMAndOffloadLeaveEachOtherAlone(t *testing.T) {
 	c.Plugin, child.UID = offload, sa.UID{1}
 	c.remove(child)
 }
+
+// A device that takes SAs and refuses their policies leaves the child to crypto offload.
+func TestGuestADeviceThatRefusesAPolicyIsNotAskedForMore(t *testing.T) {
+	guestlab.Need(t)
+	c := newCard(t, 1)
+	c.Do(func() error { c.Plugin.kernel.cards.policies = 0xff; return nil }) // flags that no kernel knows
+	child := c.child(1, sa.Handling{Offload: sa.OffloadAuto})
+	c.install(child)
+	c.wantPlaced(child.SPIIn, "crypto offload on "+c.name, c.name+" refused a policy of packet offload")
+	c.wantTable("installed", "SA count=2", " crypto ", "policies=0")
+	c.remove(child)
+	child.Handling = sa.Handling{Offload: sa.OffloadPacket, OffloadRequired: true}
+	if err := c.Plugin.Install(context.Background(), child); !errors.Is(err, sdk.ErrUnsupported) || !strings.Contains(err.Error(), "refused a policy") {
+		t.Errorf("a child that insists: %v", err)
+	}
+	c.wantTable("removed", "SA count=0")
+	c.nothingLeft(0, 0)
+}
+
+// A child that went on in software is asked to be replaced when its device has room for two SAs, and not before, and not too often.
+func TestGuestAChildInSoftwareIsReplacedWhenTheDeviceHasRoom(t *testing.T) {
+	guestlab.Need(t)
+	c := newCard(t, 1)
+	var all []sa.Child
+	for id := range byte(cardSize/2 + 2) {
+		child := c.child(id+1, sa.Handling{Offload: sa.OffloadCrypto})
+		child.Name = fmt.Sprint("child", id)
+		all = append(all, child)
+		c.install(child)
+		<-c.Told // where it is
+	}
+	last := all[len(all)-1]
+	try := func(after time.Duration) {
+		c.Plugin.Locked(func() { c.Plugin.retryOne(time.Now().Add(after)) })
+	}
+	try(time.Hour)
+	c.WantEvents() // the table is full
+	for _, x := range all[:2] {
+		if _, err := c.Plugin.Remove(context.Background(), x); err != nil {
+			t.Fatal(err)
+		}
+	}
+	try(0)
+	c.WantEvents()                                                                    // too early
+	if _, err := c.Plugin.Remove(context.Background(), all[len(all)-2]); err != nil { // it waits too, and is no more
+		t.Fatal(err)
+	}
+	try(time.Hour)
+	try(time.Hour)
+	c.WantEvents(sa.Expired{SPIIn: last.SPIIn, Cause: sa.DeviceHasRoom})
+	next := c.child(40, last.Handling)
+	next.Name, next.LocalTS, next.RemoteTS = last.Name, last.LocalTS, last.RemoteTS
+	c.install(next)
+	c.wantPlaced(next.SPIIn, "crypto offload on "+c.name, "")
+	if n := len(c.Plugin.kernel.cards.waits); n != 0 {
+		t.Errorf("%d children wait", n)
+	}
+	for _, x := range append(all, next) {
+		if _, err := c.Plugin.Remove(context.Background(), x); err != nil {
+			t.Fatal(err)
+		}
+	}
+	c.nothingLeft(0, 0)
+}

@@ -59,6 +59,9 @@ func open(name string, base uint32, cfg Config, sockets Sockets) (*Plugin, error
 
 // Close ends the plugin; what the kernel holds stays.
 func (p *Plugin) Close() {
+	if p.kernel != nil && p.kernel.cards != nil {
+		close(p.kernel.cards.done) // before the lock is free for the last time
+	}
 	p.Backend.Close()
 	p.closeSockets()
 }
@@ -69,7 +72,7 @@ func (p *Plugin) closeSockets() {
 	}
 	if p.kernel != nil {
 		if p.kernel.cards != nil {
-			p.kernel.cards.close()
+			p.kernel.cards.links.Close()
 		}
 		p.kernel.close()
 	}

@@ -48,7 +48,12 @@ func (k *driver) template(c *sa.Child, dir uint8) []byte {
 
 // PutPolicy implements kernel.Driver.
 func (k *driver) PutPolicy(c *sa.Child, t kernel.Traffic, dir uint8) error {
-	return k.putPolicy(policyAllow, t, dir, append(k.policyDevice(c, dir), attribute{nl.XFRMA_TMPL, k.template(c, dir)})...)
+	device := k.policyDevice(c, dir)
+	err := k.putPolicy(policyAllow, t, dir, append(device, attribute{nl.XFRMA_TMPL, k.template(c, dir)})...)
+	if err != nil && device != nil && !errors.Is(err, errAnothers) {
+		return k.declines(c, err)
+	}
+	return err
 }
 
 // PutShunt implements kernel.Shunter.
@@ -77,10 +82,12 @@ func (k *driver) putPolicy(action uint8, t kernel.Traffic, dir uint8, attrs ...a
 		return err
 	}
 	if owner == another {
-		return fmt.Errorf("a policy of another program for %v to %v is in the way; remove it (ip xfrm policy): %w", t.Local, t.Remote, unix.EEXIST)
+		return fmt.Errorf("a policy of another program for %v to %v is in the way; remove it (ip xfrm policy): %w", t.Local, t.Remote, errAnothers)
 	}
 	return k.request(nl.XFRM_MSG_UPDPOLICY, &m, attrs...)
 }
+
+var errAnothers = fmt.Errorf("it is not ours: %w", unix.EEXIST)
 
 // holder says whose a policy is.
 type holder uint8

@@ -1,6 +1,7 @@
 package kernel
 
 import (
+	"errors"
 	"net/netip"
 
 	"github.com/parley-ike/parley/sdk/sa"
@@ -29,13 +30,17 @@ type Driver interface {
 	MoveSA(from, to *sa.Child, out bool, t Traffic) error
 	DropSA(c *sa.Child, h Half) error
 
-	// PutPolicy makes a policy lead to a child, also to one that has no SAs. Another's in its place is an error.
+	// PutPolicy makes a policy lead to a child, also to one that has no SAs. Another's in its place is an error. ErrElsewhere asks for
+	// the child's SAs to be made anew: the policy cannot be where the driver put them, and it will put them elsewhere.
 	PutPolicy(c *sa.Child, t Traffic, dir uint8) error
 	DropPolicy(t Traffic, dir uint8) error
 
 	// Meaning adds to an error of the kernel what it means here and how to mend it.
 	Meaning(err error) error
 }
+
+// ErrElsewhere is told of at PutPolicy.
+var ErrElsewhere = errors.New("the SAs have to be elsewhere")
 
 // Shunter is implemented by drivers that can let traffic pass in clear, or drop it.
 type Shunter interface {

@@ -111,7 +111,11 @@ func (b *Backend) replace(old, e *entry, c *sa.Child) error {
 	if err := b.journal.put(e); err != nil {
 		return err
 	}
-	if err := b.bring(e, c, numbers); err != nil {
+	err = b.bring(e, c, numbers)
+	if errors.Is(err, ErrElsewhere) && old == nil {
+		err = b.bringElsewhere(e, c, numbers)
+	}
+	if err != nil {
 		return errors.Join(err, b.take(e))
 	}
 	return errors.Join(b.live(e), b.lead(before, DirOut, DirFwd, DirIn))
@@ -177,7 +181,27 @@ func (b *Backend) bring(e *entry, c *sa.Child, numbers carried) error {
 			return fmt.Errorf("outbound SA: %w", b.driver.Meaning(err))
 		}
 	}
-	return b.lead(e.traffic, DirOut)
+	for i, t := range e.traffic {
+		if err := b.lead([]Traffic{t}, DirOut); err != nil && i > 0 {
+			return fmt.Errorf("%v; and packets may have left on the SA already", err) // no ErrElsewhere: its numbers were used
+		} else if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// bringElsewhere makes a child's SAs anew, under their keys: no policy has led to the outbound one yet, so that it has used no number,
+// and the window of the inbound one goes on.
+func (b *Backend) bringElsewhere(e *entry, c *sa.Child, numbers carried) error {
+	to := e.kernel()
+	if s, err := b.driver.GetSA(to, Inbound(to)); err == nil && s != nil {
+		numbers.in = s
+	}
+	if err := b.dropSAs(e); err != nil {
+		return err
+	}
+	return b.bring(e, c, numbers)
 }
 
 // lead makes policies of these directions lead to whom they belong to now; those that nobody needs are deleted.
