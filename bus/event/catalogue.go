@@ -91,6 +91,7 @@ func (ControlRequested) Kind() Kind { return Kind{2106, "control.request", Notic
 func (TrafficTrapped) Kind() Kind    { return Kind{2301, "backend.traffic_trapped", Info, Success} }
 func (BackendChosen) Kind() Kind     { return Kind{2304, "backend.chosen", Info, Success} }
 func (BackendReconciled) Kind() Kind { return Kind{2305, "backend.reconciled", Notice, Success} }
+func (PoliciesNotSet) Kind() Kind    { return Kind{2306, "backend.policies_not_set", Error, Failure} }
 
 func (StreamGap) Kind() Kind  { return Kind{2401, "audit.stream_gap", Error, Failure} }
 func (MirrorDown) Kind() Kind { return Kind{2404, "audit.mirror_down", Error, Failure} }

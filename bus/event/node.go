@@ -57,6 +57,14 @@ type BackendChosen struct {
 	Reason  string `json:"reason"`
 }
 
+// PoliciesNotSet says: policies of the configuration that belong to no SA are not in force. What was to bypass protection or to be
+// discarded is treated like other traffic, and nobody waits for traffic of children that begin with it.
+type PoliciesNotSet struct {
+	Backend  string   `json:"backend"`  // "" when there is none that can
+	Policies []string `json:"policies"` // "bypass/NAME", "discard/NAME", "CONNECTION/CHILD"
+	Reason   string   `json:"reason"`
+}
+
 // BackendReconciled says: the SAs in an SA backend were compared with those the daemon owns.
 type BackendReconciled struct {
 	Backend     string `json:"backend"`

@@ -40,7 +40,7 @@ var every = []event.Event{
 	event.AddressAssigned{}, event.AddressWithdrawn{}, event.PeerVersion{},
 	event.PluginStarted{}, event.PluginCrashed{}, event.PluginRestarted{}, event.PluginUnhealthy{}, event.PluginDegraded{}, event.PluginRejected{}, event.PluginStopped{},
 	event.DaemonStarted{}, event.DaemonStopping{}, event.DaemonReady{}, event.KeysExported{}, event.ConfigChanged{}, event.ConfigRejected{}, event.ControlRequested{},
-	event.TrafficTrapped{}, event.BackendChosen{}, event.BackendReconciled{},
+	event.TrafficTrapped{}, event.BackendChosen{}, event.BackendReconciled{}, event.PoliciesNotSet{},
 	event.StreamGap{}, event.MirrorDown{}, event.MirrorUp{},
 }
 

@@ -167,7 +167,8 @@ func newWorld(t *testing.T) *world {
 
 func state() control.State {
 	return control.State{Listen: []string{"0.0.0.0:500", "0.0.0.0:4500"}, NATS: control.NATS{Mode: "embedded", Connected: true, Waiting: 3},
-		Backend: control.Backend{Name: "userspace", Reason: "the kernel cannot do ESP"}}
+		Backend: control.Backend{Name: "userspace", Reason: "the kernel cannot do ESP",
+			Unset: []string{"bypass/ssh: no SA backend here can let traffic pass"}}}
 }
 
 func plugins() []control.Plugin {

@@ -15,7 +15,8 @@ import (
 func (a *app) statusCommand() *cobra.Command {
 	return &cobra.Command{
 		Use: "status", Short: "Show the daemon and its connections", Args: args(0, 0, ""), ValidArgsFunction: cobra.NoFileCompletions,
-		Long: "status shows the daemon, where it sends events, which SA backend it chose and why, and its connections; for one that is\n" +
+		Long: "status shows the daemon, where it sends events, which SA backend it chose and why, which policies\n" +
+			"are not in force, and its connections; for one that is\n" +
 			"down or waiting for traffic, why its last attempt failed.\n\n" + exitHelp,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return a.ask(cmd.Context(), func(ctx context.Context, c *control.Client) error {
@@ -43,6 +44,9 @@ func (a *app) status(s *controlv1.StatusResponse) error {
 		{"events", nats(s.Nats)},
 		{"SAs", fmt.Sprintf("%d IKE (%d established, %d half-open), %d child", n.GetIkeSas(), n.GetEstablished(), n.GetHalfOpen(), n.GetChildSas())},
 		{"plugins", fmt.Sprintf("%d of %d up", n.GetPluginsUp(), n.GetPlugins())},
+	}
+	for _, text := range s.Backend.GetUnset() {
+		facts = append(facts, []string{"NOT SET", text})
 	}
 	a.printf("%s", control.Table{Indent: "  ", Rows: facts, Wrap: factWidth}.Lines())
 	if len(s.Connections) == 0 {

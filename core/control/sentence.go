@@ -184,6 +184,8 @@ func nodeSentence(e event.Event) string {
 		return fmt.Sprintf("SA backend %s chosen: %s", e.Backend, e.Reason)
 	case event.TrafficTrapped:
 		return fmt.Sprintf("there is traffic for child %q: %s", e.Child, e.Packet)
+	case event.PoliciesNotSet:
+		return fmt.Sprintf("policies are not in force: %s: %s", strings.Join(e.Policies, ", "), e.Reason)
 	case event.BackendReconciled:
 		return fmt.Sprintf("SA backend %s reconciled: %d kept, %d reinstalled, %d updated, %d removed, %d left of an earlier daemon, %d failed", e.Backend, e.Kept, e.Reinstalled, e.Updated, e.Removed, e.Left, e.Failed)
 	case event.DaemonStarted:

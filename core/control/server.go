@@ -71,7 +71,11 @@ type NATS struct {
 }
 
 // Backend is the SA backend that the daemon chose, and why.
-type Backend struct{ Name, Reason string }
+type Backend struct {
+	Name, Reason string
+	// Unset are policies of the configuration that belong to no SA and are not in force, each with the reason.
+	Unset []string
+}
 
 // Plugin describes an entry of the plugin catalogue and its process.
 type Plugin struct {

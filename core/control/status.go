@@ -42,7 +42,7 @@ func (s *Server) addState(out *controlv1.StatusResponse) {
 	st := s.c.State()
 	out.Listen = st.Listen
 	out.Nats = &controlv1.NATS{Mode: st.NATS.Mode, Url: st.NATS.URL, Connected: st.NATS.Connected, Waiting: uint32(st.NATS.Waiting), Reason: clean(st.NATS.Reason)}
-	out.Backend = &controlv1.Backend{Name: st.Backend.Name, Reason: clean(st.Backend.Reason)}
+	out.Backend = &controlv1.Backend{Name: st.Backend.Name, Reason: clean(st.Backend.Reason), Unset: cleanAll(st.Backend.Unset)}
 }
 
 // ending are the states of IKE SAs that are no longer of use.

@@ -192,7 +192,7 @@ var everyEvent = []event.Event{
 	event.PeerUnreachable{}, event.PeerReachable{}, event.LivenessTimedOut{}, event.Retransmitted{}, event.RetransmitTimedOut{}, event.NATDetected{}, event.NATMappingChanged{}, event.CookieRequested{},
 	event.CookieThreshold{}, event.RateLimited{}, event.ParseErrors{}, event.IntegrityFailed{}, event.FragmentFailed{}, event.NotifyReceived{},
 	event.PluginStarted{}, event.PluginStopped{}, event.PluginCrashed{}, event.PluginRestarted{}, event.PluginUnhealthy{}, event.PluginDegraded{}, event.PluginRejected{},
-	event.TrafficTrapped{}, event.BackendChosen{}, event.BackendReconciled{}, event.DaemonStarted{}, event.DaemonReady{}, event.KeysExported{}, event.DaemonStopping{}, event.ConfigRejected{},
+	event.TrafficTrapped{}, event.BackendChosen{}, event.BackendReconciled{}, event.PoliciesNotSet{}, event.DaemonStarted{}, event.DaemonReady{}, event.KeysExported{}, event.DaemonStopping{}, event.ConfigRejected{},
 	event.PoolLeased{}, event.PoolReleased{}, event.PoolExhausted{}, event.PoolStoreFailed{}, event.PoolStoreMended{},
 	event.AddressAssigned{}, event.AddressWithdrawn{}, event.PeerVersion{},
 	event.ControlRequested{}, event.StreamGap{}, event.MirrorDown{}, event.MirrorUp{},

@@ -189,9 +189,7 @@ func (d *daemon) pickBackend(ctx context.Context) {
 		return
 	}
 	d.log.Info("SA backend", zap.String("backend", b.Backend), zap.String("reason", b.Reason))
-	if len(d.inForce.Load().Policy.Shunts) > 0 && shuntBackend(b.Backend, probed) == "" {
-		d.log.Error("nothing bypasses protection and nothing is discarded: no SA backend here has such policies; they need xfrm")
-	}
+	d.judgeShunts()
 }
 
 // chosen returns the SA backend of children that name none.

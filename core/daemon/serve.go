@@ -46,7 +46,7 @@ func (d *daemon) state() control.State {
 	return control.State{
 		Listen:  d.listening(),
 		NATS:    control.NATS{Mode: string(m.Mode), URL: m.URL, Connected: m.Connected, Waiting: int(m.Pending), Reason: reasonUnlessUp(m)},
-		Backend: control.Backend{Name: b.Backend, Reason: b.Reason},
+		Backend: control.Backend{Name: b.Backend, Reason: b.Reason, Unset: d.traps.problems()},
 	}
 }
 

@@ -3,6 +3,7 @@ package daemon
 import (
 	"context"
 	"fmt"
+	"maps"
 	"net/netip"
 	"slices"
 	"strings"
@@ -21,6 +22,37 @@ import (
 type traps struct {
 	mu  sync.Mutex
 	set map[string][]pluginhost.Trap // by backend, as it has confirmed them
+	// unset are policies that are not in force, by the backend that was to have them, "" for none.
+	unset map[string]event.PoliciesNotSet
+}
+
+// fail remembers what is not in force, and tells whether that is new.
+func (t *traps) fail(e event.PoliciesNotSet) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.unset == nil {
+		t.unset = map[string]event.PoliciesNotSet{}
+	}
+	was, had := t.unset[e.Backend]
+	t.unset[e.Backend] = e
+	return !had || was.Reason != e.Reason || !slices.Equal(was.Policies, e.Policies)
+}
+
+func (t *traps) mend(backend string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	delete(t.unset, backend)
+}
+
+// problems says in words what is not in force.
+func (t *traps) problems() (all []string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, backend := range slices.Sorted(maps.Keys(t.unset)) {
+		e := t.unset[backend]
+		all = append(all, strings.Join(e.Policies, ", ")+": "+e.Reason)
+	}
+	return all
 }
 
 func (t *traps) note(backend string, all []pluginhost.Trap) {
@@ -125,13 +157,35 @@ func (d *daemon) setTraps(ctx context.Context, backend string) {
 	err := d.host.SetTraps(ctx, backend, wanted)
 	if err == nil {
 		d.traps.note(backend, wanted)
+		d.traps.mend(backend)
 		return
 	}
 	d.traps.note(backend, nil)
 	if d.living.Err() == nil {
-		d.log.Error("no traffic is waited for: children with start = \"trap\" come up by the peer or by hand only",
-			zap.String("backend", backend), zap.Strings("children", childNames(wanted)), zap.Error(err))
+		d.notSet(event.PoliciesNotSet{Backend: backend, Policies: childNames(wanted), Reason: err.Error()})
 	}
+}
+
+// notSet tells, once for each reason, that policies are not in force.
+func (d *daemon) notSet(e event.PoliciesNotSet) {
+	if !d.traps.fail(e) {
+		return
+	}
+	d.log.Error("policies are not in force: what was to bypass protection or to be discarded is treated like other traffic, and children with "+
+		"start = \"trap\" come up by the peer or by hand only", zap.String("backend", e.Backend), zap.Strings("policies", e.Policies), zap.String("reason", e.Reason))
+	d.publish(e)
+}
+
+// judgeShunts tells when no SA backend has the policies without SAs that the configuration asks for.
+func (d *daemon) judgeShunts() {
+	d.mu.Lock()
+	none := shuntBackend(d.backend.Backend, d.probed) == ""
+	d.mu.Unlock()
+	if shunts := shuntsOf(d.inForce.Load().Policy); none && len(shunts) > 0 {
+		d.notSet(event.PoliciesNotSet{Policies: childNames(shunts), Reason: "no SA backend here can let traffic pass or drop it; that needs xfrm"})
+		return
+	}
+	d.traps.mend("")
 }
 
 func childNames(all []pluginhost.Trap) (names []string) {
@@ -143,6 +197,7 @@ func childNames(all []pluginhost.Trap) (names []string) {
 
 // setAllTraps is for a new configuration.
 func (d *daemon) setAllTraps(ctx context.Context) {
+	d.judgeShunts()
 	d.mu.Lock()
 	var names []string
 	for name, c := range d.probed {

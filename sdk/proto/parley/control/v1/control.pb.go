@@ -731,6 +731,7 @@ type Backend struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
 	Reason        string                 `protobuf:"bytes,2,opt,name=reason,proto3" json:"reason,omitempty"`
+	Unset         []string               `protobuf:"bytes,3,rep,name=unset,proto3" json:"unset,omitempty"` // policies that belong to no SA and are not in force, each with the reason
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -777,6 +778,13 @@ func (x *Backend) GetReason() string {
 		return x.Reason
 	}
 	return ""
+}
+
+func (x *Backend) GetUnset() []string {
+	if x != nil {
+		return x.Unset
+	}
+	return nil
 }
 
 type Connection struct {
@@ -3808,10 +3816,11 @@ const file_parley_control_v1_control_proto_rawDesc = "" +
 	"\x03url\x18\x02 \x01(\tR\x03url\x12\x1c\n" +
 	"\tconnected\x18\x03 \x01(\bR\tconnected\x12\x18\n" +
 	"\awaiting\x18\x04 \x01(\rR\awaiting\x12\x16\n" +
-	"\x06reason\x18\x05 \x01(\tR\x06reason\"5\n" +
+	"\x06reason\x18\x05 \x01(\tR\x06reason\"K\n" +
 	"\aBackend\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x16\n" +
-	"\x06reason\x18\x02 \x01(\tR\x06reason\"\xc8\x02\n" +
+	"\x06reason\x18\x02 \x01(\tR\x06reason\x12\x14\n" +
+	"\x05unset\x18\x03 \x03(\tR\x05unset\"\xc8\x02\n" +
 	"\n" +
 	"Connection\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x14\n" +
