@@ -31,6 +31,9 @@ func (AuthFailed) Kind() Kind    { return Kind{1202, "auth.failed", Warning, Fai
 func (ProposalMismatch) Kind() Kind {
 	return Kind{1301, "negotiation.proposal_mismatch", Warning, Failure}
 }
+func (WeakAlgorithm) Kind() Kind {
+	return Kind{1302, "negotiation.weak_algorithm", Warning, Success}
+}
 func (InvalidKE) Kind() Kind { return Kind{1306, "negotiation.invalid_ke", Notice, Unknown} }
 func (UnsupportedCritical) Kind() Kind {
 	return Kind{1307, "negotiation.unsupported_critical", Notice, Failure}

@@ -86,6 +86,8 @@ func negotiationSentence(e event.Event) string {
 			return fmt.Sprintf("the peer accepts none of our %s proposals: %s", scope(e.Scope), strings.Join(e.Offered, ", "))
 		}
 		return fmt.Sprintf("the peer's %s proposals and ours have nothing in common: %s", scope(e.Scope), e.Closest)
+	case event.WeakAlgorithm:
+		return fmt.Sprintf("%s SA stands on what is weak, %s: %s", scope(e.Scope), strings.Join(e.What, " and "), e.Reason)
 	case event.InvalidKE:
 		if e.By == "peer" {
 			return fmt.Sprintf("the peer wants key exchange %s instead of %s", e.Wanted, e.Sent)
