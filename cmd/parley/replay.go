@@ -42,7 +42,7 @@ func (a *app) replay(path string, pause bool) error {
 	}
 	keys := bufio.NewReader(a.in)
 	state, last := "", j.Header.Created
-	for step, err := range engine.Replay(j, engine.RebuildIKEv2) {
+	for step, err := range engine.Replay(j, engine.Rebuild) {
 		if err != nil {
 			return replayError(step, err)
 		}

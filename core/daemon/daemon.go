@@ -15,7 +15,6 @@ import (
 	"github.com/parley-ike/parley/core/config"
 	"github.com/parley-ike/parley/core/control"
 	"github.com/parley-ike/parley/core/engine"
-	"github.com/parley-ike/parley/core/ikev2"
 	"github.com/parley-ike/parley/core/journal"
 	"github.com/parley-ike/parley/core/machine"
 	"github.com/parley-ike/parley/core/pluginhost"
@@ -215,8 +214,9 @@ func (d *daemon) startEngine(ctx context.Context) error {
 	}
 	c := d.config.Daemon
 	var err error
+	ikev2, ikev1 := engine.Protocols(d.fitted(d.inForce.Load().Policy), d.export != nil)
 	d.engine, err = engine.New(engine.Config{
-		Protocol:  engine.NewIKEv2(&ikev2.Env{Policy: d.fitted(d.inForce.Load().Policy), ExportKeys: d.export != nil}),
+		Protocol: ikev2, IKEv1: ikev1,
 		NewSender: func() engine.Sender { return d.transport.NewSender() },
 		Caller:    caller{d.pools, d.host}, Publisher: d.bus, Journal: d.recorder, Export: d.exportKeys,
 		Limits:   limits(c.Flood),

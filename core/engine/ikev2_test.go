@@ -77,8 +77,8 @@ func newPeers(t testing.TB, rec *journal.Recorder, l Limits) *peers {
 
 func newPeer(w *peers, seed byte, c *policy.Connection, rec *journal.Recorder, l Limits) *peer {
 	p := &peer{world: w, random: rand.NewChaCha8([32]byte{seed}), spis: 256, children: map[uint32]bool{}}
-	env := &ikev2.Env{Policy: &policy.Snapshot{Connections: []*policy.Connection{c}}}
-	p.Shard = NewShard(ShardConfig{Rand: p.random, Protocol: NewIKEv2(env), Sender: p, Caller: p, Publisher: p,
+	two, one := Protocols(&policy.Snapshot{Connections: []*policy.Connection{c}}, false)
+	p.Shard = NewShard(ShardConfig{Rand: p.random, Protocol: two, IKEv1: one, Sender: p, Caller: p, Publisher: p,
 		Gate: NewGate(l, p.random), Counters: &p.counters, Journal: rec})
 	return p
 }
@@ -156,6 +156,8 @@ func (p *peer) answer(c machine.Call) machine.Reply {
 		}
 		r = machine.Authenticated{Verified: machine.Verified{Remote: op.Verify.Remote},
 			Signed: machine.Signed{Method: uint8(wire2.AuthSharedKeyMIC), Data: mac(op.Sign.Octets)}}
+	case machine.SKEYID:
+		r = machine.SKEYIDDerived{Value: mac(op.Data)}
 	case machine.AllocateSPI:
 		p.spis++
 		r = machine.AllocatedSPI{SPI: p.spis}
@@ -291,7 +293,7 @@ func replay(t *testing.T, path string) (steps int, lines []string, err error) {
 		return 0, nil, err
 	}
 	defer j.Close()
-	for step, err := range Replay(j, RebuildIKEv2) {
+	for step, err := range Replay(j, Rebuild) {
 		if err != nil {
 			return steps, lines, err
 		}
@@ -317,7 +319,7 @@ func TestAReplayThatDiffersSaysSo(t *testing.T) {
 		}
 		j.Header.Seed[0] ^= 1
 		var last error
-		for _, err := range Replay(j, RebuildIKEv2) {
+		for _, err := range Replay(j, Rebuild) {
 			last = err
 		}
 		if !errors.Is(last, ErrDiverged) {

@@ -4,18 +4,29 @@ import (
 	"context"
 	"fmt"
 
+	"github.com/parley-ike/parley/core/ikev1"
 	"github.com/parley-ike/parley/core/ikev2"
 	"github.com/parley-ike/parley/core/machine"
 	"github.com/parley-ike/parley/core/policy"
 )
 
+// Protocols returns what speaks by a policy: IKEv2, and IKEv1 when a connection has it, or nil. exportKeys has machines tell their keys.
+func Protocols(s *policy.Snapshot, exportKeys bool) (Protocol, Protocol1) {
+	two := NewIKEv2(&ikev2.Env{Policy: s, ExportKeys: exportKeys})
+	if len(s.Speaking(majorVersion1).Connections) == 0 {
+		return two, nil
+	}
+	return two, NewIKEv1(&ikev1.Env{Policy: s})
+}
+
 // SetPolicy puts another policy in force for SAs to come. SAs that exist keep theirs.
 func (e *Engine) SetPolicy(s *policy.Snapshot) {
-	env := &ikev2.Env{Policy: s}
+	exports := false
 	if old, ok := e.versions.Load().two.(*IKEv2); ok {
-		env.Limits, env.ExportKeys = old.env.Limits, old.env.ExportKeys
+		exports = old.env.ExportKeys
 	}
-	e.set(versions{NewIKEv2(env), e.versions.Load().one})
+	two, one := Protocols(s, exports)
+	e.set(versions{two, one})
 }
 
 // Reconfigure has the IKE SAs of a connection go on with its present version, which differs in the children only, and returns how
