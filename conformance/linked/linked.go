@@ -53,7 +53,7 @@ func (p *Plugins) perform(ctx context.Context, op machine.Op) (machine.Result, e
 	switch op := op.(type) {
 	case machine.KEInitiate, machine.KERespond, machine.KEFinish:
 		return p.keyExchange(ctx, op)
-	case machine.Sign, machine.Verify, machine.Authenticate, machine.SKEYID:
+	case machine.Sign, machine.Verify, machine.Authenticate, machine.SKEYID, machine.Protect, machine.Unprotect:
 		return p.authenticate(ctx, op)
 	default:
 		return p.backend(ctx, op)
@@ -119,6 +119,8 @@ func (p *Plugins) authenticate(ctx context.Context, op machine.Op) (machine.Resu
 		return machine.Verified{Remote: machine.Identity(id)}, err
 	case machine.SKEYID:
 		return p.skeyid(ctx, op)
+	case machine.Protect, machine.Unprotect:
+		return p.protect(ctx, op)
 	default:
 		return p.both(ctx, op.(machine.Authenticate))
 	}

@@ -2,6 +2,7 @@ package sim
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/parley-ike/parley/core/engine"
@@ -61,6 +62,12 @@ func keep(in machine.Input) machine.Input {
 		reply.Result = result
 	case machine.SKEYIDDerived:
 		result.Value = result.Value.Clone()
+		reply.Result = result
+	case machine.Unprotected:
+		result.Plain = slices.Clone(result.Plain)
+		for i, p := range result.Plain {
+			result.Plain[i] = p.Clone()
+		}
 		reply.Result = result
 	}
 	return reply

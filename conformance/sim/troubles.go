@@ -133,6 +133,10 @@ func kindOf(op machine.Op) (kind, name string) {
 		return "auth", "Authenticate"
 	case machine.SKEYID:
 		return "auth", "SKEYID"
+	case machine.Protect:
+		return "auth", "Protect"
+	case machine.Unprotect:
+		return "auth", "Unprotect"
 	case machine.AllocateSPI:
 		return "sa", "AllocateSPI"
 	case machine.FreeSPI:

@@ -43,7 +43,8 @@ var (
 	results = index[machine.Result](
 		machine.KEInitiated{}, machine.KEResponded{}, machine.KEFinished{}, machine.Signed{}, machine.Verified{},
 		machine.Authenticated{}, machine.AllocatedSPI{}, machine.Freed{}, machine.Installed{}, machine.Removed{}, machine.Usage{},
-		machine.Admitted{}, machine.Leased{}, machine.Released{}, machine.SKEYIDDerived{})
+		machine.Admitted{}, machine.Leased{}, machine.Released{}, machine.SKEYIDDerived{},
+		machine.Protected{}, machine.Unprotected{})
 )
 
 // What a configuration is made of, in inputs that carry one.

@@ -82,6 +82,8 @@ func samples() []machine.Input {
 			Subnets: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}, Domains: []string{"example.net"}},
 		machine.Released{},
 		machine.SKEYIDDerived{Value: key("skeyid")},
+		machine.Protected{Cipher: [][]byte{{1}, {2}}, Key: []byte("key"), Certs: [][]byte{[]byte("a")}},
+		machine.Unprotected{Plain: []secret.Bytes{key("identity"), key("nonce")}},
 	} {
 		list = append(list, machine.Reply{Ticket: machine.Ticket(i + 1), Result: r})
 	}

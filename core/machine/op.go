@@ -261,5 +261,7 @@ func Wipe(r Result) {
 		r.Secret.Wipe()
 	case SKEYIDDerived:
 		r.Value.Wipe()
+	case Unprotected:
+		wipeAll(r.Plain)
 	}
 }

@@ -17,7 +17,7 @@ func encode(op machine.Op, owner string) (service, basev1.Op, message) {
 	switch op := op.(type) {
 	case machine.KEInitiate, machine.KERespond, machine.KEFinish:
 		return encodeKE(op)
-	case machine.Sign, machine.Verify, machine.Authenticate, machine.SKEYID:
+	case machine.Sign, machine.Verify, machine.Authenticate, machine.SKEYID, machine.Protect, machine.Unprotect:
 		return encodeAuth(op)
 	default:
 		return encodeSA(op, owner)
@@ -29,7 +29,7 @@ func decode(op machine.Op, m *basev1.KEMethod, body []byte) (machine.Result, err
 	switch op := op.(type) {
 	case machine.KEInitiate, machine.KERespond, machine.KEFinish:
 		return decodeKE(op, m, body)
-	case machine.Sign, machine.Verify, machine.Authenticate, machine.SKEYID:
+	case machine.Sign, machine.Verify, machine.Authenticate, machine.SKEYID, machine.Protect, machine.Unprotect:
 		return decodeAuth(op, body)
 	default:
 		return decodeSA(op, body)

@@ -26,6 +26,10 @@ func encodeAuth(op machine.Op) (service, basev1.Op, message) {
 			&authv1.AuthenticateRequest{Verify: verifyRequest(op.Verify), Sign: signRequest(op.Sign)}
 	case machine.SKEYID:
 		return auth(op.Auth), basev1.Op_OP_AUTH_SKEYID, skeyidRequest(op)
+	case machine.Protect:
+		return auth(op.Auth), basev1.Op_OP_AUTH_PROTECT, protectRequest(op)
+	case machine.Unprotect:
+		return auth(op.Auth), basev1.Op_OP_AUTH_UNPROTECT, unprotectRequest(op)
 	}
 	return service{}, 0, nil
 }
@@ -51,9 +55,13 @@ func identity(i machine.Identity) *credv1.Identity {
 }
 
 func decodeAuth(op machine.Op, body []byte) (machine.Result, error) {
-	switch op.(type) {
+	switch op := op.(type) {
 	case machine.SKEYID:
 		return decodeSKEYID(body)
+	case machine.Protect:
+		return decodeProtected(op, body)
+	case machine.Unprotect:
+		return decodeUnprotected(op, body)
 	case machine.Sign:
 		var r authv1.SignResponse
 		if err := unmarshal(body, &r); err != nil {

@@ -15,12 +15,13 @@ import (
 	credv1 "github.com/parley-ike/parley/sdk/proto/parley/plugin/cred/v1"
 	kev1 "github.com/parley-ike/parley/sdk/proto/parley/plugin/ke/v1"
 	sav1 "github.com/parley-ike/parley/sdk/proto/parley/plugin/sa/v1"
+	"github.com/parley-ike/parley/sdk/secret"
 )
 
 var everyOp = []machine.Op{
 	machine.KEInitiate{Method: 31}, machine.KERespond{Method: 31, Peer: []byte{1}}, machine.KEFinish{Method: 31}, machine.Sign{Auth: "psk"},
 	machine.Verify{Auth: "psk"}, machine.Authenticate{}, machine.AllocateSPI{}, machine.FreeSPI{}, machine.InstallChild{}, machine.UpdateChild{}, machine.RemoveChild{}, machine.QueryUsage{},
-	machine.SKEYID{Auth: "psk"},
+	machine.SKEYID{Auth: "psk"}, machine.Protect{Auth: "rsaenc"}, machine.Unprotect{Auth: "rsaenc"},
 }
 
 func TestEveryOperationHasARequest(t *testing.T) {
@@ -60,6 +61,14 @@ func TestLiesAreErrors(t *testing.T) {
 		"verify":                 {machine.Verify{}, &authv1.VerifyResponse{Remote: identity}, true},
 		"SKEYID":                 {machine.SKEYID{}, &authv1.SKEYIDResponse{Skeyid: []byte{1}}, true},
 		"no SKEYID":              {machine.SKEYID{}, &authv1.SKEYIDResponse{}, false},
+		"protected":              {machine.Protect{Plain: make([]secret.Bytes, 1)}, &authv1.ProtectResponse{Cipher: [][]byte{{1}}, Key: []byte{1}}, true},
+		"a ciphertext missing":   {machine.Protect{Plain: make([]secret.Bytes, 2)}, &authv1.ProtectResponse{Cipher: [][]byte{{1}}, Key: []byte{1}}, false},
+		"an empty ciphertext":    {machine.Protect{Plain: make([]secret.Bytes, 1)}, &authv1.ProtectResponse{Cipher: [][]byte{{}}, Key: []byte{1}}, false},
+		"protected by nothing":   {machine.Protect{Plain: make([]secret.Bytes, 1)}, &authv1.ProtectResponse{Cipher: [][]byte{{1}}}, false},
+		"our certificate empty":  {machine.Protect{}, &authv1.ProtectResponse{Key: []byte{1}, Certificates: [][]byte{{}}}, false},
+		"unprotected":            {machine.Unprotect{Cipher: [][]byte{{1, 2}}}, &authv1.UnprotectResponse{Plain: [][]byte{{}}}, true},
+		"a plaintext missing":    {machine.Unprotect{Cipher: [][]byte{{1, 2}}}, &authv1.UnprotectResponse{}, false},
+		"a plaintext too long":   {machine.Unprotect{Cipher: [][]byte{{1, 2}}}, &authv1.UnprotectResponse{Plain: [][]byte{{1, 2}}}, false},
 		"nobody verified":        {machine.Verify{}, &authv1.VerifyResponse{}, false},
 		"giant identity":         {machine.Verify{}, &authv1.VerifyResponse{Remote: &credv1.Identity{Type: 2, Data: make([]byte, 1<<16)}}, false},
 		"signed but not checked": {machine.Authenticate{}, &authv1.AuthenticateResponse{Signed: &authv1.SignResponse{Method: 2, Data: []byte{1}}}, false},

@@ -105,6 +105,22 @@ func (e authEnd) SKEYID(ctx context.Context, h auth.Host, s auth.SKEYID) (secret
 	return r.GetSkeyid(), err
 }
 
+// Protect implements auth.Protector.
+func (e authEnd) Protect(ctx context.Context, h auth.Host, p auth.Protect) (auth.Protected, error) {
+	e.use(h)
+	var r authv1.ProtectResponse
+	err := e.call(ctx, basev1.Op_OP_AUTH_PROTECT, 0, codec.FromProtect(p), &r)
+	return codec.ToProtected(&r), err
+}
+
+// Unprotect implements auth.Protector.
+func (e authEnd) Unprotect(ctx context.Context, h auth.Host, u auth.Unprotect) ([]secret.Bytes, error) {
+	e.use(h)
+	var r authv1.UnprotectResponse
+	err := e.call(ctx, basev1.Op_OP_AUTH_UNPROTECT, 0, codec.FromUnprotect(u), &r)
+	return codec.ToSecrets(r.GetPlain()), err
+}
+
 // Cred is the credential store of that name, seen from the daemon.
 func (c *Client) Cred(name string) cred.Store { return credEnd{end{c, name}} }
 

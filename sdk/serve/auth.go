@@ -20,6 +20,10 @@ func authHandler(p auth.Plugin) handler {
 			return authAuthenticate(ctx, p, host, body)
 		case basev1.Op_OP_AUTH_SKEYID:
 			return authSKEYID(ctx, p, host, body)
+		case basev1.Op_OP_AUTH_PROTECT:
+			return authProtect(ctx, p, host, body)
+		case basev1.Op_OP_AUTH_UNPROTECT:
+			return authUnprotect(ctx, p, host, body)
 		}
 		return nil, unknownOp("auth", op)
 	}

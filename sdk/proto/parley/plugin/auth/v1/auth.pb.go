@@ -508,6 +508,264 @@ func (x *SKEYIDResponse) GetSkeyid() []byte {
 	return nil
 }
 
+// ProtectRequest asks to encrypt bodies of IKEv1 payloads for the peer (RFC 2409 sections 5.2 and 5.3).
+type ProtectRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Auth          string                 `protobuf:"bytes,1,opt,name=auth,proto3" json:"auth,omitempty"`
+	Local         *v1.Identity           `protobuf:"bytes,2,opt,name=local,proto3" json:"local,omitempty"`
+	Remote        *v1.Identity           `protobuf:"bytes,3,opt,name=remote,proto3" json:"remote,omitempty"`
+	Certificates  [][]byte               `protobuf:"bytes,4,rep,name=certificates,proto3" json:"certificates,omitempty"` // the peer's, DER; none: the public key that is configured for remote
+	Plain         [][]byte               `protobuf:"bytes,5,rep,name=plain,proto3" json:"plain,omitempty"`               // secret
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ProtectRequest) Reset() {
+	*x = ProtectRequest{}
+	mi := &file_parley_plugin_auth_v1_auth_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ProtectRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ProtectRequest) ProtoMessage() {}
+
+func (x *ProtectRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_parley_plugin_auth_v1_auth_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ProtectRequest.ProtoReflect.Descriptor instead.
+func (*ProtectRequest) Descriptor() ([]byte, []int) {
+	return file_parley_plugin_auth_v1_auth_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *ProtectRequest) GetAuth() string {
+	if x != nil {
+		return x.Auth
+	}
+	return ""
+}
+
+func (x *ProtectRequest) GetLocal() *v1.Identity {
+	if x != nil {
+		return x.Local
+	}
+	return nil
+}
+
+func (x *ProtectRequest) GetRemote() *v1.Identity {
+	if x != nil {
+		return x.Remote
+	}
+	return nil
+}
+
+func (x *ProtectRequest) GetCertificates() [][]byte {
+	if x != nil {
+		return x.Certificates
+	}
+	return nil
+}
+
+func (x *ProtectRequest) GetPlain() [][]byte {
+	if x != nil {
+		return x.Plain
+	}
+	return nil
+}
+
+type ProtectResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Cipher        [][]byte               `protobuf:"bytes,1,rep,name=cipher,proto3" json:"cipher,omitempty"`             // one for each of plain
+	Key           []byte                 `protobuf:"bytes,2,opt,name=key,proto3" json:"key,omitempty"`                   // the peer's certificate or public key that was used, DER
+	Certificates  [][]byte               `protobuf:"bytes,3,rep,name=certificates,proto3" json:"certificates,omitempty"` // ours for the peer to encrypt to, DER
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ProtectResponse) Reset() {
+	*x = ProtectResponse{}
+	mi := &file_parley_plugin_auth_v1_auth_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ProtectResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ProtectResponse) ProtoMessage() {}
+
+func (x *ProtectResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_parley_plugin_auth_v1_auth_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ProtectResponse.ProtoReflect.Descriptor instead.
+func (*ProtectResponse) Descriptor() ([]byte, []int) {
+	return file_parley_plugin_auth_v1_auth_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *ProtectResponse) GetCipher() [][]byte {
+	if x != nil {
+		return x.Cipher
+	}
+	return nil
+}
+
+func (x *ProtectResponse) GetKey() []byte {
+	if x != nil {
+		return x.Key
+	}
+	return nil
+}
+
+func (x *ProtectResponse) GetCertificates() [][]byte {
+	if x != nil {
+		return x.Certificates
+	}
+	return nil
+}
+
+// UnprotectRequest asks to decrypt bodies of payloads with our private key. Wrong padding is no error: see auth.Protector.
+type UnprotectRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Auth          string                 `protobuf:"bytes,1,opt,name=auth,proto3" json:"auth,omitempty"`
+	Local         *v1.Identity           `protobuf:"bytes,2,opt,name=local,proto3" json:"local,omitempty"`
+	KeyHash       []byte                 `protobuf:"bytes,3,opt,name=key_hash,json=keyHash,proto3" json:"key_hash,omitempty"` // of our certificate or public key; empty: our first
+	Prf           uint32                 `protobuf:"varint,4,opt,name=prf,proto3" json:"prf,omitempty"`                       // IANA transform ID, naming the hash of key_hash
+	Cipher        [][]byte               `protobuf:"bytes,5,rep,name=cipher,proto3" json:"cipher,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *UnprotectRequest) Reset() {
+	*x = UnprotectRequest{}
+	mi := &file_parley_plugin_auth_v1_auth_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *UnprotectRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*UnprotectRequest) ProtoMessage() {}
+
+func (x *UnprotectRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_parley_plugin_auth_v1_auth_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use UnprotectRequest.ProtoReflect.Descriptor instead.
+func (*UnprotectRequest) Descriptor() ([]byte, []int) {
+	return file_parley_plugin_auth_v1_auth_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *UnprotectRequest) GetAuth() string {
+	if x != nil {
+		return x.Auth
+	}
+	return ""
+}
+
+func (x *UnprotectRequest) GetLocal() *v1.Identity {
+	if x != nil {
+		return x.Local
+	}
+	return nil
+}
+
+func (x *UnprotectRequest) GetKeyHash() []byte {
+	if x != nil {
+		return x.KeyHash
+	}
+	return nil
+}
+
+func (x *UnprotectRequest) GetPrf() uint32 {
+	if x != nil {
+		return x.Prf
+	}
+	return 0
+}
+
+func (x *UnprotectRequest) GetCipher() [][]byte {
+	if x != nil {
+		return x.Cipher
+	}
+	return nil
+}
+
+type UnprotectResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Plain         [][]byte               `protobuf:"bytes,1,rep,name=plain,proto3" json:"plain,omitempty"` // secret; one for each of cipher
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *UnprotectResponse) Reset() {
+	*x = UnprotectResponse{}
+	mi := &file_parley_plugin_auth_v1_auth_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *UnprotectResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*UnprotectResponse) ProtoMessage() {}
+
+func (x *UnprotectResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_parley_plugin_auth_v1_auth_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use UnprotectResponse.ProtoReflect.Descriptor instead.
+func (*UnprotectResponse) Descriptor() ([]byte, []int) {
+	return file_parley_plugin_auth_v1_auth_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *UnprotectResponse) GetPlain() [][]byte {
+	if x != nil {
+		return x.Plain
+	}
+	return nil
+}
+
 type AuthenticateResponse struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Verified      *VerifyResponse        `protobuf:"bytes,1,opt,name=verified,proto3" json:"verified,omitempty"`
@@ -518,7 +776,7 @@ type AuthenticateResponse struct {
 
 func (x *AuthenticateResponse) Reset() {
 	*x = AuthenticateResponse{}
-	mi := &file_parley_plugin_auth_v1_auth_proto_msgTypes[7]
+	mi := &file_parley_plugin_auth_v1_auth_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -530,7 +788,7 @@ func (x *AuthenticateResponse) String() string {
 func (*AuthenticateResponse) ProtoMessage() {}
 
 func (x *AuthenticateResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_parley_plugin_auth_v1_auth_proto_msgTypes[7]
+	mi := &file_parley_plugin_auth_v1_auth_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -543,7 +801,7 @@ func (x *AuthenticateResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AuthenticateResponse.ProtoReflect.Descriptor instead.
 func (*AuthenticateResponse) Descriptor() ([]byte, []int) {
-	return file_parley_plugin_auth_v1_auth_proto_rawDescGZIP(), []int{7}
+	return file_parley_plugin_auth_v1_auth_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *AuthenticateResponse) GetVerified() *VerifyResponse {
@@ -601,7 +859,25 @@ const file_parley_plugin_auth_v1_auth_proto_rawDesc = "" +
 	"\x03prf\x18\x04 \x01(\rR\x03prf\x12\x12\n" +
 	"\x04data\x18\x05 \x01(\fR\x04data\"(\n" +
 	"\x0eSKEYIDResponse\x12\x16\n" +
-	"\x06skeyid\x18\x01 \x01(\fR\x06skeyid\"\x96\x01\n" +
+	"\x06skeyid\x18\x01 \x01(\fR\x06skeyid\"\xce\x01\n" +
+	"\x0eProtectRequest\x12\x12\n" +
+	"\x04auth\x18\x01 \x01(\tR\x04auth\x125\n" +
+	"\x05local\x18\x02 \x01(\v2\x1f.parley.plugin.cred.v1.IdentityR\x05local\x127\n" +
+	"\x06remote\x18\x03 \x01(\v2\x1f.parley.plugin.cred.v1.IdentityR\x06remote\x12\"\n" +
+	"\fcertificates\x18\x04 \x03(\fR\fcertificates\x12\x14\n" +
+	"\x05plain\x18\x05 \x03(\fR\x05plain\"_\n" +
+	"\x0fProtectResponse\x12\x16\n" +
+	"\x06cipher\x18\x01 \x03(\fR\x06cipher\x12\x10\n" +
+	"\x03key\x18\x02 \x01(\fR\x03key\x12\"\n" +
+	"\fcertificates\x18\x03 \x03(\fR\fcertificates\"\xa2\x01\n" +
+	"\x10UnprotectRequest\x12\x12\n" +
+	"\x04auth\x18\x01 \x01(\tR\x04auth\x125\n" +
+	"\x05local\x18\x02 \x01(\v2\x1f.parley.plugin.cred.v1.IdentityR\x05local\x12\x19\n" +
+	"\bkey_hash\x18\x03 \x01(\fR\akeyHash\x12\x10\n" +
+	"\x03prf\x18\x04 \x01(\rR\x03prf\x12\x16\n" +
+	"\x06cipher\x18\x05 \x03(\fR\x06cipher\")\n" +
+	"\x11UnprotectResponse\x12\x14\n" +
+	"\x05plain\x18\x01 \x03(\fR\x05plain\"\x96\x01\n" +
 	"\x14AuthenticateResponse\x12A\n" +
 	"\bverified\x18\x01 \x01(\v2%.parley.plugin.auth.v1.VerifyResponseR\bverified\x12;\n" +
 	"\x06signed\x18\x02 \x01(\v2#.parley.plugin.auth.v1.SignResponseR\x06signedBEZCgithub.com/parley-ike/parley/sdk/proto/parley/plugin/auth/v1;authv1b\x06proto3"
@@ -618,7 +894,7 @@ func file_parley_plugin_auth_v1_auth_proto_rawDescGZIP() []byte {
 	return file_parley_plugin_auth_v1_auth_proto_rawDescData
 }
 
-var file_parley_plugin_auth_v1_auth_proto_msgTypes = make([]protoimpl.MessageInfo, 8)
+var file_parley_plugin_auth_v1_auth_proto_msgTypes = make([]protoimpl.MessageInfo, 12)
 var file_parley_plugin_auth_v1_auth_proto_goTypes = []any{
 	(*SignRequest)(nil),          // 0: parley.plugin.auth.v1.SignRequest
 	(*SignResponse)(nil),         // 1: parley.plugin.auth.v1.SignResponse
@@ -627,26 +903,33 @@ var file_parley_plugin_auth_v1_auth_proto_goTypes = []any{
 	(*AuthenticateRequest)(nil),  // 4: parley.plugin.auth.v1.AuthenticateRequest
 	(*SKEYIDRequest)(nil),        // 5: parley.plugin.auth.v1.SKEYIDRequest
 	(*SKEYIDResponse)(nil),       // 6: parley.plugin.auth.v1.SKEYIDResponse
-	(*AuthenticateResponse)(nil), // 7: parley.plugin.auth.v1.AuthenticateResponse
-	(*v1.Identity)(nil),          // 8: parley.plugin.cred.v1.Identity
+	(*ProtectRequest)(nil),       // 7: parley.plugin.auth.v1.ProtectRequest
+	(*ProtectResponse)(nil),      // 8: parley.plugin.auth.v1.ProtectResponse
+	(*UnprotectRequest)(nil),     // 9: parley.plugin.auth.v1.UnprotectRequest
+	(*UnprotectResponse)(nil),    // 10: parley.plugin.auth.v1.UnprotectResponse
+	(*AuthenticateResponse)(nil), // 11: parley.plugin.auth.v1.AuthenticateResponse
+	(*v1.Identity)(nil),          // 12: parley.plugin.cred.v1.Identity
 }
 var file_parley_plugin_auth_v1_auth_proto_depIdxs = []int32{
-	8,  // 0: parley.plugin.auth.v1.SignRequest.local:type_name -> parley.plugin.cred.v1.Identity
-	8,  // 1: parley.plugin.auth.v1.SignRequest.remote:type_name -> parley.plugin.cred.v1.Identity
-	8,  // 2: parley.plugin.auth.v1.VerifyRequest.local:type_name -> parley.plugin.cred.v1.Identity
-	8,  // 3: parley.plugin.auth.v1.VerifyRequest.remote:type_name -> parley.plugin.cred.v1.Identity
-	8,  // 4: parley.plugin.auth.v1.VerifyResponse.remote:type_name -> parley.plugin.cred.v1.Identity
+	12, // 0: parley.plugin.auth.v1.SignRequest.local:type_name -> parley.plugin.cred.v1.Identity
+	12, // 1: parley.plugin.auth.v1.SignRequest.remote:type_name -> parley.plugin.cred.v1.Identity
+	12, // 2: parley.plugin.auth.v1.VerifyRequest.local:type_name -> parley.plugin.cred.v1.Identity
+	12, // 3: parley.plugin.auth.v1.VerifyRequest.remote:type_name -> parley.plugin.cred.v1.Identity
+	12, // 4: parley.plugin.auth.v1.VerifyResponse.remote:type_name -> parley.plugin.cred.v1.Identity
 	2,  // 5: parley.plugin.auth.v1.AuthenticateRequest.verify:type_name -> parley.plugin.auth.v1.VerifyRequest
 	0,  // 6: parley.plugin.auth.v1.AuthenticateRequest.sign:type_name -> parley.plugin.auth.v1.SignRequest
-	8,  // 7: parley.plugin.auth.v1.SKEYIDRequest.local:type_name -> parley.plugin.cred.v1.Identity
-	8,  // 8: parley.plugin.auth.v1.SKEYIDRequest.remote:type_name -> parley.plugin.cred.v1.Identity
-	3,  // 9: parley.plugin.auth.v1.AuthenticateResponse.verified:type_name -> parley.plugin.auth.v1.VerifyResponse
-	1,  // 10: parley.plugin.auth.v1.AuthenticateResponse.signed:type_name -> parley.plugin.auth.v1.SignResponse
-	11, // [11:11] is the sub-list for method output_type
-	11, // [11:11] is the sub-list for method input_type
-	11, // [11:11] is the sub-list for extension type_name
-	11, // [11:11] is the sub-list for extension extendee
-	0,  // [0:11] is the sub-list for field type_name
+	12, // 7: parley.plugin.auth.v1.SKEYIDRequest.local:type_name -> parley.plugin.cred.v1.Identity
+	12, // 8: parley.plugin.auth.v1.SKEYIDRequest.remote:type_name -> parley.plugin.cred.v1.Identity
+	12, // 9: parley.plugin.auth.v1.ProtectRequest.local:type_name -> parley.plugin.cred.v1.Identity
+	12, // 10: parley.plugin.auth.v1.ProtectRequest.remote:type_name -> parley.plugin.cred.v1.Identity
+	12, // 11: parley.plugin.auth.v1.UnprotectRequest.local:type_name -> parley.plugin.cred.v1.Identity
+	3,  // 12: parley.plugin.auth.v1.AuthenticateResponse.verified:type_name -> parley.plugin.auth.v1.VerifyResponse
+	1,  // 13: parley.plugin.auth.v1.AuthenticateResponse.signed:type_name -> parley.plugin.auth.v1.SignResponse
+	14, // [14:14] is the sub-list for method output_type
+	14, // [14:14] is the sub-list for method input_type
+	14, // [14:14] is the sub-list for extension type_name
+	14, // [14:14] is the sub-list for extension extendee
+	0,  // [0:14] is the sub-list for field type_name
 }
 
 func init() { file_parley_plugin_auth_v1_auth_proto_init() }
@@ -660,7 +943,7 @@ func file_parley_plugin_auth_v1_auth_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_parley_plugin_auth_v1_auth_proto_rawDesc), len(file_parley_plugin_auth_v1_auth_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   8,
+			NumMessages:   12,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

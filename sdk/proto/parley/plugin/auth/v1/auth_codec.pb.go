@@ -398,6 +398,219 @@ func (m *SKEYIDResponse) ParseWire(b []byte) error {
 }
 
 // WireSize is the number of octets that AppendWire appends.
+func (m *ProtectRequest) WireSize() (n int) {
+	if m == nil {
+		return 0
+	}
+	n += wire.SizeBytes(1<<3|2, len(m.Auth))
+	if v := m.Local; v != nil {
+		n += wire.SizeItem(2<<3|2, v.WireSize())
+	}
+	if v := m.Remote; v != nil {
+		n += wire.SizeItem(3<<3|2, v.WireSize())
+	}
+	for _, v := range m.Certificates {
+		n += wire.SizeItem(4<<3|2, len(v))
+	}
+	for _, v := range m.Plain {
+		n += wire.SizeItem(5<<3|2, len(v))
+	}
+	return n
+}
+
+// AppendWire appends the encoding of m; strings must be UTF-8.
+func (m *ProtectRequest) AppendWire(b []byte) []byte {
+	if m == nil {
+		return b
+	}
+	b = wire.AppendBytes(b, 1<<3|2, m.Auth)
+	if v := m.Local; v != nil {
+		b = v.AppendWire(wire.AppendLength(b, 2<<3|2, v.WireSize()))
+	}
+	if v := m.Remote; v != nil {
+		b = v.AppendWire(wire.AppendLength(b, 3<<3|2, v.WireSize()))
+	}
+	for _, v := range m.Certificates {
+		b = wire.AppendItem(b, 4<<3|2, v)
+	}
+	for _, v := range m.Plain {
+		b = wire.AppendItem(b, 5<<3|2, v)
+	}
+	return b
+}
+
+// ParseWire adds what b holds to m, whose fields of octets then lie in b. Fields that are not known are left out.
+func (m *ProtectRequest) ParseWire(b []byte) error {
+	r := wire.NewReader(b)
+	for tag := r.Next(); tag != 0; tag = r.Next() {
+		switch tag {
+		case 1<<3 | 2:
+			m.Auth = r.String()
+		case 2<<3 | 2:
+			if m.Local == nil {
+				m.Local = new(v1.Identity)
+			}
+			r.Sub(m.Local.ParseWire(r.Bytes()))
+		case 3<<3 | 2:
+			if m.Remote == nil {
+				m.Remote = new(v1.Identity)
+			}
+			r.Sub(m.Remote.ParseWire(r.Bytes()))
+		case 4<<3 | 2:
+			m.Certificates = append(m.Certificates, r.Bytes())
+		case 5<<3 | 2:
+			m.Plain = append(m.Plain, r.Bytes())
+		default:
+			r.Skip(tag)
+		}
+	}
+	return r.Err()
+}
+
+// WireSize is the number of octets that AppendWire appends.
+func (m *ProtectResponse) WireSize() (n int) {
+	if m == nil {
+		return 0
+	}
+	for _, v := range m.Cipher {
+		n += wire.SizeItem(1<<3|2, len(v))
+	}
+	n += wire.SizeBytes(2<<3|2, len(m.Key))
+	for _, v := range m.Certificates {
+		n += wire.SizeItem(3<<3|2, len(v))
+	}
+	return n
+}
+
+// AppendWire appends the encoding of m; strings must be UTF-8.
+func (m *ProtectResponse) AppendWire(b []byte) []byte {
+	if m == nil {
+		return b
+	}
+	for _, v := range m.Cipher {
+		b = wire.AppendItem(b, 1<<3|2, v)
+	}
+	b = wire.AppendBytes(b, 2<<3|2, m.Key)
+	for _, v := range m.Certificates {
+		b = wire.AppendItem(b, 3<<3|2, v)
+	}
+	return b
+}
+
+// ParseWire adds what b holds to m, whose fields of octets then lie in b. Fields that are not known are left out.
+func (m *ProtectResponse) ParseWire(b []byte) error {
+	r := wire.NewReader(b)
+	for tag := r.Next(); tag != 0; tag = r.Next() {
+		switch tag {
+		case 1<<3 | 2:
+			m.Cipher = append(m.Cipher, r.Bytes())
+		case 2<<3 | 2:
+			m.Key = r.Bytes()
+		case 3<<3 | 2:
+			m.Certificates = append(m.Certificates, r.Bytes())
+		default:
+			r.Skip(tag)
+		}
+	}
+	return r.Err()
+}
+
+// WireSize is the number of octets that AppendWire appends.
+func (m *UnprotectRequest) WireSize() (n int) {
+	if m == nil {
+		return 0
+	}
+	n += wire.SizeBytes(1<<3|2, len(m.Auth))
+	if v := m.Local; v != nil {
+		n += wire.SizeItem(2<<3|2, v.WireSize())
+	}
+	n += wire.SizeBytes(3<<3|2, len(m.KeyHash))
+	n += wire.SizeUint(4<<3, uint64(m.Prf))
+	for _, v := range m.Cipher {
+		n += wire.SizeItem(5<<3|2, len(v))
+	}
+	return n
+}
+
+// AppendWire appends the encoding of m; strings must be UTF-8.
+func (m *UnprotectRequest) AppendWire(b []byte) []byte {
+	if m == nil {
+		return b
+	}
+	b = wire.AppendBytes(b, 1<<3|2, m.Auth)
+	if v := m.Local; v != nil {
+		b = v.AppendWire(wire.AppendLength(b, 2<<3|2, v.WireSize()))
+	}
+	b = wire.AppendBytes(b, 3<<3|2, m.KeyHash)
+	b = wire.AppendUint(b, 4<<3, uint64(m.Prf))
+	for _, v := range m.Cipher {
+		b = wire.AppendItem(b, 5<<3|2, v)
+	}
+	return b
+}
+
+// ParseWire adds what b holds to m, whose fields of octets then lie in b. Fields that are not known are left out.
+func (m *UnprotectRequest) ParseWire(b []byte) error {
+	r := wire.NewReader(b)
+	for tag := r.Next(); tag != 0; tag = r.Next() {
+		switch tag {
+		case 1<<3 | 2:
+			m.Auth = r.String()
+		case 2<<3 | 2:
+			if m.Local == nil {
+				m.Local = new(v1.Identity)
+			}
+			r.Sub(m.Local.ParseWire(r.Bytes()))
+		case 3<<3 | 2:
+			m.KeyHash = r.Bytes()
+		case 4 << 3:
+			m.Prf = uint32(r.Uint())
+		case 5<<3 | 2:
+			m.Cipher = append(m.Cipher, r.Bytes())
+		default:
+			r.Skip(tag)
+		}
+	}
+	return r.Err()
+}
+
+// WireSize is the number of octets that AppendWire appends.
+func (m *UnprotectResponse) WireSize() (n int) {
+	if m == nil {
+		return 0
+	}
+	for _, v := range m.Plain {
+		n += wire.SizeItem(1<<3|2, len(v))
+	}
+	return n
+}
+
+// AppendWire appends the encoding of m; strings must be UTF-8.
+func (m *UnprotectResponse) AppendWire(b []byte) []byte {
+	if m == nil {
+		return b
+	}
+	for _, v := range m.Plain {
+		b = wire.AppendItem(b, 1<<3|2, v)
+	}
+	return b
+}
+
+// ParseWire adds what b holds to m, whose fields of octets then lie in b. Fields that are not known are left out.
+func (m *UnprotectResponse) ParseWire(b []byte) error {
+	r := wire.NewReader(b)
+	for tag := r.Next(); tag != 0; tag = r.Next() {
+		switch tag {
+		case 1<<3 | 2:
+			m.Plain = append(m.Plain, r.Bytes())
+		default:
+			r.Skip(tag)
+		}
+	}
+	return r.Err()
+}
+
+// WireSize is the number of octets that AppendWire appends.
 func (m *AuthenticateResponse) WireSize() (n int) {
 	if m == nil {
 		return 0

@@ -33,6 +33,8 @@ const (
 	Op_OP_AUTH_VERIFY       Op = 202
 	Op_OP_AUTH_AUTHENTICATE Op = 203
 	Op_OP_AUTH_SKEYID       Op = 204
+	Op_OP_AUTH_PROTECT      Op = 205
+	Op_OP_AUTH_UNPROTECT    Op = 206
 	Op_OP_CRED_FIND         Op = 301
 	Op_OP_CRED_MAC          Op = 302
 	Op_OP_CRED_SIGN         Op = 303
@@ -61,6 +63,8 @@ var (
 		202: "OP_AUTH_VERIFY",
 		203: "OP_AUTH_AUTHENTICATE",
 		204: "OP_AUTH_SKEYID",
+		205: "OP_AUTH_PROTECT",
+		206: "OP_AUTH_UNPROTECT",
 		301: "OP_CRED_FIND",
 		302: "OP_CRED_MAC",
 		303: "OP_CRED_SIGN",
@@ -86,6 +90,8 @@ var (
 		"OP_AUTH_VERIFY":       202,
 		"OP_AUTH_AUTHENTICATE": 203,
 		"OP_AUTH_SKEYID":       204,
+		"OP_AUTH_PROTECT":      205,
+		"OP_AUTH_UNPROTECT":    206,
 		"OP_CRED_FIND":         301,
 		"OP_CRED_MAC":          302,
 		"OP_CRED_SIGN":         303,
@@ -1284,7 +1290,7 @@ const file_parley_plugin_base_v1_base_proto_rawDesc = "" +
 	"\aREFUSED\x10\x03\x12\x11\n" +
 	"\rNO_CREDENTIAL\x10\x04\x12\x0f\n" +
 	"\vUNSUPPORTED\x10\x05\x12\v\n" +
-	"\aINVALID\x10\x06*\xe2\x03\n" +
+	"\aINVALID\x10\x06*\x90\x04\n" +
 	"\x02Op\x12\x12\n" +
 	"\x0eOP_UNSPECIFIED\x10\x00\x12\x12\n" +
 	"\x0eOP_KE_INITIATE\x10e\x12\x11\n" +
@@ -1293,7 +1299,9 @@ const file_parley_plugin_base_v1_base_proto_rawDesc = "" +
 	"\fOP_AUTH_SIGN\x10\xc9\x01\x12\x13\n" +
 	"\x0eOP_AUTH_VERIFY\x10\xca\x01\x12\x19\n" +
 	"\x14OP_AUTH_AUTHENTICATE\x10\xcb\x01\x12\x13\n" +
-	"\x0eOP_AUTH_SKEYID\x10\xcc\x01\x12\x11\n" +
+	"\x0eOP_AUTH_SKEYID\x10\xcc\x01\x12\x14\n" +
+	"\x0fOP_AUTH_PROTECT\x10\xcd\x01\x12\x16\n" +
+	"\x11OP_AUTH_UNPROTECT\x10\xce\x01\x12\x11\n" +
 	"\fOP_CRED_FIND\x10\xad\x02\x12\x10\n" +
 	"\vOP_CRED_MAC\x10\xae\x02\x12\x11\n" +
 	"\fOP_CRED_SIGN\x10\xaf\x02\x12\x14\n" +
