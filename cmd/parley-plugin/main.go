@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/parley-ike/parley/plugins/auth/psk"
+	"github.com/parley-ike/parley/plugins/auth/rsaenc"
 	"github.com/parley-ike/parley/plugins/auth/signature"
 	"github.com/parley-ike/parley/plugins/cred/file"
 	"github.com/parley-ike/parley/plugins/ke/curve"
@@ -30,6 +31,7 @@ var catalogue = []struct {
 	{"ke:modp", "key exchange in the MODP groups", func() (serve.Item, error) { return serve.KE("modp", modp.New()), nil }},
 	{"auth:psk", "authentication by pre-shared key", func() (serve.Item, error) { return serve.Auth("psk", psk.New()), nil }},
 	{"auth:signature", "authentication by signatures, with certificates or public keys", func() (serve.Item, error) { return serve.Auth("signature", signature.New()), nil }},
+	{"auth:rsaenc", "authentication by RSA encryption, in IKEv1", func() (serve.Item, error) { return serve.Auth("rsaenc", rsaenc.New()), nil }},
 	{"cred:file", "credentials in files", newCredFile},
 	{"sa:userspace", "ESP in a process of its own, with a TUN device", newUserspace},
 	{"sa:xfrm", "ESP in the Linux kernel", newXFRM},

@@ -15,7 +15,7 @@ import (
 	"github.com/parley-ike/parley/core/pluginhost"
 )
 
-// standard is the set of first-party plugins: one process for each kind, and one for signatures, which take milliseconds where
+// standard is the set of first-party plugins: one process for each kind, and one for private keys, which take milliseconds where
 // pre-shared keys take microseconds (see sdk.Prompt).
 var standard = []struct {
 	name       string // "": the kind
@@ -25,7 +25,7 @@ var standard = []struct {
 }{
 	{kind: "ke", names: []string{"curve", "ecp", "modp"}},
 	{kind: "auth", names: []string{"psk"}},
-	{name: "signature", kind: "auth", names: []string{"signature"}},
+	{name: "signature", kind: "auth", names: []string{"signature", "rsaenc"}},
 	{kind: "cred", names: []string{"file"}},
 	{kind: "sa", names: []string{"userspace", "xfrm", "pfkey", "offload"}, privileges: []string{"CAP_NET_ADMIN", "CAP_NET_RAW"}},
 }
