@@ -69,8 +69,8 @@ func (x *phase1) expectPeer(p packet) *failure {
 // sendProof sends the third message, which ends phase 1: encrypted, and over port 4500 where a NAT was found (RFC 3947 section 4).
 func (x *phase1) sendProof(proof []wire1.Payload) {
 	s := x.s
-	ps := append(proof, s.natDetection()...)
 	s.float()
+	ps := append(proof, s.natDetection()...)
 	s.transmit(&x.exchange, s.seal(&x.exchange, append(ps, s.contactNotify(x)...)), false)
 	x.establish()
 }
@@ -112,7 +112,7 @@ func (x *phase1) answerAggressiveProof(p packet) {
 	x.noteNotifies(p)
 	x.busy = true
 	x.verify(p, x.admitThen(func() {
-		x.last = nil // nothing answers the third message
+		x.closeBy()
 		x.establish()
 	}))
 }

@@ -218,9 +218,11 @@ func (s *SA) remove(c *child) {
 		return
 	}
 	c.removing = true
-	for _, old := range s.children { // what it replaced is in use again
+	for _, old := range s.children { // what it replaced sends again
 		if old.heir == c {
-			old.heir, old.leaveAt = nil, never
+			if old.heir, old.leaveAt = nil, never; !old.removing && s.state < Closing {
+				s.askUpdate(old)
+			}
 		}
 	}
 	s.askRemoval(c)

@@ -31,7 +31,7 @@ func (s *SA) describe() event.IKESA {
 	if s.initiator {
 		d.Role = "initiator"
 	}
-	if s.suite != (suite.Suite{}) {
+	if s.suite.Encr != suite.EncrNone {
 		d.Suite = s.suite.String()
 	}
 	d.LocalID, d.RemoteID = idText(s.localID), idText(s.remoteID)

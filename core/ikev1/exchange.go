@@ -59,16 +59,20 @@ func (s *SA) transmit(x *exchange, b []byte, awaits bool) {
 }
 
 // repeated answers a message that was taken before with the octets that answered it then, to where it came from (RFC3947-3-2), and
-// reports whether it was one. While a plugin works on it there is no answer yet.
+// reports whether it was one. While a plugin works on it there is no answer yet. Who began an exchange and repeats its message by
+// itself does not, and nothing answers the last message: else two sides could repeat themselves for ever.
 func (s *SA) repeated(x *exchange, d machine.Datagram) bool {
 	if !x.taken || x.seen != sha256.Sum256(d.Bytes) {
 		return false
 	}
-	if x.last != nil && !x.busy {
+	if x.last != nil && !x.busy && (x.again.IsZero() || x.quick != nil && !x.quick.initiator) {
 		s.send(d.Local, d.Remote, x.last)
 	}
 	return true
 }
+
+// closeBy ends an exchange with a message of the peer's, which nothing answers.
+func (x *exchange) closeBy() { x.last = nil }
 
 // exchanges lists all that may have something to repeat.
 func (s *SA) exchanges() []*exchange {

@@ -35,6 +35,7 @@ func (s *SA) initiate(in machine.Initiate) {
 		s.session.names = s.orFirst(in.Children)
 	}
 	s.emit(event.IKEInitiated{IKE: s.describe()})
+	s.method = s.authMethod()
 	offer, f := s.propose()
 	if f != nil {
 		s.fail(*f)
@@ -56,7 +57,7 @@ func (s *SA) propose() (wire1.SA, *failure) {
 	if s.conn.Aggressive { // the group cannot be negotiated (RFC 2409 section 5)
 		proposals = policy.OnlyKE(proposals, policy.FirstKE(proposals))
 	}
-	offer := policy.OfferPhase1(proposals, s.authMethod(), s.conn.Lifetime.Time)
+	offer := policy.OfferPhase1(proposals, s.method, s.conn.Lifetime.Time)
 	if len(offer.Proposals) == 0 {
 		return offer, &failure{cause: event.CauseUnsupported, by: byUs, reason: fmt.Sprintf(
 			"connection %q has no IKE proposal that IKEv1 can do: it needs AES-CBC, a hash and a key exchange method, such as \"aes256-sha256-modp2048\"", s.conn.Name)}
@@ -167,5 +168,8 @@ func (x *phase1) identified(p packet) {
 		return
 	}
 	x.noteNotifies(p)
-	x.verify(p, func() { x.establish() })
+	x.verify(p, func() {
+		x.closeBy()
+		x.establish()
+	})
 }

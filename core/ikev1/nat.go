@@ -50,12 +50,17 @@ func (s *SA) detectNAT(p packet) {
 	if !s.nat.can || len(hashes) < 2 {
 		return
 	}
-	s.nat.local = !bytes.Equal(hashes[0].Hash, s.natHash(p.Local))
-	there := s.natHash(p.Remote)
-	s.nat.remote = !slices.ContainsFunc(hashes[1:], func(n wire1.NATD) bool { return bytes.Equal(n.Hash, there) })
+	s.nat.local = !s.isHashOf(hashes[0], p.Local)
+	s.nat.remote = !slices.ContainsFunc(hashes[1:], func(n wire1.NATD) bool { return s.isHashOf(n, p.Remote) })
 	if s.nat.found() {
 		s.emit(event.NATDetected{Local: s.nat.local, Remote: s.nat.remote})
 	}
+}
+
+// isHashOf compares a hash with an address. In the third message of aggressive mode, which may come over port 4500 already, some peers
+// hash the ports of the messages before.
+func (s *SA) isHashOf(n wire1.NATD, a netip.AddrPort) bool {
+	return bytes.Equal(n.Hash, s.natHash(a)) || a.Port() != portIKE && bytes.Equal(n.Hash, s.natHash(netip.AddrPortFrom(a.Addr(), portIKE)))
 }
 
 // float moves an initiator to port 4500 if there is a NAT, where NATs leave ESP alone (RFC3947-4-1, RFC3947-4-2). Ports other than

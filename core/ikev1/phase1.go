@@ -252,7 +252,7 @@ func (x *phase1) establish() {
 	x.wipe()
 	x.busy, x.again = false, never
 	x.until = s.now.Add(s.limits.Linger)
-	s.opened, s.candidates = s.now, nil
+	s.opened, s.lastHeard, s.candidates = s.now, s.now, nil
 	s.life = s.spanOf(x.terms.Bound(s.conn.Lifetime))
 	s.dpd.begin(s)
 	s.enter(Established)

@@ -42,7 +42,11 @@ func (x *phase1) prove(id wire1.ID, then func([]wire1.Payload)) {
 func (x *phase1) sign(hash []byte, then func([]wire1.Payload)) {
 	s := x.s
 	x.busy = true
-	op := machine.Sign{Version: 1, Auth: s.conn.Local.Auth, Local: opIdentity(s.localID), Remote: opIdentity(s.remoteID), PRF: uint16(s.suite.PRF), Octets: hash}
+	peer := s.remoteID
+	if peer.IsAny() { // as initiator of main mode
+		peer = s.conn.Remote.Identity
+	}
+	op := machine.Sign{Version: 1, Auth: s.conn.Local.Auth, Local: opIdentity(s.localID), Remote: opIdentity(peer), PRF: uint16(s.suite.PRF), Octets: hash}
 	ask(s, op, 0, func(r machine.Signed, err *machine.CallError) {
 		switch {
 		case err != nil:

@@ -131,7 +131,7 @@ func (q *quick) proved(packet) {
 	x := q.exchange
 	q.child = nil
 	s.over(x)
-	x.last = nil // nothing answers the third message
+	x.closeBy()
 	s.announce(c, life)
 	s.release(c)
 }

@@ -155,7 +155,7 @@ func (w *world) step(h *host, in machine.Input) {
 
 // learn has the world read along as soon as there are keys.
 func (h *host) learn() {
-	if h.cipher == nil || h.tap != nil {
+	if h.cipher == nil || h.tap != nil || h.phase1 == nil {
 		return
 	}
 	h.tap = h.cipher
