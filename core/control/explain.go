@@ -188,6 +188,7 @@ type connection struct {
 	localID, remoteID string
 	local, remote     string // address, name or "any"
 	auth              string // of the remote side
+	signs, peerSigns  bool   // which side authenticates itself by a signature
 	children          []string
 	pskFile, pskKey   string // where the pre-shared key for the peer lies, and its setting
 	covers            func(netip.Addr) bool
@@ -201,7 +202,7 @@ func connectionOf(c *config.Snapshot, name string) (connection, bool) {
 	if !ok {
 		return connection{}, false
 	}
-	conn := connection{name: name, localID: p.Local.Identity.String(), remoteID: p.Remote.Identity.String(), auth: p.Remote.Auth,
+	conn := connection{name: name, localID: p.Local.Identity.String(), remoteID: p.Remote.Identity.String(), auth: p.Remote.Auth, signs: p.Local.Signs(), peerSigns: p.Remote.Signs(),
 		local: endpoint(p.Local.Addr, "", nil), remote: endpoint(p.Remote.Addr, p.Remote.Host, p.Remote.Prefixes)}
 	for _, child := range p.Children {
 		conn.children = append(conn.children, child.Name)

@@ -35,6 +35,10 @@ func (t *tale) judge() {
 
 // failed says why there is no IKE SA.
 func (t *tale) failed(e event.IKEFailed) {
+	if isMethod(e) {
+		t.otherMethod(e)
+		return
+	}
 	switch e.Cause {
 	case event.CauseAuthentication:
 		t.authentication(e)
@@ -97,6 +101,10 @@ func (t *tale) authentication(e event.IKEFailed) {
 		t.refusedByPeer()
 		return
 	}
+	if t.conn.peerSigns {
+		t.notConvinced(e)
+		return
+	}
 	t.verdict("wrong_key", "the peer's proof is wrong: its key for %s and ours differ", orDash(t.claimed()))
 	if t.psk() {
 		t.out.Sentence = clean(fmt.Sprintf("the peer's proof is wrong: its pre-shared key and ours for %s differ", orDash(t.claimed())))
@@ -107,6 +115,10 @@ func (t *tale) authentication(e event.IKEFailed) {
 
 // refusedByPeer names all that it can be, the likeliest first: a peer that has proved itself with a pre-shared key has ours.
 func (t *tale) refusedByPeer() {
+	if t.conn.signs {
+		t.signatureRefused()
+		return
+	}
 	_, proved := last[event.AuthSucceeded](t.a)
 	if proved && t.psk() {
 		t.verdict("auth_refused", "the peer refused to authenticate us, though its own proof is right: likely it does not know us as %s", orDash(t.a.ike.LocalID))
@@ -166,6 +178,10 @@ func (t *tale) unknownIdentity(e event.IKEFailed) {
 }
 
 func (t *tale) noCredential(e event.IKEFailed) {
+	if t.conn.signs {
+		t.noPrivateKey(e)
+		return
+	}
 	peer := orDash(t.peerID())
 	t.verdict("no_credential", "we have no credential for %s", peer)
 	if t.conn.pskFile == "" {
