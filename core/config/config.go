@@ -190,6 +190,7 @@ func (l *loader) read(tops []*section) {
 	}
 	l.pools(gather(tops, "pool", (*section).named))
 	l.connections(gather(tops, "connection", (*section).named))
+	l.snapshot.Policy.Anchors = l.anchors()
 	l.shunts(tops)
 	for _, s := range tops {
 		s.finish()

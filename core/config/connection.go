@@ -298,6 +298,7 @@ func (l *loader) check(s *section, c *policy.Connection, local, remote *section,
 	if c.Local.Auth == policy.DefaultAuth || c.Remote.Auth == policy.DefaultAuth {
 		l.hasPSK(s, c, remote.valueAt("identity"))
 	}
+	l.hasKeys(c, orSelf(local, s), remote)
 	l.checkVersion(s, c, remote, children)
 	for i, b := range children {
 		l.checkChild(b, c, c.Children[i])

@@ -13,7 +13,7 @@ import (
 // where a child is: the chosen one, or for a child that this cannot do another one that can. A child that none can do is barred,
 // with the reason, so that nobody proposes it.
 func fitted(p *policy.Snapshot, chosen string, probed map[string]pluginhost.Capabilities) *policy.Snapshot {
-	out := &policy.Snapshot{Shunts: p.Shunts}
+	out := &policy.Snapshot{Shunts: p.Shunts, Anchors: p.Anchors}
 	for _, c := range p.Connections {
 		conn := *c
 		conn.Children = nil
