@@ -63,10 +63,16 @@ func (t *tale) keyOf(key string) string {
 
 // plainReason leaves out who said it, and the kinds of error at its end.
 func plainReason(reason string) string {
-	for _, before := range []string{"does not convince us: ", "authentication method: ", "signature: ", "cred/file: "} {
-		if i := strings.Index(reason, before); i >= 0 && (i == 0 || before != "signature: ") {
-			reason = reason[i+len(before):]
+	for _, before := range []string{"does not convince us: ", "authentication method: ", "we cannot prove that we are "} {
+		if _, after, ok := strings.Cut(reason, before); ok {
+			reason = after
 		}
+	}
+	if _, after, ok := strings.Cut(reason, "cred/file: "); ok {
+		reason = after
+	}
+	for _, program := range []string{"plugin signature: ", "plugin auth: ", "signature: ", "psk: "} {
+		reason = strings.TrimPrefix(reason, program)
 	}
 	for _, kind := range []string{"refused", "no credential", "unsupported"} {
 		reason = strings.TrimSuffix(strings.TrimSuffix(reason, kind), ": ")
@@ -77,9 +83,8 @@ func plainReason(reason string) string {
 // noPrivateKey: we cannot sign.
 func (t *tale) noPrivateKey(e event.IKEFailed) {
 	us := orDash(t.a.ike.LocalID)
-	t.verdict("no_private_key", "we have no private key to prove that we are %s", us)
-	t.remedy("credentials.certificate."+us, "add credentials { certificate %q { file = \"NAME.pem\" key = \"NAME.key\" } }, or see why that one cannot be used", us)
-	t.note("%s", e.Reason)
+	t.verdict("no_private_key", "we have no private key to prove that we are %s: %s", us, plainReason(e.Reason))
+	t.remedy("credentials.certificate."+us, "mend the certificate and key of %s, or add credentials { certificate %q { file = \"NAME.pem\"  key = \"NAME.key\" } }", us, us)
 }
 
 // signatureRefused: a peer that does not accept ours does not say why (RFC 7296 section 2.21.2).

@@ -17,7 +17,8 @@ type Charon struct {
 	// KernelESP takes the kernel's own ESP. Otherwise charon does it itself (kernel-libipsec), which encapsulates in UDP
 	// always and does tunnel mode only.
 	KernelESP bool
-	Settings  string // more lines of its section in strongswan.conf
+	Settings  string   // more lines of its section in strongswan.conf
+	Files     []string // below its folder, name and content in turn: certificates and keys in swanctl's folders
 }
 
 // charonPlugins is explicit because a list starts three times faster than Debian's own. kernel-libipsec must come
@@ -96,7 +97,7 @@ func (s *StrongSwan) files(swanctlConf string, how Charon) error {
 		esp = ""
 	}
 	config := Fill(charonConfig, "LIBIPSEC", esp, "DIR", s.Dir, "SETTINGS", how.Settings)
-	return s.write("strongswan.conf", config, "swanctl.conf", swanctlConf)
+	return s.write(append([]string{"strongswan.conf", config, "swanctl.conf", swanctlConf}, how.Files...)...)
 }
 
 func (s *StrongSwan) command(ctx context.Context, program string, args ...string) *exec.Cmd {

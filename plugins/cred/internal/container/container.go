@@ -171,6 +171,7 @@ func (c *Content) addKey(der []byte) error {
 
 // addPublic reads SubjectPublicKeyInfo (RFC 5280 section 4.1) and PKCS#1 (RFC 8017 appendix A.1.1).
 func (c *Content) addPublic(der []byte) error {
+	der = bytes.Clone(der) // a key of Ed25519 lies in it, and the file's octets are wiped
 	key, err := x509.ParsePKIXPublicKey(der)
 	if err != nil {
 		if rsaKey, second := x509.ParsePKCS1PublicKey(der); second == nil {
