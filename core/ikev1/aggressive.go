@@ -21,7 +21,7 @@ import (
 func (s *SA) beginAggressive(offer wire1.SA) {
 	x := newPhase1(s, wire1.Aggressive)
 	x.offer, x.saBody, s.phase1 = offer, wire1.Body(offer), x
-	s.suite = suite.Suite{KE: suite.KEID(policy.FirstKE(s.conn.IKE))}
+	s.suite = suite.Suite{KE: suite.KEID(policy.FirstGroup(s.conn.IKE))}
 	s.localID = s.conn.Local.Identity
 	x.ni = s.nonce()
 	s.enter(Preparing)

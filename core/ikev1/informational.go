@@ -40,8 +40,11 @@ func (s *SA) receiveInformational(h wire.Header, d machine.Datagram, protected b
 		s.countForgery(d)
 	default:
 		x := &exchange{kind: wire1.Informational, id: h.MessageID, iv: s.exchangeIV(h.MessageID)}
-		if p, ok := s.openPhase2(x, h, d); ok {
+		switch p, ok := s.openPhase2(x, h, d); {
+		case ok:
 			s.informed(p)
+		case s.initiator && s.state < Established && s.phase1 != nil: // so do peers tell whose keys did not open our proof
+			s.phase1.undeciphered()
 		}
 	}
 }

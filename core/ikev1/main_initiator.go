@@ -55,7 +55,7 @@ func (s *SA) initiate(in machine.Initiate) {
 func (s *SA) propose() (wire1.SA, *failure) {
 	proposals := s.conn.IKE
 	if s.conn.Aggressive { // the group cannot be negotiated (RFC 2409 section 5)
-		proposals = policy.OnlyKE(proposals, policy.FirstKE(proposals))
+		proposals = policy.OnlyKE(proposals, policy.FirstGroup(proposals))
 	}
 	offer := policy.OfferPhase1(proposals, s.method, s.conn.Lifetime.Time)
 	if len(offer.Proposals) == 0 {

@@ -257,5 +257,6 @@ func (x *phase1) establish() {
 	s.dpd.begin(s)
 	s.enter(Established)
 	s.emit(event.IKEEstablished{IKE: s.describe(), InitialContact: x.contact})
+	x.tellWeak()
 	s.beginChildren()
 }

@@ -34,7 +34,7 @@ func (s *SA) groupFor(conf *policy.Child) suite.KEID {
 	if policy.PermitsKE(conf.ESP, uint16(s.suite.KE)) {
 		return s.suite.KE
 	}
-	return suite.KEID(policy.FirstKE(conf.ESP))
+	return suite.KEID(policy.FirstGroup(conf.ESP))
 }
 
 // exchangeKeys makes our key exchange value, if there is to be one.

@@ -121,11 +121,19 @@ func (x *phase1) unreadable(d machine.Datagram, err error) {
 	s.countForgery(d)
 	f := failure{cause: event.CauseMalformed, by: byPeer, reason: "a message of the peer is malformed: " + err.Error()}
 	if errors.Is(err, errNotOpened) {
-		f = failure{cause: event.CauseAuthentication, by: byUs, reason: fmt.Sprintf(
-			"a message of %v cannot be decrypted: the pre-shared keys of the two sides differ, or it was forged", s.remote)}
-		if x.suspicion == nil {
-			s.authFailed(f)
-		}
+		x.undeciphered()
+		return
+	}
+	s.suspect(f)
+}
+
+// undeciphered notes that our keys did not open a message.
+func (x *phase1) undeciphered() {
+	s := x.s
+	f := failure{cause: event.CauseAuthentication, by: byUs, reason: fmt.Sprintf(
+		"a message of %v cannot be decrypted: the pre-shared keys of the two sides differ, or it was forged", s.remote)}
+	if x.suspicion == nil {
+		s.authFailed(f)
 	}
 	s.suspect(f)
 }

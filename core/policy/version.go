@@ -62,3 +62,16 @@ func sayable(scope Scope, t Transform) (ok bool) {
 	}
 	return ok
 }
+
+// FirstGroup returns the first key exchange method of proposals as they are written, 0 when there is none: what an initiator of IKEv1
+// takes where it cannot negotiate (RFC 2409 sections 5 and 5.5).
+func FirstGroup(all []Proposal) uint16 {
+	for _, p := range all {
+		for _, t := range named(p, wire2.TransformKE) {
+			if t.ID != uint16(suite.KENone) {
+				return t.ID
+			}
+		}
+	}
+	return 0
+}

@@ -43,6 +43,16 @@ func TestWhatIKEv1CannotSayIsKnown(t *testing.T) {
 	}
 }
 
+func TestTheFirstGroupIsTheFirstAsWritten(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]uint16{"aes128-sha256-none": 0, "aes128-sha256-none-modp2048-ecp256": 14, "aes256gcm16-x25519-ecp256": 31} {
+		p, err := ParseProposal(ScopeESP, text)
+		if got := FirstGroup([]Proposal{p}); err != nil || got != want {
+			t.Errorf("%q: %d, %v, want %d", text, got, err, want)
+		}
+	}
+}
+
 func TestEachVersionWorksByItsOwnConnections(t *testing.T) {
 	t.Parallel()
 	s := &Snapshot{Connections: []*Connection{{Name: "old", Version: 1}, {Name: "new"}, {Name: "both", Version: AnyVersion}}, Shunts: []*Shunt{{}}}
