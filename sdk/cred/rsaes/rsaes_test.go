@@ -125,6 +125,19 @@ func encrypt(t testing.TB, key *rsa.PrivateKey, message []byte) []byte {
 	return c.FillBytes(make([]byte, key.Size()))
 }
 
+// RFC 8017 section 7.2.2 step 3: fewer than eight octets of padding are a bad one.
+func TestAShortPaddingIsBad(t *testing.T) {
+	t.Parallel()
+	key := newKey(t, 1024)
+	for pad := range 9 {
+		message := bytes.Repeat([]byte{'m'}, key.Size()-3-pad)
+		got, err := rsaes.Decrypt(key, encrypt(t, key, message))
+		if good := pad == 8; err != nil || bytes.Equal(got, message) != good {
+			t.Errorf("%d octets of padding: the message came out: %v, %v", pad, !good, err)
+		}
+	}
+}
+
 // Of every size, the empty message and the longest one included, and a modulus whose length is no multiple of eight bits.
 func TestMessagesOfEverySizeComeBack(t *testing.T) {
 	t.Parallel()
