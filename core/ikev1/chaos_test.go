@@ -42,9 +42,10 @@ type chaos struct {
 func newChaos(t *testing.T, seed uint64) *chaos {
 	t.Helper()
 	c := &chaos{player: &player{newWorld(t)}, rand: rand.New(rand.NewPCG(seed, 7))}
-	c.quiet = true
+	c.quiet, c.renews = true, c.rand.IntN(2) == 0
 	options := [][]string{{}, {"a.nat=198.51.100.1"}, {"a.esp=aes128gcm16-modp2048", "b.esp=aes128gcm16-modp2048-none"}, {"b.esp=aes256-sha256"},
-		{"aggressive=yes", "allow=yes"}, {"auth=signature"}, {"more=dmz"}, {"b.psk=other"}, {"child-lifetime=30s"}}
+		{"aggressive=yes", "allow=yes"}, {"auth=signature"}, {"more=dmz"}, {"b.psk=other"}, {"child-lifetime=30s"},
+		{"lifetime=40s", "child-lifetime=50s"}}
 	c.makeNodes(append([]string{"a.liveness=20s", "b.liveness=30s"}, options[c.rand.IntN(len(options))]...))
 	c.loss, c.faulty, c.stops = c.rand.Float64()*0.5, c.rand.Float64()*0.2, c.rand.IntN(2) == 0
 	return c
@@ -73,7 +74,7 @@ func (c *chaos) settleDown() {
 	c.t.Helper()
 	c.pass(2*time.Minute, c.move)
 	for _, h := range c.all() {
-		if !in(Established, Closed).has(h.State()) {
+		if !in(Established, Rekeyed, Closed).has(h.State()) {
 			c.t.Errorf("%s is still %v", h.label, h.State())
 		}
 		if h.State() == Closed && len(h.calls) > 0 {
@@ -125,6 +126,9 @@ func (c *chaos) packet() {
 // reply answers one call: well, with a failure, or never. A removal does not vanish: that it may is what reconciliation is
 // for.
 func (c *chaos) reply() bool {
+	if c.settleLater() {
+		return true
+	}
 	for _, n := range c.nodes {
 		for i, p := range n.held {
 			if p.behind(n.held[:i]) {

@@ -29,6 +29,7 @@ type child struct {
 	since   time.Time // up
 	life    span
 	heir    *child    // the one that took its place, nil for none
+	orphan  bool      // it had one in the SA that it comes from
 	leaveAt time.Time // when we delete it because of that; zero: the peer does, or its lifetime ends it
 }
 
@@ -146,6 +147,9 @@ func (s *SA) release(c *child) {
 func (s *SA) announce(c *child, life policy.Lifetime) {
 	old := s.predecessor(c)
 	c.up, c.since, c.life = true, s.now, s.spanOf(life)
+	if s.state == Rekeyed {
+		defer s.bequeath(nil)
+	}
 	if old == nil {
 		s.emit(event.ChildEstablished{Child: c.describe()})
 		return

@@ -141,6 +141,9 @@ func (s *SA) expireState() {
 	switch {
 	case s.state == Closing:
 		s.settle()
+	case s.state == Rekeyed: // the peer has had time to delete it
+		s.inform(s.deletion())
+		s.shutdown("another ISAKMP SA took its place", 0)
 	case s.state >= Established:
 	case s.phase1 != nil && s.phase1.suspicion != nil:
 		s.fail(*s.phase1.suspicion)

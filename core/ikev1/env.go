@@ -10,6 +10,8 @@ import (
 type Env struct {
 	Policy *policy.Snapshot
 	Limits Limits
+	// ExportKeys has every ISAKMP SA give away its key in the effect machine.Export.
+	ExportKeys bool
 }
 
 // Limits bound how long an SA waits where no connection says so. A zero field takes its default.

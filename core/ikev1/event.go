@@ -213,3 +213,11 @@ func plural(n int, what string) string {
 	}
 	return fmt.Sprintf("%d %ss", n, what)
 }
+
+// export gives a copy of the key to whoever decrypts captures, when the operator wants that.
+func (s *SA) export() {
+	if s.env.ExportKeys {
+		s.fx.Add(machine.Export{Keys: machine.Keys{Version: wire1.Version, SPIi: s.cookieI, SPIr: s.cookieR,
+			Encr: uint16(s.suite.Encr), KeyBits: uint16(s.suite.KeyBits), EncrI: s.keys.Encr.Clone()}})
+	}
+}

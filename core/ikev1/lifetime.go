@@ -110,9 +110,10 @@ func (s *SA) rekey(r machine.Rekey) {
 	}
 }
 
-// rekeyISAKMP asks the driver for a new ISAKMP SA with the peer. IKEv1 has no exchange by which one grows out of another.
+// rekeyISAKMP asks the driver for a new ISAKMP SA with the peer. IKEv1 has no exchange by which one grows out of another. To a peer
+// behind a NAT we cannot begin one unless we did so before: that is for the peer to do.
 func (s *SA) rekeyISAKMP() {
-	if s.state != Established {
+	if s.state != Established || !s.initiator && s.nat.remote {
 		return
 	}
 	if s.life.soft = s.now.Add(s.jittered(replacePause)); !s.life.hard.IsZero() && s.life.soft.After(s.life.hard) {

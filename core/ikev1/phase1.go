@@ -150,6 +150,7 @@ func (x *phase1) derive(skeyid secret.Bytes, err error, then func()) {
 		s.fail(failure{cause: event.CausePlugin, by: byUs, reason: "the keys could not be derived: " + err.Error()})
 		return
 	}
+	s.export()
 	x.iv = s.cipher.FirstIV(x.values())
 	x.wipe()
 	then()
@@ -258,5 +259,8 @@ func (x *phase1) establish() {
 	s.enter(Established)
 	s.emit(event.IKEEstablished{IKE: s.describe(), InitialContact: x.contact})
 	x.tellWeak()
+	if s.session.replaces != (event.UID{}) {
+		s.emit(event.IKEReauthenticated{IKE: s.describe(), Old: s.session.replaces})
+	}
 	s.beginChildren()
 }

@@ -100,7 +100,7 @@ func (q *quick) lastHash() []byte { return q.s.keys.Hash3(q.id, q.ni, q.nr) }
 // receiveOffer takes the first message of a quick mode of the peer. Its message ID must be new: nothing else in it is (RFC 2409
 // section 5.5), so that it could be an old one.
 func (s *SA) receiveOffer(h wire.Header, d machine.Datagram) {
-	if _, used := slices.BinarySearch(s.used, h.MessageID); used || s.state != Established || s.serving() >= maxQuick || len(s.used) >= maxUsed {
+	if _, used := slices.BinarySearch(s.used, h.MessageID); used || s.state >= Closing || s.serving() >= maxQuick || len(s.used) >= maxUsed {
 		return
 	}
 	x := &exchange{kind: wire1.QuickMode, id: h.MessageID, iv: s.exchangeIV(h.MessageID)}

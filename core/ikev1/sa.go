@@ -127,6 +127,8 @@ func (s *SA) command(in machine.Input) {
 		s.rekeyISAKMP()
 	case machine.Replaced:
 		s.replaced(in)
+	case machine.Inherit:
+		s.inherit(in)
 	case machine.ChildExpired:
 		s.childExpired(in)
 	case machine.ChildLost:

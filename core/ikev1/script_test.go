@@ -45,6 +45,7 @@ func playFile(t *testing.T, file string) {
 		t.Fatal(err)
 	}
 	p := &player{newWorld(t)}
+	p.renews = true
 	got := p.play(string(b))
 	p.checkEnd()
 	if *update {

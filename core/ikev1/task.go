@@ -23,6 +23,7 @@ type session struct {
 	names    []string  // children that were asked for
 	replaces event.UID // the SA that this one takes the place of; zero for none
 	looking  int       // SA backends that were asked what has come in
+	heir     heir      // when the SA is rekeyed
 }
 
 // wants reports whether a child is to be made when phase 1 is over.

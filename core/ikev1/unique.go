@@ -63,7 +63,9 @@ func (s *SA) replaced(r machine.Replaced) {
 		s.goodbyeFor(byReplaced, reason)
 		s.shutdown(reason, 0)
 	default:
-		s.emit(event.IKEUniqueness{IKE: s.describe(), Policy: policy.UniqueReplace.String(), Stays: r.By})
-		s.end(byReplaced, "another ISAKMP SA of the peer took its place (unique = \"replace\")")
+		if r.Cause == machine.ReplaceUnique {
+			s.emit(event.IKEUniqueness{IKE: s.describe(), Policy: policy.UniqueReplace.String(), Stays: r.By})
+		}
+		s.giveWayTo(r)
 	}
 }

@@ -31,6 +31,8 @@ type world struct {
 	trace   []string
 	journal []record // of all SAs, for replay
 	quiet   bool     // nothing is traced
+	renews  bool     // whoever asks for a new SA gets one
+	later   []func() // what a step causes at other SAs
 	ivs     map[tapKey]suite.IV
 	opened  map[[sha256.Size]byte]suite.IV // by which a message was opened
 }
@@ -224,8 +226,14 @@ func (w *world) perform(h *host, e machine.Effect) {
 			w.logf("%s %s", h.label, renderEvent(e))
 		}
 		h.count(e.Event)
+		w.meet(h, e.Event)
 	case machine.Renew:
 		w.logf("%s asks for a new SA", h.label)
+		w.later = append(w.later, func() { w.renew(h) })
+	case machine.Bequeath:
+		w.logf("%s bequeaths children %d, wanted %v", h.label, len(e.Children), e.Wanted)
+		w.bequeath(h, e)
+	case machine.Export:
 	case machine.Done:
 		w.logf("%s done: %s", h.label, e.Reason)
 		w.checkDone(h, e.Reason)
@@ -328,6 +336,70 @@ func (n *node) receive(d machine.Datagram) {
 	n.w.step(sa, d)
 }
 
+// renew makes the SA that is to take the place of another, as the engine does.
+func (w *world) renew(h *host) {
+	if !w.renews || h.State() != Established {
+		return
+	}
+	n := h.node
+	sa := n.newSA(true, netip.AddrPortFrom(h.local.Addr(), portIKE), netip.AddrPortFrom(h.remote.Addr(), portIKE))
+	w.step(sa, machine.Initiate{Replaces: h.uid})
+}
+
+// meet tells older SAs of a node to give way to one that is established.
+func (w *world) meet(h *host, e event.Event) {
+	switch e := e.(type) {
+	case event.IKEReauthenticated:
+		w.replace(h, e.Old, machine.ReplaceReauth)
+	case event.IKEEstablished:
+		for _, other := range h.node.sas {
+			switch {
+			case other == h || other.State() != Established || h.session.replaces == other.uid:
+			case e.InitialContact && other.opened.Before(h.created):
+				w.replace(h, other.uid, machine.ReplaceContact)
+			case h.initiator != other.initiator && h.opened.Sub(other.opened) < crossing && other.cookieI < h.cookieI:
+				w.replace(other, h.uid, machine.ReplaceUnique)
+			default:
+				w.replace(h, other.uid, machine.ReplaceUnique)
+			}
+		}
+	}
+}
+
+func (w *world) replace(by *host, old event.UID, cause machine.ReplaceCause) {
+	for _, h := range by.node.sas {
+		if h.uid == old {
+			w.later = append(w.later, func() { w.step(h, machine.Replaced{By: by.uid, Cause: cause}) })
+		}
+	}
+}
+
+// bequeath gives children to another SA, or back when that has ended.
+func (w *world) bequeath(from *host, e machine.Bequeath) {
+	to := from
+	for _, h := range from.node.sas {
+		if h.uid == e.To && h.State() < Closing {
+			to = h
+		}
+	}
+	for _, b := range e.Children {
+		from.born[b.Child.UID]--
+		to.born[b.Child.UID]++
+	}
+	w.later = append(w.later, func() { w.step(to, machine.Inherit{From: from.uid, Children: e.Children, Wanted: e.Wanted}) })
+}
+
+// settleLater does what steps have left to do.
+func (w *world) settleLater() bool {
+	if len(w.later) == 0 {
+		return false
+	}
+	do := w.later[0]
+	w.later = w.later[1:]
+	do()
+	return true
+}
+
 // run answers calls and delivers packets until nothing moves.
 func (w *world) run() {
 	for range 1000 {
@@ -348,6 +420,9 @@ func (w *world) deliverNext() bool {
 
 // answerCalls answers one call that is not held.
 func (w *world) answerCalls() bool {
+	if w.settleLater() {
+		return true
+	}
 	for _, n := range w.nodes {
 		for i, p := range n.held {
 			if n.hold[opName(p.call.Op)] || p.behind(n.held[:i]) {
@@ -578,6 +653,12 @@ func cloneInput(in machine.Input) machine.Input {
 	switch in := in.(type) {
 	case machine.Datagram:
 		in.Bytes = bytes.Clone(in.Bytes)
+		return in
+	case machine.Inherit:
+		in.Children = slices.Clone(in.Children)
+		for i := range in.Children {
+			in.Children[i].Child = cloneChild(in.Children[i].Child)
+		}
 		return in
 	case machine.Reply:
 		switch r := in.Result.(type) {
