@@ -95,6 +95,8 @@ func RenderInput(in machine.Input) string {
 		return fmt.Sprintf("reply #%d: %s", in.Ticket, typeName(in.Result))
 	case machine.Reconfigure: // is long
 		return typeName(in)
+	case machine.Inherit: // has keys in it
+		return fmt.Sprintf("%s of %v: %d children", typeName(in), in.From, len(in.Children))
 	}
 	return fmt.Sprintf("%s %+v", typeName(in), in)
 }
@@ -114,6 +116,8 @@ func RenderEffect(effect machine.Effect) string {
 		return fmt.Sprintf("spawn %016x", uint64(fx.Owner))
 	case machine.Decide:
 		return fmt.Sprintf("decide about %016x", uint64(fx.Owner))
+	case machine.Bequeath:
+		return fmt.Sprintf("bequeath %d children to %v", len(fx.Children), fx.To)
 	case machine.Renew:
 		return fmt.Sprintf("renew with children %v", fx.Children)
 	case machine.Done:

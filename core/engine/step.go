@@ -41,6 +41,10 @@ func (s *Shard) perform(now time.Time, e *sa, effect machine.Effect) {
 			s.answerAdmit(e, fx.Ticket, op)
 			return
 		}
+		if _, ours := fx.Op.(machine.FindHeir); ours {
+			s.answerHeir(e, fx.Ticket)
+			return
+		}
 		s.learn(e.owner, fx.Op)
 		s.calls = append(s.calls, machine.Request{Owner: e.owner, Call: fx})
 	case machine.Cancel:
@@ -54,6 +58,8 @@ func (s *Shard) perform(now time.Time, e *sa, effect machine.Effect) {
 		s.decide(e, fx)
 	case machine.Renew:
 		s.renew(e, fx)
+	case machine.Bequeath:
+		s.bequeath(e, fx)
 	case machine.Export:
 		s.export(fx.Keys)
 	case machine.Done:

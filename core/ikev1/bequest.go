@@ -84,9 +84,16 @@ func (s *SA) inherit(in machine.Inherit) {
 	for _, b := range in.Children {
 		s.adopt(b)
 	}
-	for _, old := range s.children { // what was replaced has the one for the same traffic as its heir
-		if i := slices.IndexFunc(s.children, func(c *child) bool { return old.orphan && c.usable() && c.sameTraffic(old) }); i >= 0 {
+	for _, old := range s.children { // of two for the same traffic the newer one sends
+		i := slices.IndexFunc(s.children, func(c *child) bool {
+			return old.usable() && c.usable() && c.sameTraffic(old) && c.since.After(old.since)
+		})
+		switch {
+		case i < 0:
+		case old.orphan:
 			old.heir = s.children[i]
+		default:
+			s.supersede(old, s.children[i])
 		}
 		old.orphan = false
 	}

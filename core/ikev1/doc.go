@@ -31,6 +31,6 @@
 // same traffic the one that was made last sends.
 //
 // Limits: no AH, no IPComp, no private groups (new group mode is refused), no extended sequence numbers. A whole forged second message
-// of aggressive mode ends the attempt; who sends one has seen our cookie. Fragments are not put together. Children do not move to the
-// ISAKMP SA that takes the place of theirs: they end with it.
+// of aggressive mode ends the attempt; who sends one has seen our cookie. Fragments are not put together. As initiator only RSA signatures
+// are offered; ECDSA is answered. unique = "keep" refuses an ISAKMP SA that is to replace another, which looks like any other one.
 package ikev1

@@ -153,11 +153,23 @@ func (s *SA) deletedByPeer(d wire1.Delete) {
 	}
 }
 
-// endedByPeer ends the SA and its children: what a peer wants to keep of them it moves to another SA first.
+// endedByPeer ends the SA. Children go with it, unless there is another ISAKMP SA of the peer: then it was replaced, and they move.
 func (s *SA) endedByPeer() {
 	const reason = "the peer deleted the ISAKMP SA"
 	s.goodbyeFor(byPeer, reason)
-	s.shutdown(reason, 0)
+	if s.state == Rekeyed || !slices.ContainsFunc(s.children, func(c *child) bool { return c.up && !c.removing }) {
+		s.shutdown(reason, 0)
+		return
+	}
+	s.enter(Rekeyed)
+	s.reason, s.deadline = reason, s.now.Add(s.limits.RemovalWait)
+	ask(s, machine.FindHeir{}, 0, func(r machine.Heir, err *machine.CallError) {
+		if err != nil || r.UID == (event.UID{}) {
+			s.shutdown(reason, 0)
+			return
+		}
+		s.giveWayTo(machine.Replaced{By: r.UID})
+	})
 }
 
 func (s *SA) childDeletedByPeer(spi uint32) {

@@ -273,6 +273,9 @@ func (p *player) makeNode(name, local, localID, remoteID, localTS, remoteTS stri
 		conn.Children[0].Mode = policy.Transport
 	}
 	conn.ApplyDefaults()
+	if get("unique", "") == "never" {
+		conn.Unique = policy.UniqueNever
+	}
 	conn.Liveness = p.duration(get("liveness", "0s"))
 	conn.Lifetime.Time = p.duration(get("lifetime", "8h"))
 	conn.Children[0].Lifetime.Time = p.duration(get("child-lifetime", "1h"))

@@ -354,7 +354,7 @@ func (w *world) meet(h *host, e event.Event) {
 	case event.IKEEstablished:
 		for _, other := range h.node.sas {
 			switch {
-			case other == h || other.State() != Established || h.session.replaces == other.uid:
+			case other == h || other.State() != Established || h.session.replaces == other.uid || h.node.conn.Unique == policy.UniqueNever:
 			case e.InitialContact && other.opened.Before(h.created):
 				w.replace(h, other.uid, machine.ReplaceContact)
 			case h.initiator != other.initiator && h.opened.Sub(other.opened) < crossing && other.cookieI < h.cookieI:
@@ -515,6 +515,8 @@ func (n *node) plugin(op machine.Op) (machine.Result, *machine.CallError) {
 		return machine.Verified{Remote: op.Remote}, nil
 	case machine.Admit:
 		return n.admit(op), nil
+	case machine.FindHeir:
+		return n.heir(), nil
 	}
 	return n.sa(op)
 }
@@ -546,6 +548,16 @@ func (n *node) sa(op machine.Op) (machine.Result, *machine.CallError) {
 		return machine.Removed{}, nil
 	}
 	return nil, &machine.CallError{Kind: machine.Unsupported}
+}
+
+// heir is the latest SA that is established.
+func (n *node) heir() (r machine.Heir) {
+	for _, h := range n.sas {
+		if h.State() == Established {
+			r.UID = h.uid
+		}
+	}
+	return r
 }
 
 // admit counts the other SAs of the node that are established.

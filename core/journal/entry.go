@@ -39,11 +39,12 @@ var (
 	inputs = index[machine.Input](
 		machine.Datagram{}, machine.Tick{}, machine.Initiate{}, machine.Terminate{}, machine.Probe{}, machine.Rekey{},
 		machine.Migrate{}, machine.ChildExpired{}, machine.ChildMoved{}, machine.ChildLost{}, machine.ChildPlaced{},
-		machine.Decided{}, machine.Replaced{}, machine.Reauthenticate{}, machine.Redirect{}, machine.Reconfigure{}, machine.Path{})
+		machine.Decided{}, machine.Replaced{}, machine.Reauthenticate{}, machine.Redirect{}, machine.Reconfigure{}, machine.Path{},
+		machine.Inherit{})
 	results = index[machine.Result](
 		machine.KEInitiated{}, machine.KEResponded{}, machine.KEFinished{}, machine.Signed{}, machine.Verified{},
 		machine.Authenticated{}, machine.AllocatedSPI{}, machine.Freed{}, machine.Installed{}, machine.Removed{}, machine.Usage{},
-		machine.Admitted{}, machine.Leased{}, machine.Released{}, machine.SKEYIDDerived{},
+		machine.Admitted{}, machine.Leased{}, machine.Released{}, machine.SKEYIDDerived{}, machine.Heir{},
 		machine.Protected{}, machine.Unprotected{})
 )
 

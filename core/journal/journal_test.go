@@ -60,6 +60,7 @@ func samples() []machine.Input {
 		machine.ChildPlaced{SPIIn: 256, Where: "software", Reason: "the table is full"},
 		machine.Reauthenticate{},
 		machine.Path{Lost: "no route"},
+		machine.Inherit{From: event.UID{1}, Children: []machine.Bequest{{Child: machine.ChildSA{Name: "lan", EncrIn: secret.Bytes("key")}, Ours: true}}, Wanted: []string{"dmz"}},
 		machine.Reconfigure{Connection: &policy.Connection{Name: "west", Children: []*policy.Child{{Name: "lan"}}}},
 		machine.Redirect{To: machine.Gateway{Addr: west.Addr(), Host: "gw"}},
 		machine.Replaced{By: event.UID{7}, Cause: machine.ReplaceContact, Grace: time.Second},
@@ -82,6 +83,7 @@ func samples() []machine.Input {
 			Subnets: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}, Domains: []string{"example.net"}},
 		machine.Released{},
 		machine.SKEYIDDerived{Value: key("skeyid")},
+		machine.Heir{UID: event.UID{1}},
 		machine.Protected{Cipher: [][]byte{{1}, {2}}, Key: []byte("key"), Certs: [][]byte{[]byte("a")}},
 		machine.Unprotected{Plain: []secret.Bytes{key("identity"), key("nonce")}},
 	} {

@@ -42,3 +42,13 @@ func WipeBequests(all []Bequest) {
 
 func (Bequeath) effect() {}
 func (Inherit) input()   {}
+
+// FindHeir asks the driver, who sees all SAs, which other established SA between the same identities, by the same connection and to the
+// same address, children may go to: the latest. Answer: Heir.
+type FindHeir struct{}
+
+// Heir is the answer to FindHeir, zero for none.
+type Heir struct{ UID event.UID }
+
+func (FindHeir) op() {}
+func (Heir) result() {}
