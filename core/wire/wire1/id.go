@@ -1,6 +1,7 @@
 package wire1
 
 import (
+	"bytes"
 	"encoding/binary"
 	"math/bits"
 	"net/netip"
@@ -33,6 +34,14 @@ func (ID) Type() wire.PayloadType { return TypeID }
 func parseID(r *wire.Reader) ID {
 	// Identification Type (1), Protocol ID (1), Port (2), Identification Data: RFC 2407 section 4.6.2.
 	return ID{IDType: IDType(r.U8()), Protocol: r.U8(), Port: r.U16(), Data: r.Rest()}
+}
+
+// ParseID decodes the body of an ID payload that was encrypted by itself (RFC 2409 sections 5.2 and 5.3). It fails with a
+// *wire.SyntaxError when that is shorter than 4 octets. body is not kept.
+func ParseID(body []byte) (ID, error) {
+	r := wire.NewReader(bytes.Clone(body), 0)
+	id := parseID(&r)
+	return id, r.Finish()
 }
 
 func (id ID) append(b []byte) []byte {

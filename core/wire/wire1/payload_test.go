@@ -161,3 +161,17 @@ func TestANonceInClearHas8To256Octets(t *testing.T) {
 		}
 	}
 }
+
+func TestTheBodyOfAnIDIsDecodedByItself(t *testing.T) {
+	t.Parallel()
+	body := unhex(t, "01 11 01f4 0a000302")
+	id, err := wire1.ParseID(body)
+	if err != nil || !bytes.Equal(wire1.Body(id), body) || id.IDType != wire1.IDIPv4Addr {
+		t.Errorf("%+v, %v", id, err)
+	}
+	for n := range 4 {
+		if _, err := wire1.ParseID(body[:n]); err == nil {
+			t.Errorf("%d octets are an identity", n)
+		}
+	}
+}
