@@ -25,6 +25,10 @@ func (s *SA) beginAggressive(offer wire1.SA) {
 	s.localID = s.conn.Local.Identity
 	x.ni = s.nonce()
 	s.enter(Preparing)
+	if s.decrypts() {
+		x.value(x.sendAggressiveHidden)
+		return
+	}
 	x.value(x.sendAggressive)
 }
 
@@ -82,6 +86,10 @@ func (x *phase1) answerAggressive(p packet) {
 		return
 	}
 	s.detectVendors(p)
+	if s.decrypts() {
+		x.answerAggressiveHidden(p)
+		return
+	}
 	f := x.takeID(p)
 	if f == nil {
 		f = x.selectConnection()

@@ -129,6 +129,12 @@ func cloneOp(op machine.Op) machine.Op {
 	case machine.KEFinish:
 		op.State = op.State.Clone()
 		return op
+	case machine.Protect:
+		op.Plain = slices.Clone(op.Plain)
+		for i, p := range op.Plain {
+			op.Plain[i] = p.Clone()
+		}
+		return op
 	case machine.InstallChild:
 		op.Child = cloneChild(op.Child)
 		return op

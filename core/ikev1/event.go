@@ -185,9 +185,9 @@ func (s *SA) silence(x *exchange, waited string) string {
 	case !s.heard:
 		return text + ", and never anything else: is the address right, does IKE run there, does a firewall let UDP 500 and 4500 pass?"
 	case s.state == Identifying && s.remote.Port() == portNAT:
-		return text + ", but it answered before: the pre-shared keys may differ, or a firewall on the way stops UDP 4500"
+		return text + ", but it answered before: " + s.doubt() + ", or a firewall on the way stops UDP 4500"
 	case s.state == Identifying:
-		return text + ", but it answered before: the pre-shared keys may differ, or it does not know our identity; its log knows"
+		return text + ", but it answered before: " + s.doubt() + ", or it does not know our identity; its log knows"
 	}
 	return text + ", but it answered before: it may have refused us silently, or large packets are lost on the way"
 }

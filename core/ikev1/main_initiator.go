@@ -105,6 +105,10 @@ func (x *phase1) mistaken(f failure) {
 // sendExchange sends the third message.
 func (x *phase1) sendExchange() {
 	s := x.s
+	if s.decrypts() {
+		x.sendHidden()
+		return
+	}
 	x.ni = s.nonce()
 	ps := append([]wire1.Payload{wire1.KE{Data: x.public}, wire1.Nonce{Data: x.ni}}, s.certRequests()...)
 	s.enter(Exchanging)
@@ -150,7 +154,7 @@ func (x *phase1) identify() {
 func (x *phase1) sendIdentity(proof []wire1.Payload) {
 	s := x.s
 	s.float()
-	ps := append([]wire1.Payload{s.ourID()}, proof...)
+	ps := append(s.identifying(), proof...)
 	s.enter(Identifying)
 	s.transmit(&x.exchange, s.seal(&x.exchange, append(ps, s.contactNotify(x)...)), true)
 }

@@ -132,7 +132,7 @@ func (x *phase1) answerProof() { x.prove(x.s.ourID(), x.answerIdentified) }
 // answerIdentified sends the sixth message, which ends phase 1.
 func (x *phase1) answerIdentified(proof []wire1.Payload) {
 	s := x.s
-	ps := append([]wire1.Payload{s.ourID()}, proof...)
+	ps := append(s.identifying(), proof...)
 	s.transmit(&x.exchange, s.seal(&x.exchange, ps), false)
 	x.establish()
 }

@@ -30,6 +30,8 @@ type phase1 struct {
 	peerID    *wire1.ID // as it came
 	contact   bool      // the peer said INITIAL-CONTACT
 	alone     bool      // there are no other SAs of the peer
+	peerCerts [][]byte  // that it wants to be encrypted to (RFC 2409 section 5.3)
+	short     bool      // the peer's encrypted nonce is none, being too short or too long
 }
 
 func newPhase1(s *SA, kind wire.ExchangeType) *phase1 {
@@ -94,6 +96,10 @@ func (x *phase1) agreed(shared secret.Bytes, err *machine.CallError, then func()
 	if s.signs() {
 		id, err := suite.SKEYIDSignatures(s.suite.PRF, x.ni, x.nr, x.shared)
 		x.derive(id, err, then)
+		return
+	}
+	if s.decrypts() {
+		x.encryptedSKEYID(then)
 		return
 	}
 	x.preshared(then)
@@ -206,7 +212,7 @@ const protoUDP = 17
 // checkHash compares HASH_I or HASH_R in constant time.
 func (x *phase1) checkHash(p packet) bool {
 	hash, _ := wire1.Get[wire1.Hash](p.Payloads)
-	return suite.EqualHash(hash.Data, x.proof(!x.s.initiator, *x.peerID))
+	return suite.EqualHash(hash.Data, x.proof(!x.s.initiator, *x.peerID)) && !x.short
 }
 
 // verify checks the peer's proof and goes on with then. What proves nothing is ignored but for the explanation: anyone could have
@@ -219,7 +225,7 @@ func (x *phase1) verify(p packet, then func()) {
 		return
 	}
 	if !x.checkHash(p) {
-		x.unproved(fmt.Sprintf("the proof of %v is wrong: the pre-shared keys of the two sides differ", s.remoteID))
+		x.unproved(fmt.Sprintf("the proof of %v is wrong: %s", s.remoteID, s.otherKeys()))
 		return
 	}
 	s.emit(event.AuthSucceeded{Method: s.method.String(), RemoteID: s.remoteID.String()})

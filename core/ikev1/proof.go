@@ -8,7 +8,7 @@ import (
 )
 
 // This file is how the two sides prove themselves: with a pre-shared key by HASH_I and HASH_R themselves (RFC 2409 section 5.4), with
-// signatures by signing these (section 5.1).
+// signatures by signing these (section 5.1); rsaenc.go is about public key encryption.
 
 const authPSK = policy.DefaultAuth
 
@@ -17,7 +17,12 @@ func (s *SA) authMethod() wire1.AuthMethod { return methodsOf(s.conn)[0] }
 
 // methodsOf lists the methods that a connection permits, the preferred one first. IKEv1 has one method for both sides.
 func methodsOf(c *policy.Connection) []wire1.AuthMethod {
-	if c.Local.Signs() {
+	switch {
+	case c.Local.Auth == policy.AuthRSAEncryption:
+		return []wire1.AuthMethod{wire1.AuthRSAEnc}
+	case c.Local.Auth == policy.AuthRevisedRSAEncryption:
+		return []wire1.AuthMethod{wire1.AuthRSAEncRevised}
+	case c.Local.Signs():
 		return []wire1.AuthMethod{wire1.AuthRSASig, wire1.AuthECDSA256, wire1.AuthECDSA384, wire1.AuthECDSA521}
 	}
 	return []wire1.AuthMethod{wire1.AuthPSK}

@@ -128,7 +128,7 @@ func (s *SA) serving() (n int) {
 
 // serve hands a message to its handler if it has the payloads for it (RFC2409-5.5-2: HASH, SA, then the rest).
 func (q *quick) serve(row *quickRow, p packet) {
-	have, ok := payloadsOf(p.Payloads)
+	have, ok := payloadsOf(p.Payloads, wire1.MaxNonce)
 	first := len(p.Payloads) > 1 && p.Payloads[1].Type() == wire1.TypeSA || row == &quickProof
 	if !ok || !first || have&row.need != row.need || have&^(row.need|row.may|pAnywhere) != 0 {
 		q.refuse(failure{cause: event.CauseMalformed, notify: wire1.PayloadMalformed, by: byUs,

@@ -131,7 +131,7 @@ func (x *phase1) unreadable(d machine.Datagram, err error) {
 func (x *phase1) undeciphered() {
 	s := x.s
 	f := failure{cause: event.CauseAuthentication, by: byUs, reason: fmt.Sprintf(
-		"a message of %v cannot be decrypted: the pre-shared keys of the two sides differ, or it was forged", s.remote)}
+		"a message of %v cannot be decrypted: %s, or it was forged", s.remote, s.otherKeys())}
 	if x.suspicion == nil {
 		s.authFailed(f)
 	}

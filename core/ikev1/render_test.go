@@ -24,6 +24,9 @@ func (h *host) renderSend(e machine.Send) string {
 		return fmt.Sprintf("%s unreadable: %v", where, err)
 	}
 	body := renderPayloads(m.Payloads)
+	if h.decrypts() {
+		body = renderHidden(m.Payloads)
+	}
 	if m.Cipher != nil {
 		body = "encrypted"
 		if h.tap != nil {
@@ -45,6 +48,20 @@ func renderPayloads(ps []wire1.Payload) string {
 	var words []string
 	for _, p := range ps {
 		words = append(words, renderPayload(p))
+	}
+	return strings.Join(words, " ")
+}
+
+// renderHidden shows payloads of which RSA encryption hides some, those by their names.
+func renderHidden(ps []wire1.Payload) string {
+	var words []string
+	for _, p := range ps {
+		switch p.Type() {
+		case wire1.TypeID, wire1.TypeCert:
+			words = append(words, wire1.PayloadName(p.Type())+"(hidden)")
+		default:
+			words = append(words, renderPayload(p))
+		}
 	}
 	return strings.Join(words, " ")
 }
@@ -112,6 +129,10 @@ func renderOp(op machine.Op) string {
 		return fmt.Sprintf("Sign %s as %s to %s", op.Auth, renderIdentity(op.Local), renderIdentity(op.Remote))
 	case machine.Verify:
 		return fmt.Sprintf("Verify %s of %s by %s", op.Auth, renderIdentity(op.Remote), op.Certs)
+	case machine.Protect:
+		return fmt.Sprintf("Protect %s %d as %s for %s certificates %s", op.Auth, len(op.Plain), renderIdentity(op.Local), renderIdentity(op.Remote), op.Certs)
+	case machine.Unprotect:
+		return fmt.Sprintf("Unprotect %s %d as %s, HASH(1) of %d octets", op.Auth, len(op.Cipher), renderIdentity(op.Local), len(op.KeyHash))
 	case machine.AllocateSPI:
 		return strings.TrimSpace(fmt.Sprintf("AllocateSPI %v %v %s", op.Local, op.Remote, strings.TrimPrefix(op.Backend, "fake")))
 	case machine.InstallChild:

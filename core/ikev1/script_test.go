@@ -116,6 +116,7 @@ func (p *player) command(w []string) {
 		"drop":      func() { i := p.index(arg(1)); p.flight = slices.Delete(p.flight, i, i+1) },
 		"dup":       func() { p.arrive(p.flight[p.index(arg(1))]) },
 		"tamper":    func() { p.tamper(p.index(arg(1))) },
+		"mangle":    func() { p.mangle(p.index(arg(1)), arg(2)) },
 		"advance":   func() { p.advance(p.duration(arg(1))) },
 		"wait":      func() { p.pass(p.duration(arg(1)), func() {}) },
 		"terminate": func() { p.step(p.sa(arg(1)), machine.Terminate{Child: arg(2), Reason: "the test says so"}) },
@@ -266,7 +267,8 @@ func (p *player) makeNode(name, local, localID, remoteID, localTS, remoteTS stri
 			ESP: p.proposals(policy.ScopeESP, get("esp", "aes128-sha256")), Backend: "fake"}},
 		Retransmit: policy.Retransmit{Initial: time.Second, Factor: 2, Max: 8 * time.Second, Tries: 3},
 		CallBudget: 2 * time.Second, HalfOpen: 30 * time.Second, ForceEncap: get("encap", "") != "",
-		Aggressive: get("aggressive", "") != "", AllowAggressivePSK: get("allow", "") != "",
+		RSADeviation: map[string]policy.RSADeviation{"cisco": policy.CiscoRSA, "huawei": policy.HuaweiRSA}[get("deviation", "")],
+		Aggressive:   get("aggressive", "") != "", AllowAggressivePSK: get("allow", "") != "",
 	}
 	conn.Remote.Prefixes = []netip.Prefix{netip.MustParsePrefix(get("from", "0.0.0.0/0"))}
 	if get("mode", "") == "transport" {

@@ -46,13 +46,14 @@ const (
 	either // RFC 2409 section 5.4: the last message of aggressive mode
 )
 
-// proofs is how the two sides prove themselves, as far as it makes a difference to payloads.
+// proofs is a set of ways in which the two sides prove themselves, as far as they make a difference to payloads.
 type proofs uint8
 
 const (
-	anyProof  proofs = iota
-	byHash           // pre-shared keys: HASH_I and HASH_R themselves
-	bySigning        // SIG in place of HASH (RFC 2409 section 5.1)
+	anyProof     proofs = 0
+	byHash       proofs = 1 << iota // pre-shared keys: HASH_I and HASH_R themselves
+	bySigning                       // SIG in place of HASH (RFC 2409 section 5.1)
+	byDecrypting                    // HASH, with identities told before (RFC 2409 sections 5.2 and 5.3)
 )
 
 // phase1Rows lists the messages of main mode and aggressive mode (RFC 2409 sections 5, 5.1 and 5.4). The hash payloads of NAT
@@ -60,23 +61,29 @@ const (
 var phase1Rows = []row{
 	{in: in(Idle), from: fromInitiator, exch: wire1.MainMode, need: pSA, do: (*phase1).answerProposal},
 	{in: in(Proposed), from: fromResponder, exch: wire1.MainMode, need: pSA, do: (*phase1).proposalAnswered},
-	{in: in(Answered), from: fromInitiator, exch: wire1.MainMode, need: pKE | pNonce, may: pNATD, do: (*phase1).answerExchange},
-	{in: in(Exchanging), from: fromResponder, exch: wire1.MainMode, need: pKE | pNonce, may: pNATD, do: (*phase1).exchanged},
+	{in: in(Answered), from: fromInitiator, exch: wire1.MainMode, method: byHash | bySigning, need: pKE | pNonce, may: pNATD, do: (*phase1).answerExchange},
+	{in: in(Exchanging), from: fromResponder, exch: wire1.MainMode, method: byHash | bySigning, need: pKE | pNonce, may: pNATD, do: (*phase1).exchanged},
 	{in: in(HalfOpen), from: fromInitiator, exch: wire1.MainMode, cover: encrypted, method: byHash, need: pID | pHash, may: pNotify, do: (*phase1).answerIdentity},
 	{in: in(HalfOpen), from: fromInitiator, exch: wire1.MainMode, cover: encrypted, method: bySigning, need: pID | pSig, may: pNotify, do: (*phase1).answerIdentity},
 	{in: in(Identifying), from: fromResponder, exch: wire1.MainMode, cover: encrypted, method: byHash, need: pID | pHash, may: pNotify, do: (*phase1).identified},
 	{in: in(Identifying), from: fromResponder, exch: wire1.MainMode, cover: encrypted, method: bySigning, need: pID | pSig, may: pNotify, do: (*phase1).identified},
 
-	{in: in(Idle), from: fromInitiator, exch: wire1.Aggressive, need: pSA | pKE | pNonce | pID, do: (*phase1).answerAggressive},
+	{in: in(Answered), from: fromInitiator, exch: wire1.MainMode, method: byDecrypting, need: pKE | pNonce | pID, may: pNATD | pHash, do: (*phase1).answerHidden},
+	{in: in(Exchanging), from: fromResponder, exch: wire1.MainMode, method: byDecrypting, need: pKE | pNonce | pID, may: pNATD, do: (*phase1).revealedAnswer},
+	{in: in(HalfOpen), from: fromInitiator, exch: wire1.MainMode, cover: encrypted, method: byDecrypting, need: pHash, may: pNotify, do: (*phase1).answerDecrypted},
+	{in: in(Identifying), from: fromResponder, exch: wire1.MainMode, cover: encrypted, method: byDecrypting, need: pHash, may: pNotify, do: (*phase1).decrypted},
+
+	{in: in(Idle), from: fromInitiator, exch: wire1.Aggressive, need: pSA | pKE | pNonce | pID, may: pHash, do: (*phase1).answerAggressive},
 	{in: in(Proposed), from: fromResponder, exch: wire1.Aggressive, method: byHash, need: pSA | pKE | pNonce | pID | pHash, may: pNATD | pNotify, do: (*phase1).aggressiveAnswered},
 	{in: in(Proposed), from: fromResponder, exch: wire1.Aggressive, method: bySigning, need: pSA | pKE | pNonce | pID | pSig, may: pNATD | pNotify, do: (*phase1).aggressiveAnswered},
-	{in: in(HalfOpen), from: fromInitiator, exch: wire1.Aggressive, cover: either, method: byHash, need: pHash, may: pNATD | pNotify, do: (*phase1).answerAggressiveProof},
+	{in: in(Proposed), from: fromResponder, exch: wire1.Aggressive, method: byDecrypting, need: pSA | pKE | pNonce | pID | pHash, may: pNATD | pNotify, do: (*phase1).aggressiveRevealed},
+	{in: in(HalfOpen), from: fromInitiator, exch: wire1.Aggressive, cover: either, method: byHash | byDecrypting, need: pHash, may: pNATD | pNotify, do: (*phase1).answerAggressiveProof},
 	{in: in(HalfOpen), from: fromInitiator, exch: wire1.Aggressive, cover: either, method: bySigning, need: pSig, may: pNATD | pNotify, do: (*phase1).answerAggressiveProof},
 }
 
 // match returns the row for a message of phase 1, nil when none admits it.
 func (x *phase1) match(p packet) *row {
-	have, ok := payloadsOf(p.Payloads)
+	have, ok := payloadsOf(p.Payloads, x.maxNonce())
 	if !ok {
 		return nil
 	}
@@ -88,10 +95,18 @@ func (x *phase1) match(p packet) *row {
 	return nil
 }
 
+// maxNonce is how long a nonce may be in octets: more when it is encrypted, which the first message of aggressive mode has yet to tell.
+func (x *phase1) maxNonce() int {
+	if x.s.decrypts() || x.s.state == Idle {
+		return wire1.MaxEncryptedNonce
+	}
+	return wire1.MaxNonce
+}
+
 // fits reports whether a row is about the present state of phase 1.
 func (x *phase1) fits(r *row, sealed bool) bool {
 	return r.in.has(x.s.state) && (r.from == fromResponder) == x.s.initiator && (r.cover == either || (r.cover == encrypted) == sealed) &&
-		(r.method == anyProof || (r.method == bySigning) == x.s.signs())
+		(r.method == anyProof || r.method&x.s.proofs() != 0)
 }
 
 func (r *row) admits(have payloads) bool {
@@ -126,12 +141,12 @@ const (
 )
 
 // payloadsOf returns which payloads are in ps, and false when one is there too often, or a nonce is too long (RFC2409-5-8).
-func payloadsOf(ps []wire1.Payload) (have payloads, ok bool) {
+func payloadsOf(ps []wire1.Payload, maxNonce int) (have payloads, ok bool) {
 	ids := 0
 	for _, p := range ps {
 		bit := payloadBit(p.Type())
 		nonce, is := p.(wire1.Nonce)
-		if have&bit&^pMany != 0 || is && !nonce.Plain() {
+		if have&bit&^pMany != 0 || is && len(nonce.Data) > maxNonce {
 			return 0, false
 		}
 		if bit == pID {

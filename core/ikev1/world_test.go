@@ -513,6 +513,10 @@ func (n *node) plugin(op machine.Op) (machine.Result, *machine.CallError) {
 			return nil, &machine.CallError{Kind: machine.Refused, Text: "signature: wrong"}
 		}
 		return machine.Verified{Remote: op.Remote}, nil
+	case machine.Protect:
+		return n.protect(op)
+	case machine.Unprotect:
+		return n.unprotect(op), nil
 	case machine.Admit:
 		return n.admit(op), nil
 	case machine.FindHeir:
@@ -685,6 +689,12 @@ func cloneInput(in machine.Input) machine.Input {
 			in.Result = r
 		case machine.SKEYIDDerived:
 			r.Value = r.Value.Clone()
+			in.Result = r
+		case machine.Unprotected:
+			r.Plain = slices.Clone(r.Plain)
+			for i, p := range r.Plain {
+				r.Plain[i] = p.Clone()
+			}
 			in.Result = r
 		}
 		return in

@@ -31,6 +31,8 @@ type Connection struct {
 	// AllowAggressivePSK has us answer aggressive mode with a pre-shared key, which gives everybody who asks a hash by which keys can be
 	// guessed offline.
 	AllowAggressivePSK bool
+	// RSADeviation has us speak public key encryption of IKEv1 as a peer does that deviates from RFC 2409.
+	RSADeviation RSADeviation
 }
 
 // Child returns the child of that name.
