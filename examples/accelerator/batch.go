@@ -3,35 +3,40 @@ package main
 import (
 	"context"
 	"fmt"
+	"math/rand/v2"
 	"time"
 
 	"github.com/parley-ike/parley/sdk"
 )
 
-// An engine is fast only with many jobs at once: it begins when it has a full batch, or when the first job of one has waited long
+// An asymmetric unit is fast only with many jobs at once: a batch is begun when it is full, or when its first job has waited long
 // enough. A caller that waits for a job costs a goroutine and no processor.
 const (
 	batchSize = 64
 	patience  = 200 * time.Microsecond
 	backlog   = 1024 // jobs that wait; more are refused at once, so that the daemon does them elsewhere
+	ring      = 4    // batches that the card has at once: it works on one while the next are gathered
 )
 
 // job is one asymmetric operation.
 type job struct {
 	ctx  context.Context
 	run  func() error
-	done chan error // has room for the answer, so that the engine never waits for a caller that left
+	done chan error // has room for the answer, so that nobody waits for a caller that left
 }
 
-// engine performs jobs in batches. It ends with its process.
+// engine is the driver: it gathers jobs into batches and gives them to the card. It ends with its process.
 type engine struct {
-	jobs    chan job
-	batches chan int // how large each was, for who wants to know; nil: nobody
+	jobs     chan job
+	unit     chan []job
+	patience time.Duration
+	batches  chan int // how large each was, for who wants to know; nil: nobody
 }
 
 func newEngine(batches chan int) *engine {
-	e := &engine{make(chan job, backlog), batches}
-	go e.work()
+	e := &engine{make(chan job, backlog), make(chan []job, ring), patience, batches}
+	go e.drive()
+	go e.card()
 	return e
 }
 
@@ -54,16 +59,17 @@ func (e *engine) do(ctx context.Context, run func() error) error {
 	}
 }
 
-func (e *engine) work() {
+// drive hands batches over and does not wait for their answers; when the ring of the card is full, it waits, and jobs pile up.
+func (e *engine) drive() {
 	for first := range e.jobs {
-		e.perform(e.gather(first))
+		e.unit <- e.gather(first)
 	}
 }
 
 // gather takes what comes until a batch is full or its first job has waited long enough.
 func (e *engine) gather(first job) []job {
 	batch := []job{first}
-	late := time.NewTimer(patience)
+	late := time.NewTimer(e.patience)
 	defer late.Stop()
 	for len(batch) < batchSize {
 		select {
@@ -76,16 +82,20 @@ func (e *engine) gather(first job) []job {
 	return batch
 }
 
-// perform is where a vendor hands the batch to the device, in one call, and takes its answers in any order.
-func (e *engine) perform(batch []job) {
-	for _, j := range batch {
-		if err := j.ctx.Err(); err != nil {
-			j.done <- err
-			continue
+// card is the simulated unit, the one place that a vendor replaces: it performs the jobs of a batch in an order of its own and answers
+// each when it is done.
+func (e *engine) card() {
+	for batch := range e.unit {
+		if e.batches != nil {
+			e.batches <- len(batch)
 		}
-		j.done <- j.run()
-	}
-	if e.batches != nil {
-		e.batches <- len(batch)
+		for _, n := range rand.Perm(len(batch)) {
+			j := batch[n]
+			if err := j.ctx.Err(); err != nil {
+				j.done <- err
+				continue
+			}
+			j.done <- j.run()
+		}
 	}
 }

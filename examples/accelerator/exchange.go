@@ -17,8 +17,6 @@ const curve25519 = 31 // IANA, "CURVE25519" (RFC 8031)
 // would return one as the state.
 type exchange struct{ engine *engine }
 
-func newExchange() *exchange { return &exchange{newEngine(nil)} }
-
 // Methods implements ke.Plugin.
 func (*exchange) Methods() []ke.Method {
 	return []ke.Method{{ID: curve25519, IKEv1Group: curve25519, Name: "CURVE25519", PublicLen: 32, ResponseLen: 32, SecretLen: 32}}

@@ -2,8 +2,14 @@ package main
 
 import (
 	"context"
+	"crypto/x509"
+	"encoding/pem"
 	"errors"
+	"fmt"
 	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -11,8 +17,10 @@ import (
 	"github.com/parley-ike/parley/conformance/kit"
 	"github.com/parley-ike/parley/conformance/kit/sakit"
 	"github.com/parley-ike/parley/sdk"
+	"github.com/parley-ike/parley/sdk/cred"
 	"github.com/parley-ike/parley/sdk/ke"
 	"github.com/parley-ike/parley/sdk/sa"
+	"github.com/parley-ike/parley/sdk/serve"
 )
 
 func TestTheBackendConforms(t *testing.T) {
@@ -22,7 +30,7 @@ func TestTheBackendConforms(t *testing.T) {
 
 func TestTheKeyExchangeConforms(t *testing.T) {
 	t.Parallel()
-	kit.KE(t, func() ke.Plugin { return newExchange() })
+	kit.KE(t, func() ke.Plugin { return &exchange{newEngine(nil)} })
 }
 
 func child(n byte) sa.Child {
@@ -84,13 +92,23 @@ func TestARestartedPluginFindsWhatTheCardHas(t *testing.T) {
 	}
 }
 
+// blocked is an engine whose card is busy until gate is closed.
+func blocked(t *testing.T, batches chan int) (e *engine, gate chan struct{}) {
+	t.Helper()
+	e, gate = newEngine(batches), make(chan struct{})
+	begun := make(chan struct{})
+	go func() { _ = e.do(context.Background(), func() error { close(begun); <-gate; return nil }) }()
+	<-begun
+	return e, gate
+}
+
 func TestJobsThatComeTogetherAreDoneInOneBatch(t *testing.T) {
 	t.Parallel()
 	batches := make(chan int, batchSize+1)
-	x := &exchange{newEngine(batches)}
-	gate, begun := make(chan struct{}), make(chan struct{}) // the engine is busy until all have come
-	go func() { _ = x.engine.do(context.Background(), func() error { close(begun); <-gate; return nil }) }()
-	<-begun
+	e := &engine{make(chan job, backlog), make(chan []job, ring), time.Hour, batches} // only a full batch is begun
+	go e.drive()
+	go e.card()
+	x := &exchange{e}
 	var all sync.WaitGroup
 	for range batchSize {
 		all.Go(func() {
@@ -99,51 +117,105 @@ func TestJobsThatComeTogetherAreDoneInOneBatch(t *testing.T) {
 			}
 		})
 	}
-	for len(x.engine.jobs) < batchSize {
-		time.Sleep(time.Millisecond)
-	}
-	close(gate)
 	all.Wait()
-	if first, second := <-batches, <-batches; first != 1 || second != batchSize {
-		t.Errorf("batches of %d and %d jobs, want 1 and %d", first, second, batchSize)
+	if size := <-batches; size != batchSize {
+		t.Errorf("a batch of %d jobs, want %d", size, batchSize)
 	}
 }
 
 func TestAJobThatNobodyWantsIsLeftOutAndAFullQueueRefuses(t *testing.T) {
 	t.Parallel()
-	x := &exchange{newEngine(nil)}
-	gate, begun := make(chan struct{}), make(chan struct{})
-	go func() { _ = x.engine.do(context.Background(), func() error { close(begun); <-gate; return nil }) }()
-	<-begun
+	e, gate := blocked(t, nil)
 	ctx, cancel := context.WithCancel(t.Context())
 	left := make(chan error, 1)
 	ran := false
-	go func() { left <- x.engine.do(ctx, func() error { ran = true; return nil }) }()
-	for len(x.engine.jobs) < 1 {
-		time.Sleep(time.Millisecond)
-	}
+	go func() { left <- e.do(ctx, func() error { ran = true; return nil }) }()
 	cancel()
 	if err := <-left; !errors.Is(err, context.Canceled) {
 		t.Errorf("who left got %v", err)
 	}
-	for len(x.engine.jobs) < backlog {
-		x.engine.jobs <- job{t.Context(), func() error { return nil }, make(chan error, 1)}
+	var all sync.WaitGroup
+	refused := make(chan error, 2*backlog)
+	for range 2 * backlog { // more than the queue, the ring and the card have room for
+		all.Go(func() { refused <- e.do(t.Context(), func() error { return nil }) })
 	}
-	if _, _, err := x.Initiate(t.Context(), curve25519); !errors.Is(err, sdk.ErrOverloaded) {
+	if err := <-refused; !errors.Is(err, sdk.ErrOverloaded) {
 		t.Errorf("with a full queue: %v", err)
 	}
 	close(gate)
-	if err := wait(x); err != nil || ran {
-		t.Errorf("%v; the job that nobody wanted ran: %v", err, ran)
+	all.Wait()
+	if ran {
+		t.Error("the job that nobody wanted ran")
 	}
 }
 
-// wait has one more job done when there is room again.
-func wait(x *exchange) error {
-	for {
-		if err := x.engine.do(context.Background(), func() error { return nil }); !errors.Is(err, sdk.ErrOverloaded) {
-			return err
+// While a batch is on the card the next ones are gathered; the answers of a batch come in an order of the card's own.
+func TestAnswersComeInTheOrderOfTheCard(t *testing.T) {
+	t.Parallel()
+	e, gate := blocked(t, nil)
+	order := make(chan int, batchSize)
+	var all sync.WaitGroup
+	for n := range batchSize {
+		answered := make(chan error, 1)
+		e.jobs <- job{t.Context(), func() error { order <- n; return nil }, answered}
+		all.Go(func() {
+			if err := <-answered; err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	close(gate)
+	all.Wait()
+	sorted := true
+	for last := -1; len(order) > 0; {
+		n := <-order
+		sorted, last = sorted && n > last, n
+	}
+	if sorted { // by chance once in 64! times, if all went in one batch
+		t.Error("the jobs of a batch were done in the order in which they came")
+	}
+}
+
+// files writes a certificate and its key, and returns the configuration that names them.
+func files(t *testing.T, mode os.FileMode) []byte {
+	t.Helper()
+	private := kit.NewKey("rsa")
+	der, err := x509.MarshalPKCS8PrivateKey(private)
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	certificate, secret := filepath.Join(dir, "east.pem"), filepath.Join(dir, "east.key")
+	write := func(path, kind string, der []byte, mode os.FileMode) {
+		if err := os.WriteFile(path, pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der}), mode); err != nil {
+			t.Fatal(err)
 		}
-		time.Sleep(time.Millisecond)
+	}
+	write(certificate, "CERTIFICATE", kit.NewAuthority("root").Issue(private, "east.example.net", nil).Raw, 0o644)
+	write(secret, "PRIVATE KEY", der, mode)
+	return fmt.Appendf(nil, `{"local":"east.example.net","certificate":%q,"key":%q}`, certificate, secret)
+}
+
+func TestTheCredentialStoreConforms(t *testing.T) {
+	t.Parallel()
+	config := files(t, 0o600)
+	east := cred.Query{Purpose: cred.Signature, Local: cred.Identity{Type: fqdn, Data: []byte("east.example.net")}}
+	north := cred.Query{Purpose: cred.Signature, Local: cred.Identity{Type: fqdn, Data: []byte("north.example.net")}}
+	kit.Keys(t, kit.KeyFixture{Signature: []cred.Query{east}, Unknown: north, Open: func() cred.Store {
+		s := newSigner(newEngine(nil))
+		if problems := s.Validate(config); problems != nil {
+			t.Error(problems)
+		}
+		if err := s.Configure(t.Context(), serve.Env{}, config); err != nil {
+			t.Error(err)
+		}
+		return cred.Complete(s)
+	}})
+}
+
+func TestAKeyThatOthersCanReadIsRefused(t *testing.T) {
+	t.Parallel()
+	if problems := newSigner(newEngine(nil)).Validate(files(t, 0o644)); len(problems) != 1 || !strings.Contains(problems[0], "chmod 0600") {
+		t.Errorf("%q", problems)
 	}
 }
