@@ -34,6 +34,7 @@ type judgeOptions struct {
 	limit     time.Duration
 	knownPeer string // cred: the FQDN for whom the store has a pre-shared key
 	keyFile   string // cred: that key
+	keys      keyOptions
 }
 
 // suite judges one service of a plugin: it runs checks and tells each result.
@@ -65,6 +66,7 @@ func judgeCommand(kind, what, more string, judge suite) *cobra.Command {
 	if kind == "cred" {
 		f.StringVar(&o.knownPeer, "peer", "", "`FQDN` of a peer for whom the store has a pre-shared key")
 		f.StringVar(&o.keyFile, "key", "", "`FILE` with that key, to prove that derivations are right")
+		o.keys.register(f, cmd)
 	}
 	_ = cmd.RegisterFlagCompletionFunc("output", cobra.FixedCompletions([]string{"table", "json"}, cobra.ShellCompDirectiveNoFileComp))
 	_ = cmd.RegisterFlagCompletionFunc("kinds", cobra.FixedCompletions([]string{"auth", "cred", "ke", "sa"}, cobra.ShellCompDirectiveNoFileComp))
@@ -84,8 +86,11 @@ func (o *judgeOptions) check() error {
 		return usageError{fmt.Errorf("unknown output %q: use table or json", o.output)}
 	case o.limit <= 0:
 		return usageError{fmt.Errorf("--timeout %v is not positive", o.limit)}
-	case o.launch.kind == "cred" && o.knownPeer == "":
-		return usageError{errors.New("--peer FQDN is missing: name a peer for whom the store has a pre-shared key")}
+	}
+	if o.launch.kind == "cred" {
+		if err := o.keys.check(o.knownPeer); err != nil {
+			return err
+		}
 	}
 	o.launch.limit = o.limit
 	return nil

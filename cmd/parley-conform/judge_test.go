@@ -82,8 +82,8 @@ func TestPluginsThatAreShippedConform(t *testing.T) {
 		"ke:curve":                {"ke", "--plugin", first, "--", "ke:curve"},
 		"auth:psk":                {"auth", "--plugin", first, "--", "auth:psk"},
 		"cred:file":               {"cred", "--plugin", first, "--config", config, "--peer", "west", "--key", key, "--", "cred:file"},
-		"sa:accelerator":          {"sa", "--plugin", accelerator, "--kinds", "sa,ke"},
-		"ke:accelerator":          {"ke", "--plugin", accelerator, "--kinds", "sa,ke"},
+		"sa:accelerator":          {"sa", "--plugin", accelerator, "--kinds", "sa,ke", "--", "sa", "ke"},
+		"ke:accelerator":          {"ke", "--plugin", accelerator, "--kinds", "sa,ke", "--", "sa", "ke"},
 		"sa:bad without a defect": {"sa", "--plugin", os.Args[0], "--", "none"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -37,7 +37,7 @@ func rootCommand() *cobra.Command {
 		judgeCommand("sa", "an SA backend", " An SA backend that works on the machine's own IPsec needs --privileges net_admin, root, and best a network namespace of its own.", judgeSA),
 		judgeCommand("ke", "a key exchange plugin", " Two processes run, so that one finishes what the other began.", judgeKE),
 		judgeCommand("auth", "an authenticator", " It is given pre-shared keys.", judgeAuth),
-		judgeCommand("cred", "a credential store", " Its configuration must hold a pre-shared key for the peer that --peer names.", judgeCred))
+		judgeCommand("cred", "a credential store", " Its configuration must hold a pre-shared key for the peer that --peer names, private keys for those that --signs and --decrypts name, or the authority of --ca.", judgeCred))
 	return root
 }
 

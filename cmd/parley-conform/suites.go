@@ -48,7 +48,17 @@ func judgeAuth(ctx context.Context, _ *judgeOptions, s *subject, p *basev1.Provi
 	return nil
 }
 
+// judgeCred judges what the flags say that the store has.
 func judgeCred(ctx context.Context, o *judgeOptions, s *subject, p *basev1.Provided, tell func(kit.Result)) error {
+	if o.knownPeer != "" {
+		if err := judgePSK(ctx, o, s, p, tell); err != nil {
+			return err
+		}
+	}
+	return o.keys.judge(ctx, s, p, tell)
+}
+
+func judgePSK(ctx context.Context, o *judgeOptions, s *subject, p *basev1.Provided, tell func(kit.Result)) error {
 	fixture := kit.CredFixture{Open: func() cred.Plugin { return s.now().Cred(p.GetName()) }, Known: peer(o.knownPeer), Unknown: peer("nobody.invalid")}
 	if o.keyFile != "" {
 		key, err := os.ReadFile(o.keyFile)
