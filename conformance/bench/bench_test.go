@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 	"text/tabwriter"
+
+	"github.com/parley-ike/parley/conformance/interop/lab"
 )
 
 var (
@@ -48,11 +50,15 @@ func run(t testing.TB, p *Pair, n, inFlight int) Round {
 // handshakes in a round, by how many are in flight: a second or so of work.
 var suites = []struct {
 	name, proposal string
+	keys           lab.KeyKind
 	rounds         map[int]int
 }{
-	{"PSK X25519", x25519, map[int]int{1: 500, 64: 2000, 256: 2500}},
-	{"PSK P-256", "aes128gcm16-prfsha256-ecp256", map[int]int{1: 500, 64: 2000, 256: 2500}},
-	{"PSK MODP-2048", "aes128gcm16-prfsha256-modp2048", map[int]int{1: 200, 64: 500, 256: 700}},
+	{"PSK X25519", x25519, "", map[int]int{1: 500, 64: 2000, 256: 2500}},
+	{"PSK P-256", "aes128gcm16-prfsha256-ecp256", "", map[int]int{1: 500, 64: 2000, 256: 2500}},
+	{"PSK MODP-2048", "aes128gcm16-prfsha256-modp2048", "", map[int]int{1: 200, 64: 500, 256: 700}},
+	{"ECDSA P-256 X25519", x25519, lab.P256, map[int]int{1: 300, 64: 1000, 256: 1200}},
+	{"Ed25519 X25519", x25519, lab.Ed25519, map[int]int{1: 300, 64: 1000, 256: 1200}},
+	{"RSA-2048 X25519", x25519, lab.RSA2048, map[int]int{1: 200, 64: 500, 256: 600}},
 }
 
 // BenchmarkHandshake measures every suite at 1, 64 and 256 handshakes in flight. The placements take turns, so that the
@@ -63,7 +69,7 @@ func BenchmarkHandshake(b *testing.B) {
 		for _, inFlight := range []int{1, 64, 256} {
 			c := Case{Name: s.name, InFlight: inFlight}
 			b.Run(fmt.Sprintf("%s/inflight=%d", strings.ReplaceAll(s.name, " ", "_"), inFlight), func(b *testing.B) {
-				measureCase(b, &c, s.proposal, s.rounds[inFlight])
+				measureCase(b, &c, Options{Proposal: s.proposal, Keys: s.keys}, s.rounds[inFlight])
 			})
 			if len(c.Hosted) > 0 {
 				cases = append(cases, c)
@@ -76,8 +82,10 @@ func BenchmarkHandshake(b *testing.B) {
 	}
 }
 
-func measureCase(b *testing.B, c *Case, proposal string, n int) {
-	linked, hosted := startPair(b, Options{Proposal: proposal}), startPair(b, Options{Proposal: proposal, OutOfProcess: true})
+func measureCase(b *testing.B, c *Case, o Options, n int) {
+	linked := startPair(b, o)
+	o.OutOfProcess = true
+	hosted := startPair(b, o)
 	for _, p := range []*Pair{linked, hosted} { // fills caches and grows heaps
 		run(b, p, n/2, c.InFlight)
 	}
@@ -122,6 +130,14 @@ func TestHandshakesAreMadeAndCountedWithBothPlacementsOfPlugins(t *testing.T) {
 	for _, outOfProcess := range []bool{false, true} {
 		r := run(t, startPair(t, Options{Proposal: x25519, OutOfProcess: outOfProcess}), 40, 8)
 		if r.Rate() <= 0 || r.Initiator.CPU <= 0 || r.Responder.CPU <= 0 || (r.Responder.PluginCPU > 0) != outOfProcess {
+			t.Errorf("out of process %t: %+v", outOfProcess, r)
+		}
+	}
+}
+
+func TestHandshakesWithCertificatesAreMadeWithBothPlacementsOfPlugins(t *testing.T) {
+	for _, outOfProcess := range []bool{false, true} {
+		if r := run(t, startPair(t, Options{Proposal: x25519, Keys: lab.P256, OutOfProcess: outOfProcess}), 20, 8); r.Rate() <= 0 {
 			t.Errorf("out of process %t: %+v", outOfProcess, r)
 		}
 	}

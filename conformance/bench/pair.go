@@ -11,11 +11,14 @@ import (
 	"os/exec"
 	"path/filepath"
 	"time"
+
+	"github.com/parley-ike/parley/conformance/interop/lab"
 )
 
 // Options say what kind of pair to start.
 type Options struct {
 	Proposal     string
+	Keys         lab.KeyKind // that both sides sign with; "": they have a pre-shared key
 	OutOfProcess bool
 	Dir          string        // for both gateways; short, because it holds sockets
 	Profile      string        // a folder for CPU profiles; "" for none
@@ -42,6 +45,11 @@ type process struct {
 // Start starts a pair.
 func Start(o Options) (*Pair, error) {
 	a, b := netip.MustParseAddr("127.0.0.1"), netip.MustParseAddr("127.0.0.2")
+	if o.Keys != "" {
+		if err := writeCertificates(o.Keys, map[string]string{o.folder("initiator"): a.String(), o.folder("responder"): b.String()}); err != nil {
+			return nil, err
+		}
+	}
 	responder, ready, err := o.start("responder", Setup{Local: b, Peer: a, Proposal: cmp.Or(o.responder, o.Proposal), Flooded: o.Flooded})
 	if err != nil {
 		return nil, err
@@ -55,13 +63,19 @@ func Start(o Options) (*Pair, error) {
 	return p, nil
 }
 
-func (o Options) start(role string, s Setup) (*process, report, error) {
+// folder is that of a gateway.
+func (o Options) folder(role string) string {
 	placement := "linked"
 	if o.OutOfProcess {
 		placement = "hosted"
 	}
+	return filepath.Join(o.Dir, role+"-"+placement)
+}
+
+func (o Options) start(role string, s Setup) (*process, report, error) {
+	s.Keys = o.Keys
 	s.OutOfProcess, s.Profile, s.Liveness, s.Brief = o.OutOfProcess, o.Profile, o.Liveness, o.Brief
-	s.Dir = filepath.Join(o.Dir, role+"-"+placement)
+	s.Dir = o.folder(role)
 	if err := os.MkdirAll(s.Dir, 0o700); err != nil {
 		return nil, report{}, err
 	}

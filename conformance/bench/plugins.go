@@ -14,6 +14,7 @@ import (
 	"github.com/parley-ike/parley/core/machine"
 	"github.com/parley-ike/parley/core/pluginhost"
 	authpsk "github.com/parley-ike/parley/plugins/auth/psk"
+	"github.com/parley-ike/parley/plugins/auth/signature"
 	"github.com/parley-ike/parley/plugins/cred/file"
 	"github.com/parley-ike/parley/plugins/ke/curve"
 	"github.com/parley-ike/parley/plugins/ke/ecp"
@@ -24,8 +25,15 @@ import (
 	"github.com/parley-ike/parley/sdk/serve"
 )
 
-// kinds are the plugin processes of a gateway, one for each kind as parleyd has them.
-var kinds = []string{"ke", "auth", "cred", "sa"}
+// processes are the plugin processes of a gateway as parleyd has them, with the kind of each; who signs needs another authenticator.
+func (s Setup) processes() map[string]string {
+	all := map[string]string{"ke": "ke", "auth": "auth", "cred": "cred", "sa": "sa"}
+	if s.Keys != "" {
+		delete(all, "auth")
+		all["signature"] = "auth"
+	}
+	return all
+}
 
 // servePlugin is a plugin process.
 func servePlugin(kind string) {
@@ -39,6 +47,8 @@ func servePlugin(kind string) {
 		serve.Main(serve.KE("curve", curve.New()), serve.KE("ecp", ecp.New()), serve.KE("modp", modp.New()))
 	case "auth":
 		serve.Main(serve.Auth("psk", authpsk.New()))
+	case "signature":
+		serve.Main(serve.Auth("signature", signature.New()))
 	case "cred":
 		store, err := file.New(file.Config{})
 		if err != nil {
@@ -70,11 +80,14 @@ func (s Setup) linkPlugins() (*linked.Plugins, error) {
 	if err != nil {
 		return nil, err
 	}
-	return linked.New([]ke.Plugin{curve.New(), ecp.New(), modp.New()}, []auth.Plugin{authpsk.New()}, store, memory.New(memory.Config{})), nil
+	return linked.New([]ke.Plugin{curve.New(), ecp.New(), modp.New()}, []auth.Plugin{authpsk.New(), signature.New()}, store, memory.New(memory.Config{})), nil
 }
 
-// credentials is the one pre-shared key, good for any identities.
+// credentials is the one pre-shared key, good for any identities, or what signatures need.
 func (s Setup) credentials() file.Config {
+	if s.Keys != "" {
+		return s.keyring()
+	}
 	return file.Config{PSKs: []file.PSK{{File: filepath.Join(s.Dir, pskFile)}}}
 }
 
@@ -89,10 +102,10 @@ func (s Setup) hostPlugins(ctx context.Context, b *bus.Bus, deliver func([]machi
 		return nil, err
 	}
 	var entries []pluginhost.Entry
-	for _, kind := range kinds {
-		e := pluginhost.Entry{Name: kind, Path: self, Kinds: []string{kind}, Env: map[string]string{envPlugin: kind}}
+	for name, kind := range s.processes() {
+		e := pluginhost.Entry{Name: name, Path: self, Kinds: []string{kind}, Env: map[string]string{envPlugin: name}}
 		if s.Profile != "" {
-			e.Env[envProfile] = filepath.Join(s.Profile, filepath.Base(s.Dir)+"-"+kind+".pprof")
+			e.Env[envProfile] = filepath.Join(s.Profile, filepath.Base(s.Dir)+"-"+name+".pprof")
 		}
 		if kind == "cred" {
 			e.Services = []pluginhost.ServiceConfig{{Kind: kind, Name: "file", JSON: stored}}

@@ -8,6 +8,7 @@ import (
 	"runtime"
 	"time"
 
+	"github.com/parley-ike/parley/conformance/interop/lab"
 	"github.com/parley-ike/parley/core/ikev2"
 	"github.com/parley-ike/parley/core/policy"
 )
@@ -16,8 +17,9 @@ import (
 type Setup struct {
 	Initiator    bool
 	Local, Peer  netip.Addr
-	PeerPort     uint16 // where an initiator calls the responder
-	Proposal     string // of the IKE SA
+	PeerPort     uint16      // where an initiator calls the responder
+	Proposal     string      // of the IKE SA
+	Keys         lab.KeyKind // that both sides sign with; "": they have a pre-shared key
 	OutOfProcess bool
 	Dir          string        // the gateway's own
 	Profile      string        // a folder for CPU profiles; "" for none
@@ -73,6 +75,7 @@ func (s Setup) policy() (*policy.Snapshot, error) {
 		Name: connName, Local: policy.Endpoint{Addr: s.Local}, Remote: remote,
 		IKE: []policy.Proposal{ike}, Children: []*policy.Child{{Name: childName, ESP: []policy.Proposal{esp}, RemoteTS: []policy.Selector{policy.SelectorOf(netip.PrefixFrom(s.Peer, s.Peer.BitLen()))}}},
 	}
+	s.signing(c)
 	c.ApplyDefaults()
 	c.Liveness = s.Liveness
 	c.Unique = policy.UniqueNever

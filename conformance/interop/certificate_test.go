@@ -265,3 +265,27 @@ func TestStrongSwanWithoutRFC7427(t *testing.T) {
 		})
 	}
 }
+
+// TestStrongSwanWithRSAPSS: a peer that signs by RSASSA-PSS gets such a signature, too (RFC 8247 section 3.2).
+func TestStrongSwanWithRSAPSS(t *testing.T) {
+	s, p := newSite(t, v4in4), newPKI(t, lab.RSA2048)
+	peer := s.signedStrongSwan(t, p, lab.Charon{Settings: "rsa_pss = yes"})
+	start(t, s.signed(t, p, s.east))
+	swanctl(t, peer, "--initiate", "--child", "lan")
+	s.pings(t, 1)
+	for _, said := range []string{"authentication of 'west.example.net' (myself) with RSA_EMSA_PSS", "authentication of 'east.example.net' with RSA_EMSA_PSS"} {
+		if !strings.Contains(peer.Log(), said) {
+			t.Errorf("charon did not say %q", said)
+		}
+	}
+}
+
+// TestStrongSwanWithAnExpiredCertificate: charon sends it all the same, and we say what is wrong with it.
+func TestStrongSwanWithAnExpiredCertificate(t *testing.T) {
+	s, p := newSite(t, v4in4), newPKI(t, lab.P256)
+	p.west = issue(t, p.ca, "west.example.net", -time.Hour)
+	s.signedStrongSwan(t, p, lab.Charon{})
+	g := s.signed(t, p, s.east)
+	start(t, g)
+	fails(t, g, []string{"west: the peer's proof does not convince us: the certificate of CN=west.example.net,O=Example expired on", "> have the peer renew its certificate"})
+}

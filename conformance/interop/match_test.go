@@ -53,6 +53,17 @@ func (x *match) startBoth(t *testing.T, c terms, own ...string) {
 	x.settle(t)
 }
 
+// startSigned makes a plain network and starts both sides with certificates.
+func (x *match) startSigned(t *testing.T, kind lab.KeyKind) {
+	t.Helper()
+	x.place(t, newSite(t, v4in4))
+	p := newPKI(t, kind)
+	x.theirs = x.newPeer(t, terms{begins: !x.weBegin, own: &lab.Identity{Holder: p.west, CA: p.ca.PEM()}, ecdsa: kind == lab.P256})
+	x.ours = x.signed(t, p, x.east)
+	start(t, x.ours)
+	x.settle(t)
+}
+
 // settle waits for the plugins that a busy machine did not start in time, and shows what both sides have if the test fails.
 func (x *match) settle(t *testing.T) {
 	t.Helper()

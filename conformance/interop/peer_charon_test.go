@@ -19,11 +19,11 @@ const charonConf = `connections {
     %INNER%
     dpd_delay = %DPD%
     local {
-      auth = psk
+      %AUTH%
       id = %ID%
     }
     remote {
-      auth = psk
+      auth = %PEERAUTH%
       id = %PEERID%
     }
     children {
@@ -51,6 +51,12 @@ func startCharon(ctx context.Context, s *site, root lab.Root, dir string, values
 	own := settings{"WAN", s.westWAN, "IKE", orDefault(c.charonIKE, "default"), "ESP", orDefault(c.charonESP, "default"), "DPD", seconds(c.liveness),
 		"MOBIKE", choose(c.mobike, "yes", "no"), "SECOND", "",
 		"CHILDLESS", choose(c.childless && c.begins, "force", "allow"), "INNER", "", "POOL", innerPool, "MODE", choose(c.transport, "transport", "tunnel")}
+	how := lab.Charon{KernelESP: true}
+	own = append(own, "AUTH", "auth = psk", "PEERAUTH", "psk")
+	if c.own != nil {
+		own = own.with("AUTH", "auth = pubkey\n certs = own.pem").with("PEERAUTH", "pubkey")
+		how.Files = []string{"x509/own.pem", c.own.Cert, "private/own.pem", c.own.Key, "x509ca/ca.pem", c.own.CA}
+	}
 	if c.second {
 		own = own.with("SECOND", fmt.Sprintf("dmz {\n local_ts = %s\n remote_ts = %s\n }", dmzNets[1], dmzNets[0]))
 	}
@@ -69,7 +75,6 @@ func startCharon(ctx context.Context, s *site, root lab.Root, dir string, values
 	if c.esn {
 		own = own.with("ESP", "aes256gcm16-esn")
 	}
-	how := lab.Charon{KernelESP: true}
 	if c.longNames {
 		how.Settings = "fragment_size = 400"
 	}

@@ -18,7 +18,7 @@ ikev2 "lan" %MODE% %TMODE% esp from %NET% to %PEERNET% \
   %ESP% \
   srcid %ID% dstid %PEERID% \
   %LIFETIMES% \
-  psk "%SECRET%" %INNER%
+  %AUTH% %INNER%
 `
 
 type iked struct{ *lab.OpenIKED }
@@ -32,6 +32,7 @@ func startIked(ctx context.Context, s *site, root lab.Root, dir string, values s
 	}
 	own := settings{"WAN", s.westWAN, "IKE", orDefault(line("ikesa", c.ikedIKE), "\\"), "ESP", "childsa " + orDefault(c.ikedESP, ikedDefaultESP),
 		"DPD", seconds(c.liveness), "MODE", "passive", "GLOBAL", "", "INNER", "", "TMODE", choose(c.transport, "transport", "tunnel")}
+	own = append(own, "AUTH", choose(c.own == nil, `psk "%SECRET%"`, ""))
 	own = own.with("LIFETIMES", choose(c.rekeysIKE, "ikelifetime 5", "ikelifetime 0")+" "+choose(c.rekeysChild, "lifetime 10", "lifetime 3h"))
 	if c.esn {
 		own = own.with("ESP", "childsa "+ikedDefaultESP+" esn")
@@ -51,8 +52,8 @@ func startIked(ctx context.Context, s *site, root lab.Root, dir string, values s
 	if c.anyAddress {
 		values = values.with("PEERWAN", "any")
 	}
-	conf := strings.ReplaceAll(lab.Fill(ikedConf, append(values, own...)...), "ikesa=", "ikesa ")
-	peer, err := lab.StartOpenIKED(ctx, s.west, root, dir, conf)
+	conf := strings.ReplaceAll(lab.Fill(lab.Fill(ikedConf, own...), append(values, own...)...), "ikesa=", "ikesa ")
+	peer, err := lab.StartOpenIKED(ctx, s.west, root, dir, conf, c.own)
 	if err != nil {
 		return nil, err
 	}

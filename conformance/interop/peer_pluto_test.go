@@ -17,7 +17,7 @@ conn %NAME%
 	%SUBNETS%
 	right=%PEERWAN%
 	rightid=@%PEERID%
-	authby=secret
+	%AUTH%
 	auto=ignore
 	ikev2=insist
 	mobike=%MOBIKE%
@@ -36,6 +36,10 @@ type pluto struct{ *lab.Libreswan }
 func startPluto(ctx context.Context, s *site, root lab.Root, dir string, values settings, c terms) (peer, error) {
 	own := settings{"WAN", s.westWAN, "IKE", line("ike", c.plutoIKE), "ESP", line("esp", c.plutoESP), "LIVENESS", "",
 		"MOBIKE", choose(c.mobike, "yes", "no"), "ESN", choose(c.esn, "yes", "either"), "SUBNETS", "leftsubnet=%NET%\n\trightsubnet=%PEERNET%"}
+	own = append(own, "AUTH", "authby=secret")
+	if c.own != nil { // rsasig is RSA with SHA-1 or RSASSA-PSS, the choice is left to it
+		own = own.with("AUTH", choose(c.ecdsa, "authby=ecdsa", "authby=rsasig")+"\n\tleftcert=own\n\tleftsendcert=always")
+	}
 	if c.childless && c.begins {
 		return nil, unable("it has no childless initiation")
 	}
@@ -64,7 +68,7 @@ func startPluto(ctx context.Context, s *site, root lab.Root, dir string, values 
 		conns += lab.Fill(plutoConn, values.with("NAME", "dmz").with("NET", dmzNets[1]).with("PEERNET", dmzNets[0])...)
 		names = append(names, "dmz")
 	}
-	peer, err := lab.StartLibreswan(ctx, s.west, root, dir, setup, conns, lab.Fill("@%ID% @%PEERID% : PSK \"%SECRET%\"\n", values...))
+	peer, err := lab.StartLibreswan(ctx, s.west, root, dir, setup, conns, lab.Fill("@%ID% @%PEERID% : PSK \"%SECRET%\"\n", values...), c.own)
 	for _, name := range names {
 		if err == nil {
 			err = peer.Add(ctx, name)

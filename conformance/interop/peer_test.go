@@ -46,6 +46,8 @@ type suite struct {
 type terms struct {
 	suite
 	secret       string        // empty: the right one
+	own          *lab.Identity // it and we authenticate by signatures; nil: by the secret
+	ecdsa        bool          // with ECDSA
 	net, peerNet string        // what it protects, and what it believes that we protect; empty: the right ones
 	anyAddress   bool          // it does not know ours
 	liveness     time.Duration // 0: it does not ask whether we live

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/vishvananda/netlink"
+
+	"github.com/parley-ike/parley/conformance/interop/lab"
 )
 
 // scenario is a row of the table: what is done with every peer, in both roles.
@@ -23,6 +25,9 @@ var scenarios = []scenario{
 	{name: "tunnel, AES-GCM and X25519", run: tunnel(gcm)},
 	{name: "tunnel, AES-CBC and MODP-2048", run: tunnel(cbc)},
 	{name: "tunnel, P-384", run: tunnel(p384)},
+	{name: "tunnel, certificates with RSA-2048", run: certificates(lab.RSA2048), quick: true},
+	{name: "tunnel, certificates with ECDSA P-256", run: certificates(lab.P256)},
+	{name: "tunnel, certificates with Ed25519", run: certificates(lab.Ed25519)},
 	{name: "tunnel, extended sequence numbers", run: extendedNumbers},
 	{name: "transport mode", run: transportMode},
 	{name: "tunnel through a NAT", run: throughNAT, quick: true},
@@ -76,6 +81,18 @@ func tunnel(s suite) func(*testing.T, *match) {
 		if seen := x.crosses(t, 5); seen.ESP == 0 {
 			t.Errorf("got %+v, want plain ESP: nothing is between", seen)
 		}
+	}
+}
+
+// certificates: both sides authenticate by signatures (RFC 7296 section 2.15, RFC 7427, RFC 8420).
+func certificates(kind lab.KeyKind) func(*testing.T, *match) {
+	return func(t *testing.T, x *match) {
+		if kind == lab.Ed25519 && x.name != "strongSwan" {
+			x.skip(t, "it knows no Ed25519 (RFC 8420)")
+		}
+		x.startSigned(t, kind)
+		x.up(t)
+		x.crosses(t, 3)
 	}
 }
 

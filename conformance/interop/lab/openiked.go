@@ -21,14 +21,14 @@ const ikedUser = "_iked:x:64000:64000::/run/iked:/usr/sbin/nologin\n"
 
 // asIked makes the user and the key known to a program in a mount namespace of its own.
 const asIked = `mkdir -p /run/iked
-for f in passwd group iked/private; do mount --bind "$0/$f" /etc/$f; done
+for f in passwd group iked/private iked/certs iked/ca; do mount --bind "$0/$f" /etc/$f; done
 exec "$@"`
 
-// StartOpenIKED starts iked in ns with iked.conf. dir is its folder, empty and outside /usr, /etc and /run. ctx bounds the
+// StartOpenIKED starts iked in ns with iked.conf, and with a certificate unless own is nil. dir is its folder, empty and outside /usr, /etc and /run. ctx bounds the
 // start; iked runs until Stop or Kill.
-func StartOpenIKED(ctx context.Context, ns *Namespace, root Root, dir, conf string) (*OpenIKED, error) {
+func StartOpenIKED(ctx context.Context, ns *Namespace, root Root, dir, conf string, own *Identity) (*OpenIKED, error) {
 	o := &OpenIKED{daemon{Dir: dir, name: "iked", logFile: "stderr", root: root}}
-	if err := o.files(conf); err != nil {
+	if err := o.files(conf, own); err != nil {
 		return nil, err
 	}
 	if err := o.start(ns, o.command(context.WithoutCancel(ctx), "/usr/sbin/iked", "-d", "-v", "-v", "-f", o.path("iked.conf"), "-s", o.path("iked.sock"))); err != nil {
@@ -41,12 +41,18 @@ func StartOpenIKED(ctx context.Context, ns *Namespace, root Root, dir, conf stri
 	return o, nil
 }
 
-func (o *OpenIKED) files(conf string) error {
-	if err := os.MkdirAll(o.path("iked/private"), 0o755); err != nil {
-		return err
+func (o *OpenIKED) files(conf string, own *Identity) error {
+	for _, folder := range []string{"iked/private", "iked/certs", "iked/ca"} {
+		if err := os.MkdirAll(o.path(folder), 0o755); err != nil {
+			return err
+		}
 	}
 	passwd, _ := os.ReadFile("/etc/passwd")
 	group, _ := os.ReadFile("/etc/group")
+	files := []string{"iked.conf", conf, "passwd", string(passwd) + ikedUser, "group", string(group) + "_iked:x:64000:\n"}
+	if own != nil {
+		return o.write(append(files, "iked/private/local.key", own.Key, "iked/certs/own.crt", own.Cert, "iked/ca/ca.crt", own.CA)...)
+	}
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader) // iked wants one even for pre-shared keys
 	if err != nil {
 		return err
@@ -55,8 +61,7 @@ func (o *OpenIKED) files(conf string) error {
 	if err != nil {
 		return err
 	}
-	return o.write("iked.conf", conf, "passwd", string(passwd)+ikedUser, "group", string(group)+"_iked:x:64000:\n",
-		"iked/private/local.key", string(pem.EncodeToMemory(&pem.Block{Type: "EC PRIVATE KEY", Bytes: der})))
+	return o.write(append(files, "iked/private/local.key", string(pem.EncodeToMemory(&pem.Block{Type: "EC PRIVATE KEY", Bytes: der})))...)
 }
 
 // configured reports whether the configuration has reached all processes of iked: until then it forgets the SAs that it

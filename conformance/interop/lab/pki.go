@@ -12,6 +12,7 @@ import (
 	"encoding/pem"
 	"fmt"
 	"math/big"
+	"net"
 	"time"
 )
 
@@ -73,7 +74,13 @@ func (a *Authority) PEM() string { return certificatePEM(a.cert.Raw) }
 // Holder is a private key with its certificate, in PEM; the key is PKCS #8.
 type Holder struct{ Cert, Key, Public string }
 
-// Issue makes a key and its certificate for a DNS name. age and left say since when the certificate is valid and for how long yet;
+// Identity is a holder with the authority that both sides trust.
+type Identity struct {
+	Holder
+	CA string // PEM
+}
+
+// Issue makes a key and its certificate for a DNS name or an address. age and left say since when the certificate is valid and for how long yet;
 // a negative left is in the past.
 func (a *Authority) Issue(name string, kind KeyKind, age, left time.Duration) (Holder, error) {
 	key, err := NewKey(kind)
@@ -84,6 +91,9 @@ func (a *Authority) Issue(name string, kind KeyKind, age, left time.Duration) (H
 	template := &x509.Certificate{
 		SerialNumber: big.NewInt(a.serial), Subject: pkix.Name{Organization: []string{"Example"}, CommonName: name}, DNSNames: []string{name},
 		NotBefore: time.Now().Add(-age), NotAfter: time.Now().Add(left), KeyUsage: x509.KeyUsageDigitalSignature,
+	}
+	if ip := net.ParseIP(name); ip != nil {
+		template.DNSNames, template.IPAddresses = nil, []net.IP{ip}
 	}
 	der, err := x509.CreateCertificate(rand.Reader, template, a.cert, key.Public(), a.key)
 	if err != nil {

@@ -82,7 +82,8 @@ func identifier(a algorithm) ([]byte, error) {
 	return nil, fmt.Errorf("signature: %v has no AlgorithmIdentifier: %w", a, sdk.ErrUnsupported)
 }
 
-// pssIdentifier spells all parameters out, as RFC 7427 appendix A.4.3 does.
+// pssIdentifier leaves the trailer out, which is at its default, as DER demands. RFC 7427 appendix A.4.3 shows it all the same; Libreswan
+// compares octets, and knows the form of DER alone.
 func pssIdentifier(a algorithm) ([]byte, error) {
 	hash := pkix.AlgorithmIdentifier{Algorithm: digests[a.hash], Parameters: asn1Null}
 	inner, err := asn1.Marshal(hash)
@@ -90,11 +91,10 @@ func pssIdentifier(a algorithm) ([]byte, error) {
 		return nil, err
 	}
 	params, err := asn1.Marshal(struct {
-		Hash    pkix.AlgorithmIdentifier `asn1:"explicit,tag:0"`
-		MGF     pkix.AlgorithmIdentifier `asn1:"explicit,tag:1"`
-		Salt    int                      `asn1:"explicit,tag:2"`
-		Trailer int                      `asn1:"explicit,tag:3"`
-	}{hash, pkix.AlgorithmIdentifier{Algorithm: oidMGF1, Parameters: asn1.RawValue{FullBytes: inner}}, a.salt, 1})
+		Hash pkix.AlgorithmIdentifier `asn1:"explicit,tag:0"`
+		MGF  pkix.AlgorithmIdentifier `asn1:"explicit,tag:1"`
+		Salt int                      `asn1:"explicit,tag:2"`
+	}{hash, pkix.AlgorithmIdentifier{Algorithm: oidMGF1, Parameters: asn1.RawValue{FullBytes: inner}}, a.salt})
 	if err != nil {
 		return nil, err
 	}

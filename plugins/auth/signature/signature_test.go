@@ -147,8 +147,8 @@ func TestAlgorithmIdentifiersAreThoseOfTheRFCs(t *testing.T) {
 		"300a06082a8648ce3d040303":       {scheme: cred.ECDSAASN1, hash: cred.HashSHA384},
 		"300a06082a8648ce3d040304":       {scheme: cred.ECDSAASN1, hash: cred.HashSHA512},
 		"300506032b6570":                 {scheme: cred.Ed25519, hash: cred.HashIdentity},
-		"304606092a864886f70d01010a3039a00f300d06096086480165030402010500a11c301a06092a864886f70d010108" +
-			"300d06096086480165030402010500a203020120a303020101": {scheme: cred.RSAPSS, hash: cred.HashSHA256, salt: 32},
+		"304106092a864886f70d01010a3034a00f300d06096086480165030402010500a11c301a06092a864886f70d010108" +
+			"300d06096086480165030402010500a203020120": {scheme: cred.RSAPSS, hash: cred.HashSHA256, salt: 32}, // without what is the default
 	} {
 		der, _ := hex.DecodeString(text)
 		data, err := pack(want, []byte("signature"))
@@ -158,6 +158,17 @@ func TestAlgorithmIdentifiersAreThoseOfTheRFCs(t *testing.T) {
 		if got, sig, err := unpack(data); got != want || string(sig) != "signature" || err != nil {
 			t.Errorf("%v: read as %v with %q, %v", want, got, sig, err)
 		}
+	}
+}
+
+// RFC 7427 appendix A.4.3 spells out a trailer that DER would leave out; both forms are read.
+func TestTheTrailerOfPSSMayBeThere(t *testing.T) {
+	t.Parallel()
+	der, _ := hex.DecodeString("304606092a864886f70d01010a3039a00f300d06096086480165030402010500a11c301a06092a864886f70d010108" +
+		"300d06096086480165030402010500a203020120a303020101")
+	want := algorithm{scheme: cred.RSAPSS, hash: cred.HashSHA256, salt: 32}
+	if got, _, err := unpack(append([]byte{byte(len(der))}, der...)); got != want || err != nil {
+		t.Errorf("read as %v, %v", got, err)
 	}
 }
 
