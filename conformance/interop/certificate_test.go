@@ -77,7 +77,7 @@ func (s *site) signed(t *testing.T, p pki, ns *lab.Namespace, own ...string) *la
 // keyKinds are those that two parleyd, and strongSwan, have in common with us.
 var keyKinds = []lab.KeyKind{lab.RSA2048, lab.P256, lab.Ed25519}
 
-// TestTwoGatewaysWithCertificates: the tunnel carries packets (RFC 7427, RFC 8420).
+// TestTwoGatewaysWithCertificates: the tunnel carries packets (RFC7296-4-9, RFC 7427, RFC 8420).
 func TestTwoGatewaysWithCertificates(t *testing.T) {
 	t.Parallel()
 	for _, kind := range keyKinds {

@@ -166,7 +166,7 @@ func TestTermsAreReadWhereWeSign(t *testing.T) {
 	}
 }
 
-// RFC 7296 section 3.7: SHA-1 hashes in a row, a suggestion.
+// RFC7296-3.7-2: SHA-1 hashes in a row, a suggestion for the store that chooses our certificate.
 func TestAuthoritiesAreReadInBounds(t *testing.T) {
 	t.Parallel()
 	if got := authorities(wire2.CertReq{Authorities: make([]byte, 2*authorityLen+3)}); len(got) != 2 {

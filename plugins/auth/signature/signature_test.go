@@ -95,7 +95,7 @@ func verifyAtWest(s auth.Sign, p auth.Signed) auth.Verify {
 	return auth.Verify{Version: s.Version, Auth: Auth, Local: west, Remote: east, PRF: s.PRF, Octets: s.Octets, Method: p.Method, Data: p.Data, Certs: p.Certs}
 }
 
-// RFC 7427 section 4: by a hash that the peer announced; RFC 7296 section 2.15, RFC 4754 section 4: else by the method that it must know.
+// RFC7296-3.8-1; RFC 7427 section 4: by a hash that the peer announced; RFC 7296 section 2.15, RFC 4754 section 4: else by the method that it must know.
 func TestTheMethodFollowsFromKeyAndPeer(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
