@@ -7,6 +7,7 @@ import (
 	"crypto/rand"
 	"crypto/x509"
 	"encoding/pem"
+	"errors"
 	"os"
 	"os/exec"
 	"strings"
@@ -51,7 +52,10 @@ func (o *OpenIKED) files(conf string, own *Identity) error {
 	group, _ := os.ReadFile("/etc/group")
 	files := []string{"iked.conf", conf, "passwd", string(passwd) + ikedUser, "group", string(group) + "_iked:x:64000:\n"}
 	if own != nil {
-		return o.write(append(files, "iked/private/local.key", own.Key, "iked/certs/own.crt", own.Cert, "iked/ca/ca.crt", own.CA)...)
+		if err := o.write(append(files, "iked/private/local.key", own.Key, "iked/certs/own.crt", own.Cert, "iked/ca/ca.crt", own.CA)...); err != nil {
+			return err
+		}
+		return errors.Join(os.Chmod(o.path("iked/certs/own.crt"), 0o644), os.Chmod(o.path("iked/ca/ca.crt"), 0o644)) // ikedUser reads them
 	}
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader) // iked wants one even for pre-shared keys
 	if err != nil {
