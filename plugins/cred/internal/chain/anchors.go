@@ -14,15 +14,16 @@ type Anchor struct {
 	AllowWeak   bool   // RSA below MinRSA is good enough in chains that end here
 }
 
-// Anchors are a set of authorities. It never changes.
+// Anchors are a set of authorities. It never changes, but for what it remembers.
 type Anchors struct {
-	list []Anchor
-	pool *x509.CertPool
+	list  []Anchor
+	pool  *x509.CertPool
+	known memo
 }
 
 // NewAnchors returns a set.
 func NewAnchors(list []Anchor) *Anchors {
-	a := &Anchors{list, x509.NewCertPool()}
+	a := &Anchors{list: list, pool: x509.NewCertPool()}
 	for _, one := range list {
 		a.pool.AddCert(one.Certificate)
 	}

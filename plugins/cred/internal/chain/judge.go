@@ -72,6 +72,9 @@ func (a *Anchors) path(certificates []*x509.Certificate, now time.Time) ([]*x509
 	if err := current(leaf, now); err != nil {
 		return nil, err
 	}
+	if path := a.known.get(certificates, now); path != nil {
+		return path, nil
+	}
 	between := x509.NewCertPool()
 	for _, c := range certificates[1:] {
 		between.AddCert(c)
@@ -82,6 +85,7 @@ func (a *Anchors) path(certificates []*x509.Certificate, now time.Time) ([]*x509
 	if err != nil {
 		return nil, a.explain(leaf, now, err)
 	}
+	a.known.put(certificates, paths[0])
 	return paths[0], nil
 }
 
