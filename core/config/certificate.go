@@ -19,7 +19,7 @@ func (s *section) sendCertificate(e *policy.Endpoint) {
 	if i := slices.Index(words, word); i >= 0 {
 		e.SendCert = policy.SendCertificate(i)
 	}
-	if s.has("send_certificate") && !e.Signs() {
+	if s.has("send_certificate") && !e.Signs() && e.Auth != policy.AuthRevisedRSAEncryption {
 		s.fail(s.valueAt("send_certificate"), "send_certificate is about signatures: add auth = %q, or leave it out", policy.AuthSignature)
 	}
 }

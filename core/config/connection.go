@@ -109,7 +109,7 @@ func (s *section) addresses(name string) (all []netip.Addr) {
 }
 
 // auths are the authenticators of the standard set.
-var auths = []string{policy.DefaultAuth, policy.AuthSignature}
+var auths = []string{policy.DefaultAuth, policy.AuthSignature, policy.AuthRSAEncryption, policy.AuthRevisedRSAEncryption}
 
 // knownAuth reports whether somebody may implement an authenticator: what plugins of others are called is theirs to say.
 func (l *loader) knownAuth(name string) bool {

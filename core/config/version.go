@@ -26,6 +26,7 @@ func (s *section) version(c *policy.Connection) {
 	s.choice("mode", &mode, mainMode, aggressiveMode)
 	c.Aggressive = mode == aggressiveMode
 	s.boolean("allow_aggressive_psk", &c.AllowAggressivePSK)
+	s.rsaDeviation(c)
 }
 
 // ikev1Profile chooses what IKEv1 proposes where the configuration leaves it to us.
@@ -51,6 +52,7 @@ var ikev2Settings = []string{"mobike", "childless", "follow_redirects", "redirec
 // checkVersion judges what a connection says against what its version can do.
 func (l *loader) checkVersion(s *section, c *policy.Connection, remote *section, children []*section) {
 	s.checkModes(c)
+	l.checkRSAEncryption(s, c, s.only("local"), remote)
 	if c.Version != 1 {
 		return
 	}

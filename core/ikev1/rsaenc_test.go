@@ -178,3 +178,27 @@ func TestAProofOverANonceThatIsNoneIsWrong(t *testing.T) {
 		t.Error("it is accepted for a nonce that is none")
 	}
 }
+
+func TestTheLengthOfAnEncryptedNonceIsNoted(t *testing.T) {
+	t.Parallel()
+	for n, short := range map[int]bool{0: true, 7: true, 8: false, 64: false} {
+		p := &player{newWorld(t)}
+		p.quiet = true
+		p.makeNodes([]string{"auth=rsaenc"})
+		p.initiate("a", nil)
+		for range 2 {
+			for p.answerCalls() {
+			}
+			p.deliver(0)
+		}
+		for p.answerCalls() {
+		}
+		p.overwrite(0, "NONCE", n)
+		p.deliver(0)
+		for p.answerCalls() {
+		}
+		if got := p.sa("b1").SA.phase1.short; got != short {
+			t.Errorf("%d octets: %v", n, got)
+		}
+	}
+}
