@@ -77,16 +77,19 @@ func (n *node) everInstalled(uid event.UID) bool {
 // agreement: both sides know of the same SAs, and every child has the same keys and mirrored selectors on both.
 func (c *check) agreement() {
 	east, west := c.w.nodes[0], c.w.nodes[1]
-	if e, w := spis(east), spis(west); !slices.Equal(e, w) {
+	if e, w := spis(east), spis(west); !slices.Equal(e, w) && !c.w.history.forgetful {
 		c.w.fail("east has the IKE SAs %v, west %v", e, w)
 	}
 	held, _ := east.backend.List(context.Background(), linked.Owner)
 	others, _ := west.backend.List(context.Background(), linked.Owner)
-	if len(held) != len(others) {
+	if len(held) != len(others) && !c.w.history.forgetful {
 		c.w.fail("east holds %d children, west %d", len(held), len(others))
 	}
 	for _, x := range held {
 		i := slices.IndexFunc(others, func(y sa.Child) bool { return y.SPIIn == x.SPIOut && y.SPIOut == x.SPIIn })
+		if i < 0 && c.w.history.forgetful {
+			continue
+		}
 		if i < 0 {
 			c.w.fail("child %x/%x of east is not known to west", x.SPIIn, x.SPIOut)
 			continue

@@ -9,6 +9,7 @@ import (
 	"github.com/parley-ike/parley/bus/event"
 	"github.com/parley-ike/parley/conformance/linked"
 	"github.com/parley-ike/parley/core/engine"
+	"github.com/parley-ike/parley/core/ikev1"
 	"github.com/parley-ike/parley/core/ikev2"
 	"github.com/parley-ike/parley/core/machine"
 	"github.com/parley-ike/parley/core/policy"
@@ -67,7 +68,8 @@ func (n *node) boot() {
 		limits = n.w.faults.troubles.limits(limits)
 	}
 	n.shard = engine.NewShard(engine.ShardConfig{
-		Rand: n.w.chacha, Protocol: recording{engine.NewIKEv2(&ikev2.Env{Policy: n.policy}), &n.made}, Sender: n, Caller: n, Publisher: n,
+		Rand: n.w.chacha, Protocol: recording{engine.NewIKEv2(&ikev2.Env{Policy: n.policy}), &n.made},
+		IKEv1: recording1{engine.NewIKEv1(&ikev1.Env{Policy: n.policy}), &n.made}, Sender: n, Caller: n, Publisher: n,
 		Gate: engine.NewGate(limits, n.w.chacha), Counters: &engine.Counters{},
 	})
 }
@@ -224,12 +226,12 @@ func placeOf(c sa.Child) place { return place{c.Local, c.Remote, c.LocalPort, c.
 // reconcile has SAs replace children that the backend has lost, and the backend update what was not confirmed and forget what no SA
 // has.
 func (n *node) reconcile() {
-	wanted := map[sa.UID]bool{}
+	wanted, updates := map[sa.UID]bool{}, n.w.edition >= haunted || n.w.history.on
 	for _, c := range n.shard.Installed() {
 		wanted[sa.UID(c.UID)] = true
 		held, there := n.backend.children[sa.UID(c.UID)]
 		switch {
-		case there && n.w.edition >= haunted && placeOf(held) != (place{c.Local, c.Remote, c.LocalPort, c.RemotePort, c.Held}):
+		case there && updates && placeOf(held) != (place{c.Local, c.Remote, c.LocalPort, c.RemotePort, c.Held}):
 			_, _ = n.plugins.Perform(context.Background(), machine.UpdateChild{Child: c})
 		case there:
 		case n.w.edition >= haunted: // under its keys it must not come back

@@ -73,7 +73,11 @@ func (s store) MAC(_ context.Context, _ cred.Query, macs []cred.MAC) ([][]byte, 
 		if !ok {
 			return nil, fmt.Errorf("sim: %w: PRF %d", sdk.ErrUnsupported, m.PRF)
 		}
-		out[i] = mac(h, mac(h, s.key, []byte("Key Pad for IKEv2")), m.Data) // RFC 7296 section 2.15
+		key := s.key // RFC 2409 section 5
+		if m.Scheme == cred.IKEv2Auth {
+			key = mac(h, s.key, []byte("Key Pad for IKEv2")) // RFC 7296 section 2.15
+		}
+		out[i] = mac(h, key, m.Data)
 	}
 	return out, nil
 }

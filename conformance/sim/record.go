@@ -46,6 +46,9 @@ func (r *recorder) follow(s machine.Spawn) machine.Machine {
 
 // keep copies the secrets of an input, which the machine wipes.
 func keep(in machine.Input) machine.Input {
+	if inherit, ok := in.(machine.Inherit); ok {
+		return keepChildren(inherit)
+	}
 	reply, ok := in.(machine.Reply)
 	if !ok {
 		return in
@@ -71,6 +74,15 @@ func keep(in machine.Input) machine.Input {
 		reply.Result = result
 	}
 	return reply
+}
+
+func keepChildren(in machine.Inherit) machine.Inherit {
+	in.Children = slices.Clone(in.Children)
+	for i := range in.Children {
+		c := &in.Children[i].Child
+		c.EncrIn, c.EncrOut, c.IntegIn, c.IntegOut = c.EncrIn.Clone(), c.EncrOut.Clone(), c.IntegIn.Clone(), c.IntegOut.Clone()
+	}
+	return in
 }
 
 // replay takes a new machine through the recorded inputs and compares every step.
@@ -116,25 +128,47 @@ type recording struct {
 	made *[]*recorder
 }
 
-// NewInitiator implements engine.Protocol.
+// NewInitiator implements engine.Version.
 func (p recording) NewInitiator(b engine.Birth, conn string) (machine.Machine, error) {
-	build := func() (machine.Machine, error) { return p.Protocol.NewInitiator(b, conn) }
+	return initiator(p.Protocol, p.made, b, conn)
+}
+
+// NewResponder implements engine.Version.
+func (p recording) NewResponder(b engine.Birth) machine.Machine {
+	return responder(p.Protocol, p.made, b)
+}
+
+// recording1 is the same of IKEv1.
+type recording1 struct {
+	engine.Protocol1
+	made *[]*recorder
+}
+
+// NewInitiator implements engine.Version.
+func (p recording1) NewInitiator(b engine.Birth, conn string) (machine.Machine, error) {
+	return initiator(p.Protocol1, p.made, b, conn)
+}
+
+// NewResponder implements engine.Version.
+func (p recording1) NewResponder(b engine.Birth) machine.Machine {
+	return responder(p.Protocol1, p.made, b)
+}
+
+func initiator(v engine.Version, made *[]*recorder, b engine.Birth, conn string) (machine.Machine, error) {
+	return record(made, func() (machine.Machine, error) { return v.NewInitiator(b, conn) })
+}
+
+func responder(v engine.Version, made *[]*recorder, b engine.Birth) machine.Machine {
+	m, _ := record(made, func() (machine.Machine, error) { return v.NewResponder(b), nil })
+	return m
+}
+
+func record(made *[]*recorder, build func() (machine.Machine, error)) (machine.Machine, error) {
 	m, err := build()
 	if err != nil {
 		return nil, err
 	}
-	return p.add(m, build), nil
-}
-
-// NewResponder implements engine.Protocol.
-func (p recording) NewResponder(b engine.Birth) machine.Machine {
-	build := func() (machine.Machine, error) { return p.Protocol.NewResponder(b), nil }
-	m, _ := build()
-	return p.add(m, build)
-}
-
-func (p recording) add(m machine.Machine, build func() (machine.Machine, error)) machine.Machine {
 	r := &recorder{Machine: m, rebuild: build}
-	*p.made = append(*p.made, r)
-	return r
+	*made = append(*made, r)
+	return r, nil
 }

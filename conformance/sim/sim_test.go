@@ -25,6 +25,9 @@ var kept = []struct {
 	edition edition
 	found   string
 }{
+	{24, historic, "a child that was deleted while it was being installed, and came back with its wiped keys"},
+	{260, historic, "two sides that repeated the last two messages of main mode for ever"},
+	{1765, historic, "the same with a quick mode that had failed on one side"},
 	{48, first, "answers to unknown SPIs, which belong to no SA"},
 	{84, first, "two pauses that outlast a peer's patience"},
 	{1549, first, "a lost response in a quiet world, which alone shows repetitions that are not answered"},
@@ -41,6 +44,9 @@ var kept = []struct {
 	{534399, haunted, "a responder that moved while it rekeyed, and told nobody"},
 	{609838, haunted, "a list of addresses that waited for the window and kept an update from being asked"},
 }
+
+// historicShare is how many worlds of IKEv2 there are for each of IKEv1.
+const historicShare = 10
 
 // garbage is how much the heap may grow, in percent of what is in use, before it is swept. A world is small and gone soon: with the
 // usual 100 a third of the time went into sweeping.
@@ -67,6 +73,15 @@ func TestWorlds(t *testing.T) {
 		})
 	}
 	wg.Wait()
+}
+
+// TestIKEv1Worlds are worlds of IKEv1.
+func TestIKEv1Worlds(t *testing.T) {
+	for seed := range uint64(*worldsFlag / historicShare) {
+		if live(t, uint64(*firstFlag)+seed, historic); t.Failed() && !*allFlag {
+			return
+		}
+	}
 }
 
 func TestKeptSeeds(t *testing.T) {

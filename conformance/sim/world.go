@@ -27,10 +27,11 @@ const (
 type edition int
 
 const (
-	first    edition = iota
-	rekeyed          // rekeying
-	restless         // roaming
-	haunted          // troubles and redirects
+	historic edition = iota - 1 // IKEv1, and the faults of first
+	first
+	rekeyed  // rekeying
+	restless // roaming
+	haunted  // troubles and redirects
 	latest   = haunted
 )
 
@@ -43,6 +44,7 @@ type world struct {
 	clock    *clock
 	faults   faults
 	session  session
+	history  history
 	lossy    bool // SA backends crash, or answer too late
 	faulty   bool // plugins fail, or do not answer, in the storm
 	nat      *nat
@@ -60,8 +62,9 @@ func newWorld(seed uint64, e edition) *world {
 	binary.BigEndian.PutUint64(key[:], seed)
 	w := &world{seed: seed, edition: e, rand: rand.New(rand.NewPCG(seed, 0x9e3779b97f4a7c15)), chacha: rand.NewChaCha8(key), clock: newClock()}
 	w.faults = draw(w.rand)
-	w.faults.addresses = drawAddresses(seed)
-	w.faults.messages = drawMessages(seed)
+	if e >= first {
+		w.faults.addresses, w.faults.messages = drawAddresses(seed), drawMessages(seed)
+	}
 	w.faulty = w.faults.silent+w.faults.failing > 0
 	if e >= restless {
 		w.faults.roaming = drawRoaming(seed)
@@ -70,6 +73,9 @@ func newWorld(seed uint64, e edition) *world {
 		w.faults.troubles, w.faults.redirects = drawTroubles(seed), drawRedirects(seed, w.faults)
 	}
 	w.session = drawSession(seed, w.faults)
+	if e == historic {
+		w.history = drawHistory(seed, &w.faults, &w.session)
+	}
 	if e >= rekeyed {
 		w.faults.rekeys = drawRekeys(seed)
 	}
@@ -114,6 +120,7 @@ func (w *world) policy(name string) *policy.Snapshot {
 	w.faults.addresses.connect(name, c)
 	w.faults.roaming.connect(name, c)
 	w.faults.redirects.connect(name, c)
+	w.history.connect(w, name, c)
 	c.ApplyDefaults()
 	w.faults.messages.off(name, c)
 	return &policy.Snapshot{Connections: append([]*policy.Connection{c}, w.faults.redirects.others(name, c)...)}
@@ -208,6 +215,7 @@ func (w *world) plan() {
 	}
 	w.faults.messages.plan(w)
 	w.planRekeys()
+	w.history.plan(w)
 	w.faults.roaming.plan(w)
 	w.faults.redirects.plan(w)
 	w.faults.troubles.plan(w)
@@ -247,7 +255,7 @@ func (w *world) heal() {
 // String tells the world's story, for a failing seed.
 func (w *world) String() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "world %d: %+v, %v\n", w.seed, w.faults, w.session)
+	fmt.Fprintf(&b, "world %d: %+v, %v, %+v\n", w.seed, w.faults, w.session, w.history)
 	begin := newClock().now
 	for _, n := range w.nodes {
 		for _, r := range n.records {

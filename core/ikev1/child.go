@@ -120,12 +120,13 @@ func (s *SA) askUpdate(c *child) {
 	ask(s, machine.UpdateChild{Child: c.sa}, c.key(), func(machine.Installed, *machine.CallError) {})
 }
 
-// dropUpdate gives up an update of a child that is not confirmed yet. Asked for again, it would undo the one after it, or bring back
-// a child that was removed, with keys that were wiped.
+// dropUpdate gives up an update of a child that is not confirmed yet, and of one that is removed its installation, too. Asked for
+// again, it would undo the update after it, or bring back a child that was removed, with keys that were wiped.
 func (s *SA) dropUpdate(c *child) {
 	s.calls = slices.DeleteFunc(s.calls, func(earlier *call) bool {
-		op, updates := earlier.op.(machine.UpdateChild)
-		if !updates || op.Child.UID != c.sa.UID {
+		update, updates := earlier.op.(machine.UpdateChild)
+		install, installs := earlier.op.(machine.InstallChild)
+		if !(updates && update.Child.UID == c.sa.UID) && !(installs && install.Child.UID == c.sa.UID && c.removing) {
 			return false
 		}
 		if earlier.ticket != 0 {

@@ -16,18 +16,19 @@ import (
 // responses, so whoever waits for the next message repeats its last one, and a message that was taken before is answered by the
 // same octets as then (RFC 2408 section 5.1).
 type exchange struct {
-	kind  wire.ExchangeType
-	id    uint32 // message ID, 0 in phase 1
-	iv    suite.IV
-	taken bool
-	seen  [sha256.Size]byte // of the last message that was taken
-	busy  bool              // a plugin is at work on it
-	last  []byte            // what we sent last
-	again time.Time         // when to repeat that; zero: only when the peer repeats its own
-	tries int
-	first time.Time
-	until time.Time // it is over, and kept for repetition until then; zero: it is not over
-	quick *quick    // nil in phase 1
+	kind   wire.ExchangeType
+	id     uint32 // message ID, 0 in phase 1
+	iv     suite.IV
+	taken  bool
+	seen   [sha256.Size]byte // of the last message that was taken
+	busy   bool              // a plugin is at work on it
+	last   []byte            // what we sent last
+	answer []byte            // the same when it was sent since the last message was taken; else nil
+	again  time.Time         // when to repeat that; zero: only when the peer repeats its own
+	tries  int
+	first  time.Time
+	until  time.Time // it is over, and kept for repetition until then; zero: it is not over
+	quick  *quick    // nil in phase 1
 }
 
 // wipe overwrites what is secret in an exchange.
@@ -40,7 +41,7 @@ func (x *exchange) wipe() {
 // take notes that a message is authentic, or looks like it, and is worked on: the running IV moves on only now (RFC 2409 section
 // 10), and what we were repeating has been answered.
 func (x *exchange) take(p packet) {
-	x.taken, x.seen, x.iv, x.again = true, sha256.Sum256(p.Bytes), p.iv, never
+	x.taken, x.seen, x.answer, x.iv, x.again = true, sha256.Sum256(p.Bytes), nil, p.iv, never
 }
 
 // over keeps an exchange for repetition of its last message only.
@@ -51,7 +52,7 @@ func (s *SA) over(x *exchange) {
 
 // transmit sends the next message of an exchange. When the peer has to answer, it is repeated until then.
 func (s *SA) transmit(x *exchange, b []byte, awaits bool) {
-	x.last, x.tries, x.first, x.again, x.busy = b, 1, s.now, never, false
+	x.last, x.answer, x.tries, x.first, x.again, x.busy = b, b, 1, s.now, never, false
 	if awaits {
 		x.again = s.now.Add(s.conn.Retransmit.After(0))
 	}
@@ -59,20 +60,21 @@ func (s *SA) transmit(x *exchange, b []byte, awaits bool) {
 }
 
 // repeated answers a message that was taken before with the octets that answered it then, to where it came from (RFC3947-3-2), and
-// reports whether it was one. While a plugin works on it there is no answer yet. Who began an exchange and repeats its message by
+// reports whether it was one. What failed has no answer, and what a plugin works on has
+// none yet. Who began an exchange and repeats its message by
 // itself does not, and nothing answers the last message: else two sides could repeat themselves for ever.
 func (s *SA) repeated(x *exchange, d machine.Datagram) bool {
 	if !x.taken || x.seen != sha256.Sum256(d.Bytes) {
 		return false
 	}
-	if x.last != nil && !x.busy && (x.again.IsZero() || x.quick != nil && !x.quick.initiator) {
-		s.send(d.Local, d.Remote, x.last)
+	if x.answer != nil && (x.again.IsZero() || x.quick != nil && !x.quick.initiator) {
+		s.send(d.Local, d.Remote, x.answer)
 	}
 	return true
 }
 
 // closeBy ends an exchange with a message of the peer's, which nothing answers.
-func (x *exchange) closeBy() { x.last = nil }
+func (x *exchange) closeBy() { x.answer = nil }
 
 // exchanges lists all that may have something to repeat.
 func (s *SA) exchanges() []*exchange {
