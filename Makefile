@@ -46,6 +46,7 @@ bench: build ## handshakes, plugins in and out of process, memory, userspace ESP
 	go test ./conformance/bench -run xxx -bench . -benchtime 1x -timeout 30m
 	go test ./plugins/sa/userspace -run xxx -bench Stream -benchtime 1x -timeout 10m
 	go test ./plugins/sa/xfrm -run xxx -bench Children -benchtime 1x -timeout 10m
+	go test ./plugins/auth/rsaenc -run xxx -bench PaddingTime -benchtime 1x -timeout 10m
 
 demo: build ## two gateways, one tunnel, every event: see it work
 	@$(BIN)/parley-conform demo
