@@ -142,7 +142,7 @@ func checkCommand(o *daemon.Options) *cobra.Command {
 			for _, w := range s.Warnings {
 				fmt.Fprintln(cmd.OutOrStdout(), "warning:", w)
 			}
-			fmt.Fprintf(cmd.OutOrStdout(), "%s is good: %d connections, %d keys\n", o.Config, len(s.Policy.Connections), len(s.Credentials))
+			fmt.Fprintf(cmd.OutOrStdout(), "%s is good: %d connections, %d keys\n", o.Config, len(s.Policy.Connections), len(s.Credentials)+len(s.Keys.Own))
 			return nil
 		},
 	}
