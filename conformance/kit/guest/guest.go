@@ -3,6 +3,7 @@
 package guest
 
 import (
+	"bytes"
 	"compress/gzip"
 	"context"
 	"fmt"
@@ -37,12 +38,19 @@ func Run(t testing.TB, timeout time.Duration, command ...string) string {
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), timeout)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, kernel, "mem=1024M", "rootfstype=hostfs", "rootflags=/", "rw", "init="+script, "quiet",
-		"con=null", "con0=null,fd:1", "ssl=null", "uml_dir="+dir)
+	args := []string{"mem=1024M", "rootfstype=hostfs", "rootflags=/", "rw", "init=" + script, "quiet", "con=null", "con0=null,fd:1", "ssl=null", "uml_dir=" + dir}
+	cmd := exec.CommandContext(ctx, kernel, args...)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
-	out, err := cmd.CombinedOutput()
-	text := strings.ReplaceAll(string(out), "\r", "")
+	var printed bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &printed, &printed
+	err := cmd.Start()
+	if err == nil {
+		stop := beat(cmd.Process.Pid)
+		err = cmd.Wait()
+		stop()
+	}
+	text := strings.ReplaceAll(printed.String(), "\r", "")
 	status, _ := os.ReadFile(filepath.Join(dir, "status"))
 	if strings.TrimSpace(string(status)) != "0" {
 		t.Fatalf("in the guest: status %q, %v:\n%s", status, err, text)
