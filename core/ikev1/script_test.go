@@ -130,15 +130,16 @@ func (p *player) command(w []string) {
 		"seen": func() {
 			p.step(p.sa(arg(1)), machine.ChildMoved{SPIIn: p.spi(arg(2)), Remote: netip.MustParseAddrPort(arg(3))})
 		},
-		"traffic": func() { p.node(arg(1)).packets[p.spi(arg(2))]++ },
-		"hold":    func() { p.node(arg(1)).hold[arg(2)] = true },
-		"release": func() { delete(p.node(arg(1)).hold, arg(2)) },
-		"fail":    func() { p.fail(p.node(arg(1)), arg(2), arg(3), arg(4)) },
-		"forge":   func() { p.forge(p.sa(arg(1)), w[2:]) },
-		"seal":    func() { p.sealed(p.sa(arg(1)), w[2:]) },
-		"moveto":  func() { p.node(arg(1)).nat = netip.MustParseAddr(arg(2)) },
-		"dead":    func() { p.node(arg(1)).addr = netip.MustParseAddr("203.0.113.99") },
-		"state":   p.state,
+		"traffic":  func() { p.node(arg(1)).packets[p.spi(arg(2))]++ },
+		"hold":     func() { p.node(arg(1)).hold[arg(2)] = true },
+		"release":  func() { delete(p.node(arg(1)).hold, arg(2)) },
+		"fail":     func() { p.fail(p.node(arg(1)), arg(2), arg(3), arg(4)) },
+		"forge":    func() { p.forge(p.sa(arg(1)), w[2:]) },
+		"seal":     func() { p.sealed(p.sa(arg(1)), w[2:]) },
+		"newgroup": func() { p.newGroup(p.sa(arg(1))) },
+		"moveto":   func() { p.node(arg(1)).nat = netip.MustParseAddr(arg(2)) },
+		"dead":     func() { p.node(arg(1)).addr = netip.MustParseAddr("203.0.113.99") },
+		"state":    p.state,
 	}
 	run, ok := commands[w[0]]
 	if !ok {
@@ -216,10 +217,10 @@ func (p *player) spi(hex string) uint32 {
 	return uint32(spi)
 }
 
-// tamper changes the last octet of a packet in flight.
+// tamper changes an octet of a packet in flight, behind its header.
 func (p *player) tamper(i int) {
 	b := slices.Clone(p.flight[i].Bytes)
-	b[len(b)-1] ^= 1
+	b[wire.HeaderLen+8] ^= 1
 	p.flight[i].Bytes = b
 }
 
@@ -362,6 +363,15 @@ func (p *player) forge(to *host, w []string) {
 	h := wire.Header{InitiatorSPI: to.cookieI, ResponderSPI: to.cookieR, Major: 1, Exchange: wire1.Informational}
 	b := wire1.Message{Header: h, Payloads: []wire1.Payload{p.payload(to, w[0])}}.Append(nil)
 	p.step(to, machine.Datagram{Local: to.local, Remote: to.remote, Bytes: b})
+}
+
+// newGroup has an SA ask for a private group, which it would not do by itself.
+func (p *player) newGroup(from *host) {
+	p.t.Helper()
+	x := &exchange{kind: wire1.NewGroupMode, id: 0x20000}
+	x.iv = from.exchangeIV(x.id)
+	b := from.seal(x, from.hashed(x.id, []wire1.Payload{policy.OfferPhase1(from.conn.IKE, wire1.AuthPSK, 0)}))
+	p.arrive(datagram{from: from, Send: machine.Send{Local: from.local, Remote: from.remote, Bytes: b}})
 }
 
 // sealed has an SA send a protected message that it would not send by itself.
