@@ -42,6 +42,13 @@ func TestChildrenMoveToTheISAKMPSAThatTakesThePlaceOfTheirs(t *testing.T) {
 				t.Errorf("%s: %+v, %d children in the backend", who, infos, len(p.children))
 			}
 		}
+		for spi := range w.east.children { // what a backend tells reaches the new owner
+			w.east.Tell(w.now, childKey{"", spi}, machine.ChildExpired{SPIIn: spi, Cause: "bytes"})
+		}
+		w.pass(time.Minute)
+		if n := w.east.told("child_sa.rekeyed"); n != 1 || len(w.east.children) != 1 {
+			t.Errorf("%s: %d children were replaced, %d are there", who, n, len(w.east.children))
+		}
 		w.east.Command(w.now, Selector{All: true}, machine.Terminate{Reason: "test"})
 		w.pass(2 * time.Minute)
 		if n := len(w.east.children) + len(w.west.children); n != 0 {

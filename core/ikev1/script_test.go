@@ -135,7 +135,8 @@ func (p *player) command(w []string) {
 		"release":  func() { delete(p.node(arg(1)).hold, arg(2)) },
 		"fail":     func() { p.fail(p.node(arg(1)), arg(2), arg(3), arg(4)) },
 		"forge":    func() { p.forge(p.sa(arg(1)), w[2:]) },
-		"seal":     func() { p.sealed(p.sa(arg(1)), w[2:]) },
+		"seal":     func() { p.sealed(p.sa(arg(1)), 0, w[2:]) },
+		"mishash":  func() { p.sealed(p.sa(arg(1)), 1, w[2:]) },
 		"newgroup": func() { p.newGroup(p.sa(arg(1))) },
 		"moveto":   func() { p.node(arg(1)).nat = netip.MustParseAddr(arg(2)) },
 		"dead":     func() { p.node(arg(1)).addr = netip.MustParseAddr("203.0.113.99") },
@@ -374,8 +375,8 @@ func (p *player) newGroup(from *host) {
 	p.arrive(datagram{from: from, Send: machine.Send{Local: from.local, Remote: from.remote, Bytes: b}})
 }
 
-// sealed has an SA send a protected message that it would not send by itself.
-func (p *player) sealed(from *host, w []string) {
+// sealed has an SA send a protected message that it would not send by itself, with a hash for another message ID if off is not zero.
+func (p *player) sealed(from *host, off uint32, w []string) {
 	p.t.Helper()
 	var ps []wire1.Payload
 	for _, word := range w {
@@ -383,7 +384,7 @@ func (p *player) sealed(from *host, w []string) {
 	}
 	x := &exchange{kind: wire1.Informational, id: 0x10000 + uint32(len(p.journal))}
 	x.iv = from.exchangeIV(x.id)
-	send := machine.Send{Local: from.local, Remote: from.remote, Bytes: from.seal(x, from.hashed(x.id, ps))}
+	send := machine.Send{Local: from.local, Remote: from.remote, Bytes: from.seal(x, from.hashed(x.id+off, ps))}
 	p.logf("%s forges %s", from.label, from.renderSend(send))
 	p.arrive(datagram{from: from, Send: send})
 }

@@ -31,6 +31,7 @@ type world struct {
 	trace   []string
 	journal []record // of all SAs, for replay
 	quiet   bool     // nothing is traced
+	bare    bool     // nothing is recorded
 	renews  bool     // whoever asks for a new SA gets one
 	later   []func() // what a step causes at other SAs
 	ivs     map[tapKey]suite.IV
@@ -143,12 +144,17 @@ func (n *node) newSA(initiator bool, local, remote netip.AddrPort) *host {
 // step feeds an SA and performs the effects in order.
 func (w *world) step(h *host, in machine.Input) {
 	w.t.Helper()
-	w.journal = append(w.journal, record{sa: h, now: w.now, in: cloneInput(in)})
-	r := len(w.journal) - 1
+	r := record{sa: h, now: w.now}
+	if !w.bare {
+		r.in = cloneInput(in)
+	}
 	var fx machine.Effects
 	h.Step(w.now, in, &fx)
 	h.learn()
-	w.journal[r].effects = renderEffects(fx.List())
+	if !w.bare {
+		r.effects = renderEffects(fx.List())
+		w.journal = append(w.journal, r)
+	}
 	for _, e := range fx.List() {
 		w.perform(h, e)
 	}

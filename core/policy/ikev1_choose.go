@@ -305,7 +305,7 @@ func accept(scope Scope, offered, answer wire1.SA) (Terms, error) {
 // sameTransform compares attributes in any order. Numbers may be encoded otherwise, and those of transforms are not looked at: some
 // peers count them anew.
 func sameTransform(a, b wire1.Transform) bool {
-	return a.ID == b.ID && len(a.Attributes) == len(b.Attributes) && includes(a.Attributes, b.Attributes) && includes(b.Attributes, a.Attributes)
+	return a.ID == b.ID && includes(a.Attributes, b.Attributes) && includes(b.Attributes, a.Attributes)
 }
 
 func includes(all, some []wire1.Attribute) bool {
