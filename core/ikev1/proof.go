@@ -105,11 +105,16 @@ func (x *phase1) verifySignature(p packet, then func()) {
 // maxPeerCerts bounds the chain of a peer; chains with cross-signed authorities have some more than four.
 const maxPeerCerts = 10
 
-// certificates returns the peer's X.509 certificates in order.
+// certificates returns the peer's X.509 certificates in order, also those of a wrapped chain.
 func certificates(ps []wire1.Payload) (certs [][]byte) {
 	for _, c := range wire1.All[wire1.Cert](ps) {
-		if c.Encoding == wire1.CertX509Signature && len(certs) < maxPeerCerts {
+		room := maxPeerCerts - len(certs)
+		switch {
+		case room == 0:
+		case c.Encoding == wire1.CertX509Signature:
 			certs = append(certs, c.Data)
+		case c.Encoding == wire1.CertPKCS7:
+			certs = append(certs, unwrap(c.Data, room)...)
 		}
 	}
 	return certs
