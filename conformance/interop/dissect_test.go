@@ -45,9 +45,46 @@ func TestWiresharkUnderstandsOurMessages(t *testing.T) {
 	opensWith(t, root, file.Name(), exported(t, east.Path("keys")))
 }
 
+// TestWiresharkReadsMainMode: the key that --export-keys writes opens IDii and HASH_I of main mode, and quick mode (RFC 2409 sections 5
+// and 5.5).
+func TestWiresharkReadsMainMode(t *testing.T) {
+	root, err := lab.Unpack(lab.TSharkPackages, os.Stderr)
+	if errors.Is(err, lab.ErrNoPackages) {
+		t.Skipf("SKIPPED, not proven here: no tshark: %v", err)
+	}
+	must(t, err)
+	s := newSite(t, v4in4)
+	east := s.newGateway(t, s.east, "CONNECTION", "version = 1")
+	start(t, east, "--export-keys", east.Path("keys"))
+	s.gateway(t, s.west, "CONNECTION", "version = 1")
+	file, err := os.Create(filepath.Join(s.dir, "ike.pcap"))
+	must(t, err)
+	defer file.Close()
+	must(t, s.capture.Record(file))
+	parley(t, east, "up", "west")
+	s.pings(t, 2)
+	must(t, s.capture.StopRecord())
+	keys := exported(t, east.Path("keys"))
+	cookie, key, _ := strings.Cut(keys[1], ",")
+	other := []string{"-o", cookie + "," + key[2:] + key[:2]}
+	for exchange, payload := range map[string]string{"2": "8", "32": "10"} { // the hash behind an identity in main mode, a nonce in quick mode
+		if !reads(t, root, file.Name(), keys, exchange, payload) || reads(t, root, file.Name(), nil, exchange, payload) || reads(t, root, file.Name(), other, exchange, payload) {
+			t.Errorf("payload %s of exchange %s shows otherwise than by the exported key alone", payload, exchange)
+		}
+	}
+}
+
+// reads reports whether a message of an exchange shows a payload of a type.
+func reads(t *testing.T, root lab.Root, file string, keys []string, exchange, payload string) bool {
+	t.Helper()
+	return slices.ContainsFunc(dissect(t, root, file, keys...), func(l string) bool {
+		fields := strings.Split(l, "|")
+		return fields[0] == exchange && len(fields) > 2 && fields[1] == "0x01" && slices.Contains(strings.Split(fields[2], ","), payload)
+	})
+}
+
 // opensWith expects that the exported keys decrypt a capture: IDi and AUTH show in the first message of IKE_AUTH (RFC 7296 section
-// 3.2), as they do not without the keys, and with those of the other
-// direction.
+// 3.2), as they do not without the keys, and with those of the other direction.
 func opensWith(t *testing.T, root lab.Root, file string, keys []string) {
 	t.Helper()
 	fields := strings.Split(keys[1], ",") // table:SPIi, SPIr, SK_ei, SK_er, ...

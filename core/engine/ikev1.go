@@ -22,7 +22,7 @@ var _ Protocol1 = (*IKEv1)(nil)
 
 // NewIKEv1 returns the protocol with what all SAs share. Connections of IKEv2 alone are none of its.
 func NewIKEv1(env *ikev1.Env) *IKEv1 {
-	env = &ikev1.Env{Policy: env.Policy.Speaking(majorVersion1), Limits: env.Limits}
+	env = &ikev1.Env{Policy: env.Policy.Speaking(majorVersion1), Limits: env.Limits, ExportKeys: env.ExportKeys}
 	return &IKEv1{configured: configure(majorVersion1, env.Policy, packedEnv1{env.Limits, env.Policy.Connections, env.Policy.Anchors}), env: env}
 }
 

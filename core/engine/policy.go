@@ -16,7 +16,7 @@ func Protocols(s *policy.Snapshot, exportKeys bool) (Protocol, Protocol1) {
 	if len(s.Speaking(majorVersion1).Connections) == 0 {
 		return two, nil
 	}
-	return two, NewIKEv1(&ikev1.Env{Policy: s})
+	return two, NewIKEv1(&ikev1.Env{Policy: s, ExportKeys: exportKeys})
 }
 
 // SetPolicy puts another policy in force for SAs to come. SAs that exist keep theirs.
