@@ -19,7 +19,12 @@ func TestWhatACertificateSaysOfItselfCannotForgeALine(t *testing.T) {
 			c.IPAddresses = append(c.IPAddresses, net.IPv4(192, 0, 2, 1))
 		}
 	})
-	_, err := Judge(cred.TrustRequest{Chain: [][]byte{c.Raw}, Purpose: cred.Signature, Now: kit.PKITime, Identity: cred.Identity{Type: idDN, Data: c.RawIssuer}}, NewAnchors([]Anchor{{Certificate: root.Certificate}}))
+	anchors := NewAnchors([]Anchor{{Certificate: root.Certificate}})
+	_, late := Judge(cred.TrustRequest{Chain: [][]byte{c.Raw}, Now: c.NotAfter.AddDate(1, 0, 0)}, anchors)
+	if late == nil || !strings.Contains(late.Error(), "CN=evil??[31mx") || strings.ContainsAny(late.Error(), "\n\x1b") || len(late.Error()) > 1000 {
+		t.Errorf("%q", late)
+	}
+	_, err := Judge(cred.TrustRequest{Chain: [][]byte{c.Raw}, Purpose: cred.Signature, Now: kit.PKITime, Identity: cred.Identity{Type: idDN, Data: c.RawIssuer}}, anchors)
 	if err == nil || strings.ContainsAny(err.Error(), "\n\x1b") || len(err.Error()) > 2000 {
 		t.Errorf("%q", err)
 	}
