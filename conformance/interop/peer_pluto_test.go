@@ -25,7 +25,7 @@ conn %NAME%
 	fragmentation=force
 	esn=%ESN%
 	retransmit-interval=500
-	retransmit-timeout=5
+	retransmit-timeout=%PATIENCE%
 	%LIVENESS%
 	%IKE%
 	%ESP%
@@ -36,7 +36,7 @@ type pluto struct{ *lab.Libreswan }
 func startPluto(ctx context.Context, s *site, root lab.Root, dir string, values settings, c terms) (peer, error) {
 	own := settings{"WAN", s.westWAN, "IKE", line("ike", c.plutoIKE), "ESP", line("esp", c.plutoESP), "LIVENESS", "",
 		"MOBIKE", choose(c.mobike, "yes", "no"), "ESN", choose(c.esn, "yes", "either"), "SUBNETS", "leftsubnet=%NET%\n\trightsubnet=%PEERNET%"}
-	own = append(own, "AUTH", "authby=secret")
+	own = append(own, "AUTH", "authby=secret", "PATIENCE", choose(c.own == nil, "5", "30")) // signatures take long on a busy guest
 	if c.own != nil { // rsasig is RSA with SHA-1 or RSASSA-PSS, the choice is left to it
 		own = own.with("AUTH", choose(c.ecdsa, "authby=ecdsa", "authby=rsasig")+"\n\tleftcert=own\n\tleftsendcert=always")
 	}

@@ -89,6 +89,7 @@ type Settings struct {
 	Follow      bool          // go where a gateway sends us
 	Childless   string        // "never", "prefer" or "force" IKE_AUTH without a child; "": whatever
 	Kept        bool          // the connections are to be up: the daemon brings them up itself, and tries again soon
+	Certified   bool          // authenticate and be authenticated by certificates of the authority in case_certificate.go
 	Reauth      time.Duration // how long an authentication is trusted; 0: for ever
 }
 

@@ -139,6 +139,8 @@ func charonLacks(s Settings) string {
 		return "to redirect clients without a plugin that decides"
 	case s.Kept:
 		return "to try again soon"
+	case s.Certified:
+		return "certificates, for want of an adapter that configures them"
 	case s.Reauth != 0:
 		return "AUTH_LIFETIME in seconds that a case can wait for"
 	}

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -39,8 +40,8 @@ credentials {
 %POOL%`
 
 const parleyConnection = `connection "%NAME%" {
-  local  { identity = "%ID%"  auth = "psk" %LOCAL% }
-  remote { address = "%PEER%"  identity = "%PEERID%"  auth = "psk" %REMOTE% }
+  local  { identity = "%ID%"  auth = "%AUTH%" %LOCAL% }
+  remote { address = "%PEER%"  identity = "%PEERID%"  auth = "%AUTH%" %REMOTE% }
 %MORE%
   child "lan" {
     local_ts  = ["%TS%"]
@@ -65,8 +66,13 @@ func (p Parley) Start(ctx context.Context, place Place, s Settings, all []Connec
 		if err := g.Write(c.Name+".psk", parleyKey(c)+"\n"); err != nil {
 			return nil, err
 		}
-		connections.WriteString(lab.Fill(parleyConnection, append(parleyInner(place, s, c), "NAME", c.Name, "ID", DaemonID, "PEER", c.Peer.String(), "PEERID", parleyID(c.PeerID),
+		connections.WriteString(lab.Fill(parleyConnection, append(parleyInner(place, s, c), "NAME", c.Name, "ID", DaemonID, "PEER", c.Peer.String(), "PEERID", parleyID(c.PeerID), "AUTH", parleyAuth(s),
 			"MORE", parleyMore(s, c), "SECOND", parleySecond(s, c))...))
+	}
+	if s.Certified {
+		if err := parleyCertificate(g, &psks); err != nil {
+			return nil, err
+		}
 	}
 	config := lab.Fill(parleyDaemon, "PLUGIN", plugin, "SHA256", hex.EncodeToString(sum[:]), "PSKS", psks.String(), "DAEMON", parleyGlobal(s), "POOL", parleyPool(s))
 	if err := g.Write("parley.hcl", config+connections.String()); err != nil {
@@ -80,6 +86,27 @@ func (p Parley) Start(ctx context.Context, place Place, s Settings, all []Connec
 		return nil, err
 	}
 	return parleyd{g}, nil
+}
+
+func parleyAuth(s Settings) string {
+	if s.Certified {
+		return "signature"
+	}
+	return "psk"
+}
+
+// parleyCertificate gives the daemon a certificate, and has it trust the authority.
+func parleyCertificate(g *lab.Gateway, credentials *strings.Builder) error {
+	ca, err := authority()
+	if err != nil {
+		return err
+	}
+	own, err := holder(DaemonID, ca)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(credentials, "  certificate %q {\n    file = \"own.pem\"\n    key  = \"own.key\"\n  }\n  ca \"protocol\" { file = \"ca.pem\" }\n", DaemonID)
+	return errors.Join(g.Write("own.pem", own.Cert), g.Write("own.key", own.Key), g.Write("ca.pem", ca.PEM()))
 }
 
 // parleyID writes an identity with its kind, where its form does not tell.

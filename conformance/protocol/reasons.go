@@ -11,7 +11,7 @@ type reason struct {
 var reasons = []reason{
 	{notYet, "traps do not pass on the addresses and ports of the packet (SHOULD)", `RFC7296-2.9-1 RFC7296-2.9.2-4 RFC7296-2.23.1-2`},
 	{notYet, "no certificate is fetched by hash and URL: a stranger would choose where our requests go; who sends one is told to send the certificate itself", `RFC7296-3.6-3 RFC7296-3.6-5`},
-	{doesNotApply, "no certificate is fetched by URL or sent in another encoding than X.509: those that come so are ignored", `RFC7296-3.6-6 RFC7296-3.7-1`},
+	{doesNotApply, "no certificate is fetched by URL or sent in another encoding than X.509: those that come so are ignored", `RFC7296-3.7-1`},
 	{doesNotApply, "EAP is not spoken, which is for an implementation to choose; who asks for it gets AUTHENTICATION_FAILED (the case on IKE_AUTH without AUTH)", `RFC7296-2.16-2
 		RFC7296-2.16-3 RFC7296-2.16-4 RFC7296-2.16-5 RFC7296-2.16-6 RFC7296-2.16-7 RFC7296-2.16-8
 		RFC7296-2.16-9 RFC7296-3.16-1 RFC7296-3.16-3 RFC7296-3.16-4 RFC7296-3.16-5 RFC7296-5-3 RFC7296-5-4`},

@@ -56,11 +56,30 @@ func NewAuthority(name string, kind KeyKind) (*Authority, error) {
 	if err != nil {
 		return nil, err
 	}
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: name}, NotBefore: time.Now().Add(-48 * time.Hour), NotAfter: time.Now().Add(48 * time.Hour),
+	template := authority(name, 1)
+	return certify(template, template, key, key)
+}
+
+// Below makes an authority that this one vouches for, with a key on P-256.
+func (a *Authority) Below(name string) (*Authority, error) {
+	key, err := NewKey(P256)
+	if err != nil {
+		return nil, err
+	}
+	a.serial++
+	return certify(authority(name, a.serial), a.cert, key, a.key)
+}
+
+func authority(name string, serial int64) *x509.Certificate {
+	return &x509.Certificate{
+		SerialNumber: big.NewInt(serial), Subject: pkix.Name{CommonName: name}, NotBefore: time.Now().Add(-48 * time.Hour), NotAfter: time.Now().Add(48 * time.Hour),
 		IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign,
 	}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+}
+
+// certify has an authority sign the certificate of another, or its own.
+func certify(template, above *x509.Certificate, key, signer crypto.Signer) (*Authority, error) {
+	der, err := x509.CreateCertificate(rand.Reader, template, above, key.Public(), signer)
 	if err != nil {
 		return nil, err
 	}

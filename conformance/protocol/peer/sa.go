@@ -53,11 +53,15 @@ func (sa *SA) flag() uint8 {
 
 // Proof returns the AUTH data of one side for a pre-shared key; id is the body of its ID payload (RFC 7296 section 2.15).
 func (sa *SA) Proof(initiator bool, psk string, id []byte) []byte {
-	octets := slices.Concat(sa.Init2, sa.Ni, prf(sa.Keys.Pr, id))
+	return prf(prf([]byte(psk), []byte("Key Pad for IKEv2")), sa.Octets(initiator, id))
+}
+
+// Octets returns what the AUTH payload of a side covers (RFC 7296 section 2.15).
+func (sa *SA) Octets(initiator bool, id []byte) []byte {
 	if initiator {
-		octets = slices.Concat(sa.Init1, sa.Nr, prf(sa.Keys.Pi, id))
+		return slices.Concat(sa.Init1, sa.Nr, prf(sa.Keys.Pi, id))
 	}
-	return prf(prf([]byte(psk), []byte("Key Pad for IKEv2")), octets)
+	return slices.Concat(sa.Init2, sa.Ni, prf(sa.Keys.Pr, id))
 }
 
 // SPI returns four random octets that are no reserved SPI of ESP (RFC 4303 section 2.1).
