@@ -108,6 +108,18 @@ func TestPublicKeysWithoutCertificates(t *testing.T) {
 	s.pings(t, 1)
 }
 
+// TestDistinguishedNamesAsIdentities: as the operators write them, whatever type of string the authority chose (RFC 4945 section 3.1.5).
+func TestDistinguishedNamesAsIdentities(t *testing.T) {
+	s, p := newSite(t, v4in4), newPKI(t, lab.P256)
+	eastDN, westDN := "dn:CN=east.example.net, O=EXAMPLE", "dn:CN=west.example.net, O=EXAMPLE"
+	east := s.signed(t, p, s.east, "ID", eastDN, "PEERID", westDN)
+	west := s.signed(t, p, s.west, "ID", westDN, "PEERID", eastDN)
+	start(t, west)
+	start(t, east)
+	parley(t, east, "up", "west")
+	s.pings(t, 1)
+}
+
 // TestExplanationsOfCertificates: east begins, west does not accept it, and each says why and what to change.
 func TestExplanationsOfCertificates(t *testing.T) {
 	t.Parallel()

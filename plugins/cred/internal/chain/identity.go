@@ -53,7 +53,7 @@ func Has(c *x509.Certificate, id cred.Identity) bool {
 	case idEmail: // RFC 4945 section 3.1.3
 		return contains(c.EmailAddresses, id.Data)
 	case idDN: // RFC 4945 section 3.1.5; an empty subject names nobody
-		return len(c.Subject.Names) > 0 && bytes.Equal(c.RawSubject, id.Data)
+		return len(c.Subject.Names) > 0 && (bytes.Equal(c.RawSubject, id.Data) || sameName(c.RawSubject, id.Data))
 	}
 	return false
 }

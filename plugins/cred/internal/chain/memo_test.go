@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"crypto/x509"
 	"crypto/x509/pkix"
+	"encoding/asn1"
 	"errors"
 	"math/big"
 	"testing"
@@ -77,6 +78,40 @@ func TestWhatIsRememberedIsJudgedAgain(t *testing.T) {
 	stranger, _ := issued(t)
 	if _, err := Judge(question(leaf), anchorsOf(t, stranger)); !errors.Is(err, sdk.ErrNoCredential) {
 		t.Errorf("of another authority: %v", err)
+	}
+}
+
+// RFC 5280 section 7.1, RFC 4945 section 3.1.5.
+func TestNamesAreComparedByWhatTheySay(t *testing.T) {
+	t.Parallel()
+	type rdn = pkix.RelativeDistinguishedNameSET
+	name := func(tag int, values ...string) []byte {
+		var all pkix.RDNSequence
+		for i, v := range values {
+			all = append(all, rdn{{Type: asn1.ObjectIdentifier{2, 5, 4, 3 + i}, Value: asn1.RawValue{Tag: tag, Bytes: []byte(v)}}})
+		}
+		der, err := asn1.Marshal(all)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return der
+	}
+	printable, utf8 := asn1.TagPrintableString, asn1.TagUTF8String
+	for _, tt := range []struct {
+		a, b []byte
+		same bool
+	}{
+		{name(printable, "Gate way", "x"), name(utf8, "gate  WAY", "x"), true},
+		{name(printable, "gateway"), name(utf8, "gateway2"), false},
+		{name(printable, "a", "b"), name(utf8, "b", "a"), false},
+		{name(printable, "a"), name(printable, "a", "b"), false},
+		{name(printable), name(utf8), false},
+		{name(printable, "a"), append(name(printable, "a"), 0), false},
+		{name(printable, "a"), []byte("no DER"), false},
+	} {
+		if got := sameName(tt.a, tt.b); got != tt.same {
+			t.Errorf("%x and %x: %t", tt.a, tt.b, got)
+		}
 	}
 }
 

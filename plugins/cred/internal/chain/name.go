@@ -3,6 +3,7 @@ package chain
 import (
 	"crypto/x509/pkix"
 	"encoding/asn1"
+	"slices"
 	"strings"
 )
 
@@ -23,6 +24,23 @@ func name(s string) string {
 		}
 		return r
 	}, s)
+}
+
+// sameName compares Names as RFC 5280 section 7.1 does: attribute by attribute, without regard to the type of strings, to case and to
+// the number of blanks. An operator who writes a name down does not know which type its authority chose.
+func sameName(a, b []byte) bool {
+	var x, y pkix.RDNSequence
+	restX, errX := asn1.Unmarshal(a, &x)
+	restY, errY := asn1.Unmarshal(b, &y)
+	return errX == nil && errY == nil && len(restX)+len(restY) == 0 && len(x) > 0 && slices.EqualFunc(x, y, sameRDN)
+}
+
+func sameRDN(x, y pkix.RelativeDistinguishedNameSET) bool {
+	return slices.EqualFunc(x, y, func(a, b pkix.AttributeTypeAndValue) bool {
+		v, okV := a.Value.(string)
+		w, okW := b.Value.(string)
+		return okV && okW && a.Type.Equal(b.Type) && lower(strings.Join(strings.Fields(v), " ")) == lower(strings.Join(strings.Fields(w), " "))
+	})
 }
 
 // distinguished renders the DER of a Name.
