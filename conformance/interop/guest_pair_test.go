@@ -25,7 +25,7 @@ func needFull(t *testing.T, why string) {
 
 // TestKillsOnAKernelsOwnESP runs that of two parleyd that are killed.
 func TestKillsOnAKernelsOwnESP(t *testing.T) {
-	needFull(t, "the guest kernel sometimes loses its clock in this test and stands still for ever")
+	needFull(t, "it keeps a processor busy for minutes, and the guest kernel has lost its clock in it")
 	runInGuest(t, "TestGuestKills")
 }
 
