@@ -6,7 +6,6 @@ import (
 
 	"github.com/parley-ike/parley/bus/event"
 	"github.com/parley-ike/parley/core/control"
-	"github.com/parley-ike/parley/core/policy"
 )
 
 // distrusted is an attempt of a peer whose signature does not convince us; the reason is that of a store or an authenticator.
@@ -49,7 +48,7 @@ func TestWhatIsWrongWithASignatureIsExplained(t *testing.T) {
 			t.Parallel()
 			c := snapshot(t)
 			conn, _ := c.Policy.Connection("west")
-			conn.Local.Auth, conn.Remote.Auth = policy.AuthSignature, policy.AuthSignature
+			conn.Local.Auth, conn.Remote.Auth = "signature", "signature"
 			e := explain(t, c, "west", []story{one})
 			if e.Code != code {
 				t.Errorf("code %q, want %q", e.Code, code)
