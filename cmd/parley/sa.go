@@ -20,7 +20,7 @@ func (a *app) saCommand() *cobra.Command {
 func (a *app) saListCommand() *cobra.Command {
 	return &cobra.Command{
 		Use: "list [CONNECTION]", Short: "List IKE SAs", Args: args(0, 1, ""), ValidArgsFunction: a.complete(connections),
-		Long: "list shows the IKE SAs, of one connection or of all; -o wide adds suites, identities and the SPIs of child SAs.\n\n" + exitHelp,
+		Long: "list shows the IKE SAs, of one connection or of all; -o wide adds identities, versions of IKE, suites and the SPIs of child SAs.\n\n" + exitHelp,
 		RunE: func(cmd *cobra.Command, given []string) error {
 			req := &controlv1.ListSAsRequest{Connection: strings.Join(given, "")}
 			return a.ask(cmd.Context(), func(ctx context.Context, c *control.Client) error {
@@ -40,13 +40,13 @@ func (a *app) saList(out *controlv1.ListSAsResponse) error {
 	}
 	header := []string{"CONNECTION", "STATE", "ROLE", "REMOTE", "AGE", "CHILDREN", "UID"}
 	if a.wide() {
-		header = append(header, "PEER", "SUITE", "CHILD SPIS")
+		header = append(header, "PEER", "IKE", "SUITE", "CHILD SPIS")
 	}
 	var rows [][]string
 	for _, sa := range out.Sas {
 		row := []string{orDash(sa.Connection), sa.State, sa.Role, sa.Remote, a.age(sa.Created), childNames(sa.Children), sa.Uid}
 		if a.wide() {
-			row = append(row, orDash(sa.RemoteId), orDash(sa.Suite), childSPIs(sa.Children))
+			row = append(row, orDash(sa.RemoteId), fmt.Sprintf("v%d", sa.Version), orDash(sa.Suite), childSPIs(sa.Children))
 		}
 		rows = append(rows, row)
 	}
@@ -99,7 +99,7 @@ func (a *app) saShow(out *controlv1.ListSAsResponse) error {
 		if i > 0 {
 			a.printf("\n")
 		}
-		a.printf("%s %s, %s\n", a.paint(control.Headline, "IKE SA of "+orDash(sa.Connection)), a.paint(stateTone(sa.State), sa.State), sa.Role)
+		a.printf("%s %s, %s\n", a.paint(control.Headline, saKind(sa)+" of "+orDash(sa.Connection)), a.paint(stateTone(sa.State), sa.State), sa.Role)
 		a.facts("  ", [][]string{
 			{"uid", sa.Uid}, {"SPIs", orDash(sa.SpiI) + " (initiator) " + orDash(sa.SpiR) + " (responder)"},
 			{"we", sa.Local + " " + orDash(sa.LocalId)}, {"peer", sa.Remote + " " + orDash(sa.RemoteId)},
@@ -116,6 +116,14 @@ func (a *app) saShow(out *controlv1.ListSAsResponse) error {
 		}
 	}
 	return nil
+}
+
+// saKind tells an SA of IKEv1 from the usual ones.
+func saKind(sa *controlv1.SA) string {
+	if sa.Version == 1 {
+		return "IKEv1 SA"
+	}
+	return "IKE SA"
 }
 
 // messages says how IKE messages travel.

@@ -10,7 +10,8 @@ import (
 
 const charonConf = `connections {
   east {
-    version = 2
+    version = %VERSION%
+    aggressive = %AGGRESSIVE%
     local_addrs = %WAN%
     remote_addrs = %PEERWAN%
     proposals = %IKE%
@@ -49,9 +50,9 @@ type charon struct{ *lab.StrongSwan }
 
 func startCharon(ctx context.Context, s *site, root lab.Root, dir string, values settings, c terms) (peer, error) {
 	own := settings{"WAN", s.westWAN, "IKE", orDefault(c.charonIKE, "default"), "ESP", orDefault(c.charonESP, "default"), "DPD", seconds(c.liveness),
-		"MOBIKE", choose(c.mobike, "yes", "no"), "SECOND", "",
+		"MOBIKE", choose(c.mobike, "yes", "no"), "SECOND", "", "VERSION", choose(c.ikev1, "1", "2"), "AGGRESSIVE", choose(c.aggressive, "yes", "no"),
 		"CHILDLESS", choose(c.childless && c.begins, "force", "allow"), "INNER", "", "POOL", innerPool, "MODE", choose(c.transport, "transport", "tunnel")}
-	how := lab.Charon{KernelESP: true}
+	how := lab.Charon{KernelESP: !c.userspace}
 	own = append(own, "AUTH", "auth = psk", "PEERAUTH", "psk")
 	if c.own != nil {
 		own = own.with("AUTH", "auth = pubkey\n certs = own.pem").with("PEERAUTH", "pubkey")
@@ -74,6 +75,9 @@ func startCharon(ctx context.Context, s *site, root lab.Root, dir string, values
 	}
 	if c.esn {
 		own = own.with("ESP", "aes256gcm16-esn")
+	}
+	if c.aggressive {
+		how.Settings = "i_dont_care_about_security_and_use_aggressive_mode_psk = yes"
 	}
 	if c.longNames {
 		how.Settings = "fragment_size = 400"

@@ -24,6 +24,9 @@ ikev2 "lan" %MODE% %TMODE% esp from %NET% to %PEERNET% \
 type iked struct{ *lab.OpenIKED }
 
 func startIked(ctx context.Context, s *site, root lab.Root, dir string, values settings, c terms) (peer, error) {
+	if c.ikev1 {
+		return nil, unable("it does not speak IKEv1")
+	}
 	if c.cookies {
 		return nil, unable("it never asks for a cookie")
 	}

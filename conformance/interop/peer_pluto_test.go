@@ -19,11 +19,8 @@ conn %NAME%
 	rightid=@%PEERID%
 	%AUTH%
 	auto=ignore
-	ikev2=insist
-	mobike=%MOBIKE%
-	narrowing=yes
+	%VERSION%
 	fragmentation=force
-	esn=%ESN%
 	retransmit-interval=500
 	retransmit-timeout=%PATIENCE%
 	%LIVENESS%
@@ -35,7 +32,7 @@ type pluto struct{ *lab.Libreswan }
 
 func startPluto(ctx context.Context, s *site, root lab.Root, dir string, values settings, c terms) (peer, error) {
 	own := settings{"WAN", s.westWAN, "IKE", line("ike", c.plutoIKE), "ESP", line("esp", c.plutoESP), "LIVENESS", "",
-		"MOBIKE", choose(c.mobike, "yes", "no"), "ESN", choose(c.esn, "yes", "either"), "SUBNETS", "leftsubnet=%NET%\n\trightsubnet=%PEERNET%"}
+		"VERSION", "ikev2=insist\n\tmobike=" + choose(c.mobike, "yes", "no") + "\n\tnarrowing=yes\n\tesn=" + choose(c.esn, "yes", "either"), "SUBNETS", "leftsubnet=%NET%\n\trightsubnet=%PEERNET%"}
 	own = append(own, "AUTH", "authby=secret", "PATIENCE", choose(c.own == nil, "5", "30")) // signatures take long on a busy guest
 	if c.own != nil {                                                                       // rsasig is RSA with SHA-1 or RSASSA-PSS, the choice is left to it
 		own = own.with("AUTH", choose(c.ecdsa, "authby=ecdsa", "authby=rsasig")+"\n\tleftcert=own\n\tleftsendcert=always")
@@ -49,6 +46,9 @@ func startPluto(ctx context.Context, s *site, root lab.Root, dir string, values 
 	case c.asks:
 		own = own.with("SUBNETS", "leftmodecfgclient=yes\n\trightmodecfgserver=yes\n\tmodecfgpull=yes\n\tleftsubnet=0.0.0.0/0\n\trightsubnet=%PEERNET%")
 	}
+	if c.ikev1 {
+		own = own.with("VERSION", "ikev2=no\n\taggressive="+choose(c.aggressive, "yes", "no")+"\n\tpfs="+choose(c.pfs, "yes", "no"))
+	}
 	if c.transport {
 		own = own.with("SUBNETS", "type=transport")
 	}
@@ -61,6 +61,9 @@ func startPluto(ctx context.Context, s *site, root lab.Root, dir string, values 
 	setup := ""
 	if c.cookies {
 		setup = "ddos-mode=busy"
+	}
+	if c.ikev1 {
+		setup = "ikev1-policy=accept"
 	}
 	plutoConn := lab.Fill(plutoConn, own...) // what is filled in holds names, too
 	conns, names := lab.Fill(plutoConn, values.with("NAME", "lan")...), []string{"lan"}

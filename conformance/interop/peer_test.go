@@ -62,6 +62,10 @@ type terms struct {
 	childless    bool          // it begins without a child
 	esn          bool          // its child wants extended sequence numbers
 	transport    bool          // its child is in transport mode, between the gateways
+	ikev1        bool          // it speaks IKEv1
+	aggressive   bool          // in aggressive mode
+	pfs          bool          // with perfect forward secrecy for its IPsec SAs
+	userspace    bool          // it carries ESP itself, if it can
 	second       bool          // it has a second child, "dmz", between what is behind the gateways at dmzNets
 }
 

@@ -254,7 +254,7 @@ func rekeyChild(t *testing.T, x *match) {
 	}
 	eventually(t, "another child SA is the only one", func() bool {
 		now := x.children(t)
-		return len(now) == 1 && now[0].SPIIn != before.Children[0].SPIIn && kernelSAs(t, x.east) == 2
+		return len(now) == 1 && now[0].SPIIn != before.Children[0].SPIIn && x.kernelHas(t, 2)
 	})
 	if now := x.ikeSAs(t)[0].SPIi; now != before.SPIi {
 		t.Errorf("the IKE SA was %s and is %s", before.SPIi, now)

@@ -155,7 +155,11 @@ func (t *tale) remedy(setting, format string, args ...any) {
 }
 
 func (t *tale) note(format string, args ...any) {
-	t.out.Notes = append(t.out.Notes, clean(fmt.Sprintf(format, args...)))
+	text := clean(fmt.Sprintf(format, args...))
+	if t.ikev1() {
+		text = ofIKEv2.ReplaceAllString(text, "")
+	}
+	t.out.Notes = append(t.out.Notes, text)
 }
 
 // position splits "file:line".

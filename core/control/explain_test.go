@@ -89,6 +89,14 @@ func known(sa event.IKESA, peer string) event.IKESA {
 	return sa
 }
 
+// phase1 is an SA of IKEv1.
+func phase1(sa event.IKESA) event.IKESA {
+	sa.Version = 1
+	return sa
+}
+
+const suite1 = "AES_CBC_256/PRF_HMAC_SHA2_256/MODP_2048"
+
 const suite = "AES_GCM_16_256/PRF_HMAC_SHA2_256/CURVE25519"
 
 // story is the events of one IKE SA.
@@ -334,6 +342,35 @@ var stories = map[string][]story{
 		event.IKEInitiated{IKE: initiated()},
 		event.IKEStateChanged{From: "preparing", To: "init sent"},
 		event.Retransmitted{Exchange: "IKE_SA_INIT", Attempt: 2},
+	}}},
+	"wrong_key ikev1": {{uid1, "west", []event.Event{
+		event.IKEInitiated{IKE: phase1(asked())},
+		event.SuiteChosen{Scope: "ike", Suite: suite1},
+		event.IntegrityFailed{Remote: theirsN, Count: 1},
+		event.AuthFailed{Side: "remote", Method: "pre-shared key", Cause: event.CauseAuthentication, Reason: "a message of 192.0.2.2:4500 cannot be decrypted: the pre-shared keys of the two sides differ, or it was forged"},
+		failedBy("us", phase1(asked()), "MAIN_MODE", event.CauseAuthentication, "", "a message of 192.0.2.2:4500 cannot be decrypted: the pre-shared keys of the two sides differ, or it was forged"),
+	}}},
+	"silent_after_answer ikev1": {{uid1, "west", []event.Event{
+		event.IKEInitiated{IKE: phase1(initiated())},
+		event.SuiteChosen{Scope: "ike", Suite: suite1},
+		event.NATDetected{Remote: true},
+		event.RetransmitTimedOut{Exchange: "MAIN_MODE", Sent: 4, For: "15s", Remote: theirsN, Heard: true},
+		failedBy("peer", known(phase1(initiated()), ""), "MAIN_MODE", event.CauseTimeout, "", "192.0.2.2:4500 did not answer 4 packets"),
+	}}},
+	"proposal_refused ikev1": {{uid1, "west", []event.Event{
+		event.IKEInitiated{IKE: phase1(initiated())},
+		event.ProposalMismatch{Scope: "ike", By: "peer", Offered: []string{"aes256-sha256-modp2048"}, Configured: []string{"aes256-sha256-modp2048"}},
+		failedBy("peer", phase1(initiated()), "MAIN_MODE", event.CauseNoProposal, "NO-PROPOSAL-CHOSEN", "the peer refused MAIN_MODE with NO-PROPOSAL-CHOSEN"),
+	}}},
+	"half_open ikev1": {{uid1, "west", []event.Event{
+		event.IKEInitiated{IKE: phase1(asked())},
+		failedBy("peer", phase1(asked()), "MAIN_MODE", event.CauseHalfOpen, "", "192.0.2.2:500 began, but did not go on"),
+	}}},
+	"up ikev1": {{uid1, "west", []event.Event{
+		event.IKEInitiated{IKE: phase1(initiated())},
+		event.IKEEstablished{IKE: known(phase1(initiated()), west)},
+		event.WeakAlgorithm{Scope: "ike", What: []string{"IKEv1"}, Reason: "RFC 9395 retired it: use version = 2 when the peer can"},
+		event.ChildEstablished{Child: lan()},
 	}}},
 	"never_tried": nil,
 	"malformed responder": {{uid1, "west", []event.Event{

@@ -51,6 +51,9 @@ func authSentence(e event.AuthFailed) string {
 	if e.Side == "local" {
 		return fmt.Sprintf("our proof as %s did not serve: %s", e.LocalID, e.Reason)
 	}
+	if e.RemoteID == "" { // it has not said who it is
+		return "the peer is not authenticated: " + e.Reason
+	}
 	return fmt.Sprintf("the peer, which calls itself %s, is not authenticated: %s", e.RemoteID, e.Reason)
 }
 

@@ -105,6 +105,10 @@ func (t *tale) authentication(e event.IKEFailed) {
 		t.notConvinced(e)
 		return
 	}
+	if t.ikev1() && t.claimed() == "" {
+		t.unreadable()
+		return
+	}
 	t.verdict("wrong_key", "the peer's proof is wrong: its key for %s and ours differ", orDash(t.claimed()))
 	if t.psk() {
 		t.out.Sentence = clean(fmt.Sprintf("the peer's proof is wrong: its pre-shared key and ours for %s differ", orDash(t.claimed())))
@@ -256,6 +260,10 @@ func (t *tale) offerMore(child, scope string) {
 
 func (t *tale) silentRefusal(scope string) {
 	t.note("NO_PROPOSAL_CHOSEN does not tell what the peer wants (RFC 7296 section 3.10.1); its log and its configuration do")
+	if t.ikev1() && scope == "ike" {
+		t.note("%s", typicalPhase1)
+		return
+	}
 	t.note("%s", typical[scope])
 }
 
@@ -304,6 +312,8 @@ func (t *tale) timeout(e event.IKEFailed) {
 	case !gone.Heard:
 		t.verdict("silent_peer", "%v never answered: we sent %s and nothing came back; likely a firewall stops UDP %d, or no IKE daemon runs there", remote, sent, remote.Port())
 		t.remedy(t.setting("remote.address"), "see that %v is the peer's address, that its IKE daemon runs, and that firewalls let UDP 500 and 4500 pass both ways", remote.Addr())
+	case t.ikev1() && t.psk():
+		t.silentInPhase1(gone, sent)
 	case gone.Remote.Port() == portNAT:
 		t.verdict("port_4500_blocked", "%v answered on UDP 500, but not on UDP 4500: we sent %s; likely a firewall stops UDP 4500", remote.Addr(), sent)
 		t.remedy("", "let UDP 4500 pass both ways between %v and %v", t.a.ike.Local.Addr(), remote.Addr())
@@ -326,6 +336,9 @@ func (t *tale) halfOpen(e event.IKEFailed) {
 	}
 	remote := t.a.ike.Remote.Addr()
 	t.verdict("half_open", "%v began and we answered, but it did not go on to IKE_AUTH", remote)
+	if t.ikev1() {
+		t.verdict("half_open", "%v began and we answered, but it did not go on", remote)
+	}
 	t.remedy("", "let UDP 500 and 4500 pass both ways between %v and %v: our answers may be lost, or UDP 4500 is blocked", t.a.ike.Local.Addr(), remote)
 	t.remedy("", "or read the peer's log: it may not have liked our answer")
 }
