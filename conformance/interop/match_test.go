@@ -23,11 +23,11 @@ type match struct {
 	maker
 	weBegin   bool
 	userspace bool
-	ikev1     bool // the tunnel comes up by IKEv1
-	far     *lab.Capture // of the wire at west
-	ours    *lab.Gateway
-	theirs  peer
-	reason  string // why the scenario cannot be
+	ikev1     bool         // the tunnel comes up by IKEv1
+	far       *lab.Capture // of the wire at west
+	ours      *lab.Gateway
+	theirs    peer
+	reason    string // why the scenario cannot be
 }
 
 // place makes the network of a match.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"regexp"
-	"strings"
 
 	"github.com/parley-ike/parley/conformance/interop/lab"
 )
@@ -20,7 +19,6 @@ conn %NAME%
 	%AUTH%
 	auto=ignore
 	%VERSION%
-	fragmentation=force
 	retransmit-interval=500
 	retransmit-timeout=%PATIENCE%
 	%LIVENESS%
@@ -28,11 +26,14 @@ conn %NAME%
 	%ESP%
 `
 
-type pluto struct{ *lab.Libreswan }
+type pluto struct {
+	*lab.Libreswan
+	ikev1 bool
+}
 
 func startPluto(ctx context.Context, s *site, root lab.Root, dir string, values settings, c terms) (peer, error) {
 	own := settings{"WAN", s.westWAN, "IKE", line("ike", c.plutoIKE), "ESP", line("esp", c.plutoESP), "LIVENESS", "",
-		"VERSION", "ikev2=insist\n\tmobike=" + choose(c.mobike, "yes", "no") + "\n\tnarrowing=yes\n\tesn=" + choose(c.esn, "yes", "either"), "SUBNETS", "leftsubnet=%NET%\n\trightsubnet=%PEERNET%"}
+		"VERSION", "ikev2=insist\n\tfragmentation=force\\n\\tmobike=" + choose(c.mobike, "yes", "no") + "\n\tnarrowing=yes\n\tesn=" + choose(c.esn, "yes", "either"), "SUBNETS", "leftsubnet=%NET%\n\trightsubnet=%PEERNET%"}
 	own = append(own, "AUTH", "authby=secret", "PATIENCE", choose(c.own == nil, "5", "30")) // signatures take long on a busy guest
 	if c.own != nil {                                                                       // rsasig is RSA with SHA-1 or RSASSA-PSS, the choice is left to it
 		own = own.with("AUTH", choose(c.ecdsa, "authby=ecdsa", "authby=rsasig")+"\n\tleftcert=own\n\tleftsendcert=always")
@@ -47,7 +48,7 @@ func startPluto(ctx context.Context, s *site, root lab.Root, dir string, values 
 		own = own.with("SUBNETS", "leftmodecfgclient=yes\n\trightmodecfgserver=yes\n\tmodecfgpull=yes\n\tleftsubnet=0.0.0.0/0\n\trightsubnet=%PEERNET%")
 	}
 	if c.ikev1 {
-		own = own.with("VERSION", "ikev2=no\n\taggressive="+choose(c.aggressive, "yes", "no")+"\n\tpfs="+choose(c.pfs, "yes", "no"))
+		own = own.with("VERSION", "ikev2=no\n\taggressive="+choose(c.aggressive, "yes", "no")+"\n\tpfs="+choose(c.pfs, "yes", "no")+rekeysSoon(c))
 	}
 	if c.transport {
 		own = own.with("SUBNETS", "type=transport")
@@ -80,7 +81,19 @@ func startPluto(ctx context.Context, s *site, root lab.Root, dir string, values 
 	if err != nil {
 		return nil, err
 	}
-	return pluto{peer}, nil
+	return pluto{peer, c.ikev1}, nil
+}
+
+// rekeysSoon has SAs of IKEv1 replaced after some seconds, for whack does not.
+func rekeysSoon(c terms) string {
+	lines := "\n\trekeymargin=10s\n\trekeyfuzz=0%\n\t"
+	switch {
+	case c.rekeysChild:
+		return lines + "salifetime=20s"
+	case c.rekeysIKE:
+		return lines + "ikelifetime=20s"
+	}
+	return ""
 }
 
 // line is a line of ipsec.conf, none without a value.
@@ -97,13 +110,25 @@ func (p pluto) Up(ctx context.Context) error       { return p.do(ctx, "--initiat
 func (p pluto) UpSecond(ctx context.Context) error { return p.do(ctx, "--initiate", "--name", "dmz") }
 func (p pluto) DownIKE(ctx context.Context) error  { return p.do(ctx, "--terminate", "--name", "lan") }
 func (p pluto) RekeyChild(ctx context.Context) error {
+	if p.ikev1 { // see rekeysSoon
+		return nil
+	}
 	return p.do(ctx, "--rekey-ipsec", "--name", "lan")
 }
-func (p pluto) RekeyIKE(ctx context.Context) error { return p.do(ctx, "--rekey-ike", "--name", "lan") }
-func (p pluto) Reauth(context.Context) error       { return unable("no command for reauthentication") }
+func (p pluto) RekeyIKE(ctx context.Context) error {
+	if p.ikev1 {
+		return nil
+	}
+	return p.do(ctx, "--rekey-ike", "--name", "lan")
+}
+func (p pluto) Reauth(context.Context) error { return unable("no command for reauthentication") }
 
-// childState is a line of whack --showstates about a child SA.
-var childState = regexp.MustCompile(`#(\d+): "lan".*ESTABLISHED_CHILD_SA`)
+// childState is a line of whack --showstates about a child SA, ikeState one about an IKE SA. Of IKEv1 they have the names of its
+// states, the last of main, aggressive and quick mode.
+var (
+	childState = regexp.MustCompile(`#(\d+): "lan".*(ESTABLISHED_CHILD_SA|STATE_QUICK_[IR]2)`)
+	ikeState   = regexp.MustCompile(`ESTABLISHED_IKE_SA|STATE_MAIN_(I4|R3)|STATE_AGGR_[IR]2`)
+)
 
 // DownChild deletes by number, for whack has no name for the child SA alone.
 func (p pluto) DownChild(ctx context.Context) error {
@@ -120,5 +145,5 @@ func (p pluto) DownChild(ctx context.Context) error {
 
 func (p pluto) IKESAs(ctx context.Context) int {
 	list, _ := p.Whack(ctx, "--showstates")
-	return strings.Count(list, "ESTABLISHED_IKE_SA")
+	return len(ikeState.FindAllString(list, -1))
 }

@@ -15,6 +15,7 @@ func init() {
 		scenario{name: "IKEv1: delete of the ISAKMP SA", run: inIKEv1(deleteIKE)},
 		scenario{name: "IKEv1: the other side is killed", run: inIKEv1(killed)},
 		scenario{name: "IKEv1: rekeying of the IPsec SA", run: inIKEv1(rekeyChild), quick: true},
+		scenario{name: "IKEv1: rekeying of the ISAKMP SA", run: inIKEv1(rekeyIKE)},
 		scenario{name: "IKEv1: refused: no proposal in common", run: inIKEv1(refusedFor(noPhase1Proposal))},
 		scenario{name: "IKEv1: refused: no ESP proposal in common", run: inIKEv1(refusedFor(noPhase2Proposal))},
 		scenario{name: "IKEv1: refused: another pre-shared key", run: inIKEv1(refusedFor(otherPhase1Key))},
@@ -95,9 +96,9 @@ var (
 		nil,
 	}
 	otherPhase1Key = refusal{
-		terms{secret: "another key for tests"}, nil,
-		[]string{"pre-shared key", "east/parley.hcl:12"}, // some peers answer what we cannot read, and some do not answer
-		[]string{"west: the peer's messages cannot be read: its pre-shared key and ours differ", "east/parley.hcl:12"},
+		terms{secret: "another key for tests"}, settings{"CONNECTION", `retransmit { initial = "200ms"  tries = 4 }`},
+		[]string{"pre-shared key", "east/parley.hcl:13"}, // some peers answer what we cannot read, and some do not answer
+		[]string{"west: the peer's messages cannot be read: its pre-shared key and ours differ", "east/parley.hcl:13"},
 		nil,
 	}
 )

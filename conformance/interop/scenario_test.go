@@ -132,6 +132,9 @@ func transportMode(t *testing.T, x *match) {
 
 // deleteChild: the side that begins deletes the child SA; the IKE SA stays (RFC 7296 section 1.4.1).
 func deleteChild(t *testing.T, x *match) {
+	if x.ikev1 && x.weBegin && x.name == "Libreswan" {
+		x.skip(t, "with its last IPsec SA it deletes the ISAKMP SA as well")
+	}
 	x.start(t, terms{})
 	x.up(t)
 	x.crosses(t, 1)

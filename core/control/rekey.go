@@ -44,7 +44,8 @@ func (a *attempt) hasChild() bool {
 	_, made := last[event.ChildEstablished](a)
 	_, replaced := last[event.ChildRekeyed](a)
 	_, inherited := last[event.IKERekeyed](a)
-	return made || replaced || inherited
+	_, moved := last[event.IKEReauthenticated](a) // in IKEv1 they move as they are
+	return made || replaced || inherited || moved && a.ike.Version == 1
 }
 
 // rekeyed says that the IKE SA ended because a new one took its place.

@@ -90,6 +90,8 @@ func replaced(r event.Record) (uid, prev event.UID, ok bool) {
 	switch e := r.Event.(type) {
 	case event.IKERekeyed:
 		return r.Subject.IKE, e.Prev, true
+	case event.IKEReauthenticated: // so IKEv1 replaces its SA
+		return r.Subject.IKE, e.Old, true
 	case event.ChildRekeyed:
 		return e.Child.UID, e.Prev, true
 	}

@@ -24,6 +24,7 @@ func TestRekeyWaitsForWhatTakesThePlace(t *testing.T) {
 	}{
 		{&controlv1.RekeyRequest{Connection: "west"}, uid1, uid1.String() + " ", event.IKERekeyed{Prev: uid1}},
 		{&controlv1.RekeyRequest{Sa: uid1.String()}, uid1, uid1.String() + " ", event.IKERekeyed{Prev: uid1}},
+		{&controlv1.RekeyRequest{Connection: "west"}, uid1, uid1.String() + " ", event.IKEReauthenticated{Old: uid1}}, // IKEv1
 		{&controlv1.RekeyRequest{Connection: "west", Child: "lan"}, lan().UID, uid1.String() + " lan",
 			event.ChildRekeyed{Child: event.ChildSA{UID: event.UID{77}, Name: "lan"}, Prev: lan().UID}},
 	} {

@@ -41,7 +41,11 @@ func TestARekeyedIKESAIsUpAndItsPredecessorWasRekeyed(t *testing.T) {
 	record(now, event.IKERekeyed{Prev: old, By: "us"})
 	record(now, event.ChildFailed{Name: "dmz", Reason: "no"})
 	record(old, event.IKEDeleted{By: "rekey"})
-	for uid, want := range map[event.UID]string{old: "rekeyed", now: "up"} {
+	of1 := event.UID{3} // in IKEv1 the children of a replaced SA move as they are
+	record(of1, event.IKEEstablished{IKE: event.IKESA{Version: 1}})
+	record(of1, event.IKEReauthenticated{IKE: event.IKESA{Version: 1}, Old: event.UID{4}})
+	record(of1, event.ChildFailed{Name: "dmz", Reason: "no"})
+	for uid, want := range map[event.UID]string{old: "rekeyed", now: "up", of1: "up"} {
 		if got := tell("west", connection{name: "west"}, nil, s.byUID[uid], nil); got.Code != want {
 			t.Errorf("%v: %s, want %s", uid, got.Code, want)
 		}
