@@ -21,6 +21,8 @@
 //	faults_test.go      mistakes, missing privileges and devices, a full disk
 //	journal_test.go     recorded SAs replay
 //	dissect_test.go     Wireshark reads our messages
+//	ikescan_test.go     a scanner gets answers of IKEv1 and leaves nothing
+//	scenario_ikev1_test.go  the rows about IKEv1, with strongSwan without a guest, too; two parleyd by IKEv1
 //
 // Whatever is broken on purpose, a tunnel beside it must go on to carry packets, as ESP and nothing in clear, and no process
 // may be left in a namespace at the end. A peer or a privilege that cannot be had is a loud skip with the reason. Every wait is

@@ -84,14 +84,14 @@ func startPluto(ctx context.Context, s *site, root lab.Root, dir string, values 
 	return pluto{peer, c.ikev1}, nil
 }
 
-// rekeysSoon has SAs of IKEv1 replaced after some seconds, for whack does not.
+// rekeysSoon has SAs of IKEv1 replaced after some seconds, for whack does not. It keeps an IPsec SA until its end, so that there are two
+// for a while.
 func rekeysSoon(c terms) string {
-	lines := "\n\trekeymargin=10s\n\trekeyfuzz=0%\n\t"
 	switch {
 	case c.rekeysChild:
-		return lines + "salifetime=20s"
+		return "\n\trekeyfuzz=0%\n\trekeymargin=45s\n\tsalifetime=60s"
 	case c.rekeysIKE:
-		return lines + "ikelifetime=20s"
+		return "\n\trekeyfuzz=0%\n\trekeymargin=10s\n\tikelifetime=20s"
 	}
 	return ""
 }

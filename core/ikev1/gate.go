@@ -10,8 +10,9 @@ import (
 // This file is what a responder does before it spends state on a packet: it is stateless, and reads no more than it needs.
 
 const (
-	// minFirst is the least size of a first message in octets: a header, and an SA payload with one transform of four attributes.
-	minFirst = 80
+	// minFirst is the least size of a first message in octets: a header (28), and an SA payload (12) with one proposal (8) and one
+	// transform (8) of four attributes (4 each).
+	minFirst = 72
 	// maxFirst bounds it, because a half-open SA keeps the SA payload for its hashes. The longest offers seen have 10 KiB.
 	maxFirst = 16384
 	// maxFirstPayloads bounds how far InspectFirst walks.

@@ -22,7 +22,7 @@ type Packages struct {
 }
 
 // StrongSwanPackages are charon and its userspace ESP; LibreswanPackages pluto and the tools of its key database;
-// OpenIKEDPackages iked; TSharkPackages Wireshark's dissectors.
+// OpenIKEDPackages iked; TSharkPackages Wireshark's dissectors; IKEScanPackages a scanner for IKE daemons.
 var (
 	StrongSwanPackages = Packages{"strongswan", []string{
 		"charon-systemd", "strongswan-swanctl", "libstrongswan-standard-plugins", "libstrongswan-extra-plugins", "libcharon-extra-plugins",
@@ -30,9 +30,10 @@ var (
 	LibreswanPackages = Packages{"libreswan", []string{"libreswan", "libnss3-tools"}}
 	OpenIKEDPackages  = Packages{"openiked", []string{"openiked"}}
 	TSharkPackages    = Packages{"tshark", []string{"tshark"}}
+	IKEScanPackages   = Packages{"ike-scan", []string{"ike-scan"}}
 
 	// Peers are all that the tests use.
-	Peers = []Packages{StrongSwanPackages, LibreswanPackages, OpenIKEDPackages, TSharkPackages}
+	Peers = []Packages{StrongSwanPackages, LibreswanPackages, OpenIKEDPackages, TSharkPackages, IKEScanPackages}
 )
 
 // CacheDir is where unpacked packages are kept: PARLEY_CACHE, or a folder of the user's cache.
