@@ -33,7 +33,7 @@ type pluto struct {
 
 func startPluto(ctx context.Context, s *site, root lab.Root, dir string, values settings, c terms) (peer, error) {
 	own := settings{"WAN", s.westWAN, "IKE", line("ike", c.plutoIKE), "ESP", line("esp", c.plutoESP), "LIVENESS", "",
-		"VERSION", "ikev2=insist\n\tfragmentation=force\\n\\tmobike=" + choose(c.mobike, "yes", "no") + "\n\tnarrowing=yes\n\tesn=" + choose(c.esn, "yes", "either"), "SUBNETS", "leftsubnet=%NET%\n\trightsubnet=%PEERNET%"}
+		"VERSION", "ikev2=insist\n\tfragmentation=force\n\tmobike=" + choose(c.mobike, "yes", "no") + "\n\tnarrowing=yes\n\tesn=" + choose(c.esn, "yes", "either"), "SUBNETS", "leftsubnet=%NET%\n\trightsubnet=%PEERNET%"}
 	own = append(own, "AUTH", "authby=secret", "PATIENCE", choose(c.own == nil, "5", "30")) // signatures take long on a busy guest
 	if c.own != nil {                                                                       // rsasig is RSA with SHA-1 or RSASSA-PSS, the choice is left to it
 		own = own.with("AUTH", choose(c.ecdsa, "authby=ecdsa", "authby=rsasig")+"\n\tleftcert=own\n\tleftsendcert=always")
