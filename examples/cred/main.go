@@ -115,10 +115,14 @@ func (s *store) MAC(ctx context.Context, q cred.Query, macs []cred.MAC) ([][]byt
 	var sums [][]byte
 	for _, m := range macs {
 		h := prfs[m.PRF]
-		if m.Scheme != cred.IKEv2Auth || h == nil {
+		key := c.key // for IKEv1, RFC 2409 section 5
+		switch {
+		case h == nil || m.Scheme != cred.IKEv2Auth && m.Scheme != cred.IKEv1SKEYID:
 			return nil, fmt.Errorf("example: scheme %d with PRF %d: %w", m.Scheme, m.PRF, sdk.ErrUnsupported)
+		case m.Scheme == cred.IKEv2Auth:
+			key = prf(h, c.key, []byte("Key Pad for IKEv2")) // RFC 7296 section 2.15
 		}
-		sums = append(sums, prf(h, prf(h, c.key, []byte("Key Pad for IKEv2")), m.Data)) // RFC 7296 section 2.15
+		sums = append(sums, prf(h, key, m.Data))
 	}
 	return sums, nil
 }
