@@ -31,7 +31,8 @@ func Inside() bool { return os.Getenv(InGuest) != "" }
 func Run(t testing.TB, timeout time.Duration, command ...string) string {
 	t.Helper()
 	kernel, dir := kernel(t), t.TempDir()
-	defer takeSlot(t)()
+	slot, give := takeSlot(t)
+	defer give()
 	script := filepath.Join(dir, "init")
 	if err := os.WriteFile(script, []byte(initScript(dir, command)), 0o700); err != nil {
 		t.Fatal(err)
@@ -44,11 +45,9 @@ func Run(t testing.TB, timeout time.Duration, command ...string) string {
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
 	var printed bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &printed, &printed
-	err := cmd.Start()
+	err := start(cmd, slot)
 	if err == nil {
-		stop := beat(cmd.Process.Pid)
 		err = cmd.Wait()
-		stop()
 	}
 	text := strings.ReplaceAll(printed.String(), "\r", "")
 	status, _ := os.ReadFile(filepath.Join(dir, "status"))

@@ -13,13 +13,13 @@ import (
 // misses its deadlines.
 const slots = 2
 
-// takeSlot waits for one of the slots, which all processes of this user share, and returns what gives it back.
-func takeSlot(t testing.TB) (give func()) {
+// takeSlot waits for one of the slots, which all processes of this user share, and returns its number and what gives it back.
+func takeSlot(t testing.TB) (number int, give func()) {
 	t.Helper()
 	for {
 		for i := range slots {
 			if f := tryLock(t, filepath.Join(os.TempDir(), fmt.Sprintf("parley-guest-%d-%d.lock", os.Getuid(), i))); f != nil {
-				return func() { _ = f.Close() }
+				return i, func() { _ = f.Close() }
 			}
 		}
 		time.Sleep(100 * time.Millisecond)
