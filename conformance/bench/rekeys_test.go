@@ -64,7 +64,7 @@ func measureRekeys(b *testing.B, c *Case, n int, child string) {
 
 // BenchmarkMemoryAfterRekeys measures what an SA with one child takes after each of both was rekeyed fifty times.
 func BenchmarkMemoryAfterRekeys(b *testing.B) {
-	const sas, times, inFlight = 5000, 50, 64
+	const sas, times, inFlight = 2500, 50, 64
 	p := startPair(b, Options{Proposal: x25519, Brief: true, OutOfProcess: true})
 	run(b, p, 500, 64)
 	initiator, responder, err := p.Grow(sas, 64, func() error {
