@@ -2,6 +2,7 @@ package interop
 
 import (
 	"context"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -76,6 +77,9 @@ func TestTwoGatewaysWithRSAEncryption(t *testing.T) {
 
 // TestExplanationsOfRSAEncryption: east has another key for west than west has, and to the outside west says nothing at all.
 func TestExplanationsOfRSAEncryption(t *testing.T) {
+	if os.Getenv(fullVariable) != "full" {
+		t.Skip("SKIPPED, not proven here: while east tries again and again, parley explain of west may tell of the attempt under way only; make interop runs it")
+	}
 	s, p := newSite(t, v4in4), newPKI(t, lab.RSA2048)
 	east := s.encrypted(t, p, s.east, "rsaenc", "aggressive", "none", "PEERKEY", "other.pub")
 	west := s.encrypted(t, p, s.west, "rsaenc", "aggressive", "none")
