@@ -125,8 +125,8 @@ func transportMode(t *testing.T, x *match) {
 	x.start(t, terms{transport: true}, "CHILD", `mode = "transport"`, "NET", v4in4.eastWAN+"/32", "PEERNET", v4in4.westWAN+"/32")
 	x.up(t)
 	x.crossesBetween(t, "lan", x.eastWAN, x.westWAN, 3)
-	if mode := kernelSA(t, x.east, hexNumber(t, x.children(t)[0].SPIOut)).Mode; mode != netlink.XFRM_MODE_TRANSPORT {
-		t.Errorf("our kernel has the SA in mode %v", mode)
+	if state, ok := kernelSA(t, x.east, hexNumber(t, x.children(t)[0].SPIOut)); !ok || state.Mode != netlink.XFRM_MODE_TRANSPORT {
+		t.Errorf("our kernel has the SA in mode %v", state.Mode)
 	}
 }
 
