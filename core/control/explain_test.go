@@ -159,6 +159,11 @@ var stories = map[string][]story{
 		event.AuthFailed{Side: "remote", Method: "SHARED_KEY_MESSAGE_INTEGRITY_CODE", RemoteID: "fqdn:north.example.net", Cause: event.CauseUnknownIdentity, Reason: "no connection from 192.0.2.2 expects a peer that calls itself fqdn:north.example.net"},
 		failedBy("us", known(asked(), "fqdn:north.example.net"), failSite.auth, event.CauseUnknownIdentity, "AUTHENTICATION_FAILED", "no connection from 192.0.2.2 expects a peer that calls itself fqdn:north.example.net"),
 	}}},
+	"unknown_identity illegible": {{uid1, "west", []event.Event{
+		event.IKEInitiated{IKE: asked()},
+		event.AuthFailed{Side: "remote", Method: "RSA_ENC", LocalID: "fqdn:east.example.net", Cause: event.CauseUnknownIdentity, Reason: "what the peer encrypted makes no sense: it has not our public key, or means another side"},
+		failedBy("us", asked(), "AGGRESSIVE", event.CauseUnknownIdentity, "", "what the peer encrypted makes no sense: it has not our public key, or means another side"),
+	}}},
 	"no_credential initiator": {{uid1, "west", []event.Event{
 		event.IKEInitiated{IKE: initiated()},
 		event.SuiteChosen{Scope: "ike", Suite: suite},

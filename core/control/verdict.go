@@ -170,6 +170,10 @@ func (t *tale) peerID() string {
 
 func (t *tale) unknownIdentity(e event.IKEFailed) {
 	claimed := orDash(t.claimed())
+	if t.claimed() == "" || strings.HasPrefix(t.conn.auth, "rsaenc") {
+		t.illegibleIdentity(e)
+		return
+	}
 	if t.conn.name == "" {
 		t.verdict("unknown_identity", "no connection expects a peer that calls itself %s", claimed)
 		t.remedy("connection", "set remote { identity = %q } in the connection that is meant for this peer", claimed)
@@ -179,6 +183,17 @@ func (t *tale) unknownIdentity(e event.IKEFailed) {
 	t.verdict("unknown_identity", "the peer calls itself %s, but %q expects %s", claimed, t.conn.name, t.conn.remoteID)
 	t.remedy(t.setting("remote.identity"), "set remote { identity = %q } if that is the peer you mean", claimed)
 	t.remedy("", "or have the peer call itself %s", t.conn.remoteID)
+}
+
+// illegibleIdentity: with RSA encryption the identity is under a public key of ours, and what another key makes of it is noise (RFC 2409
+// section 5.2).
+func (t *tale) illegibleIdentity(e event.IKEFailed) {
+	t.verdict("unknown_identity", "the peer does not say who it is in a way that we can read")
+	if strings.HasPrefix(t.conn.auth, "rsaenc") {
+		t.remedy("credentials", "give the peer the public key of %s, the private one of which we have with purpose \"decryption\"", orDash(t.a.ike.LocalID))
+		t.remedy(t.setting("remote.identity"), "or have the peer call itself %s", t.conn.remoteID)
+	}
+	t.note("%s", e.Reason)
 }
 
 func (t *tale) noCredential(e event.IKEFailed) {

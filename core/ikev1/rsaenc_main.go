@@ -63,10 +63,7 @@ func (x *phase1) answerKeysHidden(ps []wire1.Payload) {
 // identity another or not decrypted at all.
 func (x *phase1) known(p packet, ok bool) bool {
 	s := x.s
-	f := &failure{cause: event.CauseUnknownIdentity, by: byUs, reason: "what the peer encrypted makes no sense: it has not our public key, or means another side"}
-	if ok && x.takeID(p) == nil {
-		f = x.selectConnection()
-	}
+	f := x.connectionOf(p, ok)
 	if f != nil {
 		f.notify = 0 // nothing is said
 		s.authFailed(*f)
@@ -78,6 +75,21 @@ func (x *phase1) known(p packet, ok bool) bool {
 		x.peerCerts = encryptionCerts(p.Payloads)
 	}
 	return true
+}
+
+// connectionOf selects the connection of what was decrypted, if it was: by implicit rejection a wrong key gives octets as well, that
+// make no identity, or make one by chance.
+func (x *phase1) connectionOf(p packet, ok bool) *failure {
+	f := &failure{cause: event.CauseUnknownIdentity, by: byUs, reason: "what the peer encrypted makes no sense: it has not our public key, or means another side"}
+	if !ok || x.takeID(p) != nil {
+		return f
+	}
+	why := x.selectConnection()
+	if why == nil {
+		return nil
+	}
+	f.reason += "; as it reads, " + why.reason
+	return f
 }
 
 // encryptionCerts returns the certificate that the initiator sent to be answered with.
