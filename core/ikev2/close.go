@@ -126,6 +126,8 @@ func (s *SA) shutdown(reason string, linger time.Duration) {
 // wipe overwrites what keys could be computed from (RFC 7296 section 2.12).
 func (s *SA) wipe() {
 	s.keys.Wipe()
+	s.in.Wipe()
+	s.out.Wipe()
 	if s.init != nil {
 		s.init.wipe()
 	}

@@ -24,10 +24,10 @@ type aeadBox struct {
 	aead    cipher.AEAD
 	nonce   []byte // scratch; begins with the salt
 	saltLen int
-	counter uint64 // the next IV. An SA's message IDs and fragment numbers end long before 2^64.
+	sealed  *uint64 // the next IV
 }
 
-func newAEADBox(e *Encryption, ske []byte) (*aeadBox, error) {
+func newAEADBox(e *Encryption, ske []byte, sealed *uint64) (*aeadBox, error) {
 	keyLen := len(ske) - e.SaltLen
 	aead, err := e.newAEAD(ske[:keyLen])
 	if err != nil {
@@ -35,13 +35,13 @@ func newAEADBox(e *Encryption, ske []byte) (*aeadBox, error) {
 	}
 	nonce := make([]byte, e.SaltLen+e.IVLen)
 	copy(nonce, ske[keyLen:])
-	return &aeadBox{aead: aead, nonce: nonce, saltLen: e.SaltLen}, nil
+	return &aeadBox{aead: aead, nonce: nonce, saltLen: e.SaltLen, sealed: sealed}, nil
 }
 
 func (b *aeadBox) seal(msg []byte, head int, _ io.Reader) ([]byte, error) {
 	iv := b.nonce[b.saltLen:]
-	binary.BigEndian.PutUint64(iv, b.counter)
-	b.counter++
+	binary.BigEndian.PutUint64(iv, *b.sealed)
+	*b.sealed++
 	text := head + copy(msg[head:], iv)
 	return b.aead.Seal(msg[:text], b.nonce, msg[text:], msg[:head]), nil
 }

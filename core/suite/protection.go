@@ -18,6 +18,7 @@ var (
 	// ErrTooLong is the cause when a message would exceed wire2.MaxMessage, and with it the 16-bit length of its payload.
 	ErrTooLong = errors.New("suite: message exceeds 65535 octets: send it in fragments")
 
+	errWiped        = errors.New("suite: the keys of this protection were wiped")
 	errNotProtected = fmt.Errorf("%w: no encrypted payload at its end", ErrIntegrity)
 )
 
@@ -30,14 +31,18 @@ const (
 // Protection seals or opens the messages of one direction of one IKE SA (RFC 7296 section 3.14, RFC 5282, RFC 7634,
 // RFC 7383). Make only one from a pair of keys: the IVs of an AEAD are a counter that starts with it, and an IV that
 // comes twice under one key gives the plaintext away. It is not safe for concurrent use.
+//
+// It keeps the keys and not what ciphers make of them, which takes a microsecond to make and ten times the memory to keep: most SAs
+// are idle.
 type Protection struct {
-	encr   *Encryption
-	box    box
-	icvLen int
+	encr     *Encryption
+	integ    *Integrity // nil with an AEAD
+	ske, ska secret.Bytes
+	icvLen   int
+	sealed   uint64 // messages, for an AEAD: the next IV. An SA's message IDs and fragment numbers end long before 2^64.
 }
 
-// NewProtection returns the protection with SK_e (salt included) and SK_a of one direction. It copies what it needs of
-// them.
+// NewProtection returns the protection with SK_e (salt included) and SK_a of one direction. It copies them.
 func NewProtection(s Suite, ske, ska secret.Bytes) (*Protection, error) {
 	encr, integ, err := s.lens()
 	if err != nil {
@@ -46,14 +51,37 @@ func NewProtection(s Suite, ske, ska secret.Bytes) (*Protection, error) {
 	if len(ske) != encr || len(ska) != integ {
 		return nil, fmt.Errorf("suite: %v takes keys of %d and %d octets, got %d and %d", s, encr, integ, len(ske), len(ska))
 	}
-	e, _ := LookupEncryption(s.Encr)
-	if e.AEAD {
-		b, err := newAEADBox(e, ske)
-		return &Protection{e, b, e.ICVLen}, err
+	p := &Protection{ske: ske.Clone(), ska: ska.Clone()}
+	p.encr, _ = LookupEncryption(s.Encr)
+	p.icvLen = p.encr.ICVLen
+	if !p.encr.AEAD {
+		p.integ, _ = LookupIntegrity(s.Integ)
+		p.icvLen = p.integ.ICVLen
 	}
-	i, _ := LookupIntegrity(s.Integ)
-	b, err := newCBCBox(e, i, ske, ska)
-	return &Protection{e, b, i.ICVLen}, err
+	_, err = p.box()
+	return p, err
+}
+
+// Wipe overwrites the keys. Seal and Open fail from then on. There is nothing to wipe of nil.
+func (p *Protection) Wipe() {
+	if p == nil {
+		return
+	}
+	p.ske.Wipe()
+	p.ska.Wipe()
+	p.ske, p.ska = nil, nil
+}
+
+// box returns the cipher for one message.
+func (p *Protection) box() (box, error) {
+	switch {
+	case p.ske == nil:
+		return nil, errWiped
+	case p.encr.AEAD:
+		return newAEADBox(p.encr, p.ske, &p.sealed)
+	default:
+		return newCBCBox(p.encr, p.integ, p.ske, p.ska)
+	}
 }
 
 // Overhead returns how many octets an SK payload adds to what is inside, the most padding included. SKF adds 4 more.
@@ -113,7 +141,15 @@ func (p *Protection) finish(msg []byte, head int, rand io.Reader) ([]byte, error
 	}
 	binary.BigEndian.PutUint32(msg[lengthOffset:], uint32(total))
 	binary.BigEndian.PutUint16(msg[wire.HeaderLen+2:], uint16(total-wire.HeaderLen))
-	return p.box.seal(msg, head, rand)
+	return p.seal(msg, head, rand)
+}
+
+func (p *Protection) seal(msg []byte, head int, rand io.Reader) ([]byte, error) {
+	b, err := p.box()
+	if err != nil {
+		return nil, err
+	}
+	return b.seal(msg, head, rand)
 }
 
 // Open verifies and decrypts a message that ends in an SK payload and returns its header and the payloads inside; those
@@ -162,7 +198,11 @@ func (p *Protection) OpenFragment(packet []byte) (wire2.SKF, error) {
 // open returns what is inside without its padding, of any legal length and any content (RFC 7296 section 3.14). Padding
 // longer than the plaintext gives the very error of a wrong checksum.
 func (p *Protection) open(packet []byte, head int) ([]byte, error) {
-	plain, ok := p.box.open(packet, head)
+	b, err := p.box()
+	if err != nil {
+		return nil, err
+	}
+	plain, ok := b.open(packet, head)
 	if !ok || len(plain) == 0 {
 		return nil, ErrIntegrity
 	}

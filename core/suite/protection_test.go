@@ -253,6 +253,16 @@ func relabelled(msg []byte) []byte {
 	return b
 }
 
+// keyed returns the cipher of p.
+func keyed(t testing.TB, p *Protection) box {
+	t.Helper()
+	b, err := p.box()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
 // forge returns an authentic message around any inside: payloads, padding and pad length as given.
 func forge(t testing.TB, p *Protection, first wire.PayloadType, inside []byte) []byte {
 	t.Helper()
@@ -270,7 +280,7 @@ func forgeSpoilt(t testing.TB, p *Protection, first wire.PayloadType, inside []b
 	binary.BigEndian.PutUint32(msg[lengthOffset:], uint32(total))
 	binary.BigEndian.PutUint16(msg[wire.HeaderLen+2:], uint16(total-wire.HeaderLen))
 	spoil(msg)
-	sealed, err := p.box.seal(msg, wire.HeaderLen+wire.PayloadHeaderLen, testRand())
+	sealed, err := p.seal(msg, wire.HeaderLen+wire.PayloadHeaderLen, testRand())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -373,8 +383,8 @@ func TestAuthenticCBCMessagesAreWholeBlocks(t *testing.T) {
 			msg := append(h.Append(nil), make([]byte, wire.PayloadHeaderLen+n+i.ICVLen)...)
 			msg = relabelled(msg)
 			end := len(msg) - i.ICVLen
-			copy(msg[end:], sender.box.(*cbcBox).icv(msg[:end]))
-			_, ok := receiver.box.open(msg, wire.HeaderLen+wire.PayloadHeaderLen)
+			copy(msg[end:], keyed(t, sender).(*cbcBox).icv(msg[:end]))
+			_, ok := keyed(t, receiver).open(msg, wire.HeaderLen+wire.PayloadHeaderLen)
 			if ok != (n >= 32 && n%16 == 0) {
 				t.Errorf("%s: %d octets are accepted: %t", i.Name, n, ok)
 			}
@@ -397,7 +407,7 @@ func TestPaddingIsMinimal(t *testing.T) {
 				t.Fatal(err)
 			}
 			head := wire.HeaderLen + wire.PayloadHeaderLen + fragmentLen
-			plain, ok := receiver.box.open(msg, head)
+			plain, ok := keyed(t, receiver).open(msg, head)
 			if !ok || len(plain)%block != 0 || len(plain) <= n || len(plain)-n > block {
 				t.Errorf("%d octets are padded to %d", n, len(plain))
 			}
@@ -495,7 +505,7 @@ func TestPayloadsBeforeTheEncryptedOneAreCoveredAndLeftOut(t *testing.T) {
 		total := len(msg) + sender.icvLen
 		binary.BigEndian.PutUint32(msg[lengthOffset:], uint32(total))
 		binary.BigEndian.PutUint16(msg[at+2:], uint16(total-at))
-		msg, err := sender.box.seal(msg, at+wire.PayloadHeaderLen, testRand())
+		msg, err := sender.seal(msg, at+wire.PayloadHeaderLen, testRand())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -618,6 +628,26 @@ func TestFragmentRoomIsExact(t *testing.T) {
 		}
 		if sender.FragmentRoom(0) != 1 {
 			t.Error("no room")
+		}
+	})
+}
+
+// Keys that were wiped neither seal nor open, instead of doing so with zeros (RFC 7296 section 2.12).
+func TestWipedKeysServeNoMore(t *testing.T) {
+	t.Parallel()
+	forEachSuite(t, func(t *testing.T, s Suite) {
+		sender, receiver := pair(t, s)
+		packet, err := sender.Seal(testHeader, testInner(), testRand())
+		if err != nil {
+			t.Fatal(err)
+		}
+		sender.Wipe()
+		receiver.Wipe()
+		if _, err := sender.Seal(testHeader, testInner(), testRand()); err == nil {
+			t.Error("a message was sealed")
+		}
+		if _, err := receiver.Open(packet); err == nil {
+			t.Error("a message was opened")
 		}
 	})
 }

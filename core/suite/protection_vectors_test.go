@@ -30,11 +30,11 @@ func TestChaCha20Poly1305GivesTheESPPacketOfRFC7634(t *testing.T) {
 	t.Parallel()
 	v := load[rfc7634](t, "chacha20_poly1305.json")
 	e, _ := LookupEncryption(EncrChaCha20Poly1305)
-	b, err := newAEADBox(e, key7634())
+	b, err := newAEADBox(e, key7634(), new(uint64))
 	if err != nil {
 		t.Fatal(err)
 	}
-	b.counter = iv7634
+	*b.sealed = iv7634
 	const head = 8 // SPI and sequence number
 	sealed, err := b.seal(bytes.Join([][]byte{v.ESP[:head], make([]byte, e.IVLen), v.Plain}, nil), head, nil)
 	if err != nil || !bytes.Equal(sealed, v.ESP) {
@@ -84,6 +84,6 @@ func protection7634(t *testing.T) *Protection {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p.box.(*aeadBox).counter = iv7634
+	p.sealed = iv7634
 	return p
 }
