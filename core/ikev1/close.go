@@ -23,8 +23,11 @@ func (f failure) notifyName() string {
 	return f.notify.String()
 }
 
-// fail ends an SA that is not established.
+// fail ends an SA that is not established. A peer with which phase 1 is over has to be told.
 func (s *SA) fail(f failure) {
+	if s.state.secured() {
+		s.inform(s.deletion())
+	}
 	s.tellFailed(f)
 	s.shutdown(f.reason, 0)
 }
@@ -39,7 +42,7 @@ func (s *SA) tellFailed(f failure) {
 // suspect notes a sign of failure in phase 1 that anyone may have made. The attempt goes on for a while, and if nothing better
 // comes fails for that reason.
 func (s *SA) suspect(f failure) {
-	if s.state >= Established || s.phase1 == nil {
+	if s.state.secured() || s.phase1 == nil {
 		return
 	}
 	if s.phase1.suspicion == nil {

@@ -80,6 +80,8 @@ func (s *SA) stage() string {
 	switch {
 	case s.state >= Established:
 		return wire1.ExchangeName(wire1.Informational)
+	case s.state.secured():
+		return wire1.ExchangeName(wire1.Transaction)
 	case s.phase1 != nil:
 		return wire1.ExchangeName(s.phase1.kind)
 	}

@@ -28,7 +28,9 @@ type exchange struct {
 	tries  int
 	first  time.Time
 	until  time.Time // it is over, and kept for repetition until then; zero: it is not over
-	quick  *quick    // nil in phase 1
+	quick  *quick    // nil in other exchanges
+	asks   *question // of a transaction exchange of ours that waits for its answer, else nil
+	asking bool      // a transaction exchange of the peer's
 }
 
 // wipe overwrites what is secret in an exchange.
@@ -47,7 +49,7 @@ func (x *exchange) take(p packet) {
 // over keeps an exchange for repetition of its last message only.
 func (s *SA) over(x *exchange) {
 	x.wipe()
-	x.quick, x.busy, x.again, x.until = nil, false, never, s.now.Add(s.limits.Linger)
+	x.quick, x.asks, x.busy, x.again, x.until = nil, nil, false, never, s.now.Add(s.limits.Linger)
 }
 
 // transmit sends the next message of an exchange. When the peer has to answer, it is repeated until then.
@@ -125,8 +127,8 @@ func (s *SA) repeat(x *exchange) {
 	s.send(s.local, s.remote, x.last)
 }
 
-// giveUp ends what the peer does not answer: phase 1 with the SA, a quick mode with its child. That the peer is dead only dead
-// peer detection says.
+// giveUp ends what the peer does not answer: phase 1 with the SA, a quick mode with its child, a transaction as its user says. That the
+// peer is dead only dead peer detection says.
 func (s *SA) giveUp(x *exchange) {
 	waited := s.now.Sub(x.first).Round(time.Millisecond).String()
 	s.emit(event.RetransmitTimedOut{Exchange: wire1.ExchangeName(x.kind), MessageID: x.id, Sent: x.tries, For: waited,
@@ -134,6 +136,10 @@ func (s *SA) giveUp(x *exchange) {
 	switch {
 	case x.quick != nil:
 		x.quick.fail(failure{cause: event.CauseTimeout, by: byPeer, reason: s.silence(x, waited)})
+	case x.asks != nil:
+		ask := x.asks
+		s.over(x)
+		ask.silent(failure{cause: event.CauseTimeout, by: byPeer, reason: s.silence(x, waited)})
 	case s.phase1.suspicion != nil:
 		s.fail(*s.phase1.suspicion)
 	default:

@@ -34,7 +34,7 @@ func (s *SA) notify(kind wire1.NotifyType) wire1.Notify {
 func (s *SA) receiveInformational(h wire.Header, d machine.Datagram, protected bool) {
 	switch {
 	case s.state >= Closing || s.state == Idle:
-	case !protected && s.state < Established:
+	case !protected && !s.state.secured():
 		s.hint(d)
 	case !protected || s.keys.A == nil:
 		s.countForgery(d)
@@ -43,7 +43,7 @@ func (s *SA) receiveInformational(h wire.Header, d machine.Datagram, protected b
 		switch p, ok := s.openPhase2(x, h, d); {
 		case ok:
 			s.informed(p)
-		case s.initiator && s.state < Established && s.phase1 != nil: // so do peers tell whose keys did not open our proof
+		case s.initiator && !s.state.secured() && s.phase1 != nil: // so do peers tell whose keys did not open our proof
 			s.phase1.undeciphered()
 		}
 	}
@@ -77,7 +77,7 @@ func (s *SA) explainRefusal(kind wire1.NotifyType) {
 func (s *SA) informed(p packet) {
 	s.fresh(p)
 	s.noticeAll(p)
-	if s.state < Established {
+	if !s.state.secured() {
 		for _, n := range wire1.All[wire1.Notify](p.Payloads) {
 			if n.Kind.IsError() {
 				s.suspect(refusalOf(n.Kind, s.stage()))
@@ -156,6 +156,11 @@ func (s *SA) deletedByPeer(d wire1.Delete) {
 // endedByPeer ends the SA. Children go with it, unless there is another ISAKMP SA of the peer: then it was replaced, and they move.
 func (s *SA) endedByPeer() {
 	const reason = "the peer deleted the ISAKMP SA"
+	if s.state < Established {
+		s.tellFailed(failure{cause: event.CausePeerError, by: byPeer, reason: reason + " before it was of use"})
+		s.shutdown(reason, 0)
+		return
+	}
 	s.goodbyeFor(byPeer, reason)
 	if s.state == Rekeyed || !slices.ContainsFunc(s.children, func(c *child) bool { return c.up && !c.removing }) {
 		s.shutdown(reason, 0)

@@ -259,14 +259,9 @@ func (x *phase1) establish() {
 	x.wipe()
 	x.busy, x.again = false, never
 	x.until = s.now.Add(s.limits.Linger)
-	s.opened, s.lastHeard, s.candidates = s.now, s.now, nil
+	s.lastHeard, s.candidates = s.now, nil
 	s.life = s.spanOf(x.terms.Bound(s.conn.Lifetime))
+	s.mode, s.session.contact = x.kind, x.contact
 	s.dpd.begin(s)
-	s.enter(Established)
-	s.emit(event.IKEEstablished{IKE: s.describe(), InitialContact: x.contact})
-	x.tellWeak()
-	if s.session.replaces != (event.UID{}) {
-		s.emit(event.IKEReauthenticated{IKE: s.describe(), Old: s.session.replaces})
-	}
-	s.beginChildren()
+	s.extend()
 }

@@ -55,7 +55,7 @@ func (s *SA) seal(x *exchange, ps []wire1.Payload) []byte {
 // B).
 func (s *SA) exchangeIV(id uint32) suite.IV {
 	last := s.lastIV
-	if s.state < Established {
+	if !s.state.secured() {
 		last = s.phase1.iv
 	}
 	return s.cipher.ExchangeIV(last, id)

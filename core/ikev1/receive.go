@@ -3,6 +3,7 @@ package ikev1
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/parley-ike/parley/bus/event"
@@ -72,7 +73,7 @@ func (s *SA) receivePhase1(h wire.Header, d machine.Datagram) {
 		return
 	}
 	x := s.phase1
-	if s.repeated(&x.exchange, d) || x.busy || s.state >= Established {
+	if s.repeated(&x.exchange, d) || x.busy || s.state.secured() {
 		return
 	}
 	p, err := s.open(&x.exchange, h, d)
@@ -139,17 +140,27 @@ func (x *phase1) undeciphered() {
 }
 
 // receivePhase2 takes a message of quick mode, a transaction exchange or new group mode. Such a message may overtake the last one of
-// phase 1, and then waits for it.
+// phase 1, or of a transaction that has to come before, and then waits for it.
 func (s *SA) receivePhase2(h wire.Header, d machine.Datagram) {
 	switch {
-	case s.state == Verifying || s.state == Identifying || s.state == HalfOpen:
+	case in(HalfOpen, Identifying, Verifying).has(s.state), !s.ready(h.Exchange) && in(Authenticating, Configuring).has(s.state):
 		s.overtaken(h, d)
-	case s.state != Established && s.state != Rekeyed:
+	case !s.ready(h.Exchange):
+	case h.Exchange == wire1.Transaction:
+		s.receiveTransaction(h, d)
 	case h.Exchange == wire1.QuickMode:
 		s.receiveQuick(h, d)
 	case h.Exchange == wire1.NewGroupMode:
 		s.receiveNewGroup(h, d)
 	}
+}
+
+// ready reports whether messages of an exchange may come: transactions when phase 1 is over, all others when the SA is established.
+func (s *SA) ready(exch wire.ExchangeType) bool {
+	if exch == wire1.Transaction {
+		return s.state.secured() && s.state < Closing
+	}
+	return s.state == Established || s.state == Rekeyed
 }
 
 // overtaken keeps a message for when phase 1 is over. That it came shows a responder in aggressive mode that the third message was
@@ -163,11 +174,18 @@ func (s *SA) overtaken(h wire.Header, d machine.Datagram) {
 	}
 }
 
-// receiveEarly takes what came before phase 1 was over.
+// receiveEarly takes what came too early, as soon as it may come.
 func (s *SA) receiveEarly() {
-	for s.state == Established && len(s.early) > 0 {
-		d := s.early[0]
-		s.early = s.early[1:]
+	for {
+		i := slices.IndexFunc(s.early, func(d machine.Datagram) bool {
+			h, err := wire.ParseHeader(d.Bytes)
+			return err == nil && s.ready(h.Exchange)
+		})
+		if i < 0 {
+			return
+		}
+		d := s.early[i]
+		s.early = slices.Delete(s.early, i, i+1)
 		s.receive(d)
 	}
 }

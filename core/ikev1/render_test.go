@@ -1,6 +1,7 @@
 package ikev1
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"sort"
@@ -83,10 +84,34 @@ func renderPayload(p wire1.Payload) string {
 		return fmt.Sprintf("D(%d %x)", p.Protocol, p.SPIs)
 	case wire1.Cert:
 		return fmt.Sprintf("CERT(%d %s)", p.Encoding, p.Data)
+	case wire1.Config:
+		return fmt.Sprintf("ATTR(%s)", renderConfig(p))
 	case wire1.NATOA:
 		return fmt.Sprintf("%s(%v)", wire1.PayloadName(p.Type()), p.Data)
 	}
 	return wire1.PayloadName(p.Type())
+}
+
+// renderConfig shows the kind and the attributes, with their values as text when they are text.
+func renderConfig(c wire1.Config) string {
+	words := []string{strings.TrimPrefix(c.Kind.String(), "ISAKMP_CFG_")}
+	for _, a := range c.Attributes {
+		word := wire1.ConfigAttributeName(a.Type)
+		switch {
+		case a.TV:
+			word += fmt.Sprintf("=%d", a.Value)
+		case isText(a.Data):
+			word += fmt.Sprintf("=%q", a.Data)
+		case len(a.Data) > 0:
+			word += fmt.Sprintf("=%x", a.Data)
+		}
+		words = append(words, word)
+	}
+	return strings.Join(words, " ")
+}
+
+func isText(b []byte) bool {
+	return len(b) > 4 && bytes.IndexFunc(b, func(r rune) bool { return r < ' ' || r > '~' }) < 0
 }
 
 // renderSA shows proposals in the words of the configuration, with what is offered besides.

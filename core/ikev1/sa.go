@@ -10,6 +10,7 @@ import (
 	"github.com/parley-ike/parley/core/machine"
 	"github.com/parley-ike/parley/core/policy"
 	"github.com/parley-ike/parley/core/suite"
+	"github.com/parley-ike/parley/core/wire"
 	"github.com/parley-ike/parley/core/wire/wire1"
 )
 
@@ -43,7 +44,8 @@ type SA struct {
 	cipher            *suite.ISAKMPCipher // nil before there are keys
 	lastIV            suite.IV            // of phase 1, from which those of phase 2 follow
 	localID, remoteID policy.Identity
-	phase1            *phase1 // nil when it is over and its last message need not be repeated any more
+	mode              wire.ExchangeType // of phase 1
+	phase1            *phase1           // nil when it is over and its last message need not be repeated any more
 	phase2            []*exchange
 	used              []uint32 // message IDs of the peer's quick modes, sorted: they never come again
 	early             []machine.Datagram
@@ -214,7 +216,7 @@ func (s *SA) Installed() []machine.ChildSA {
 }
 
 // enter goes to another state. Where an initiator waits for plugins it gets the half-open time anew; where it waits for
-// the peer, repetition ends the wait. A responder has one deadline for all until it is established.
+// the peer, repetition ends the wait. A responder has one deadline for all of phase 1. What follows phase 1 has one of its own.
 func (s *SA) enter(to State) {
 	if s.state == to {
 		return
@@ -226,7 +228,7 @@ func (s *SA) enter(to State) {
 		s.deadline = never
 	case s.initiator && in(Proposed, Exchanging, Identifying).has(to):
 		s.deadline = never
-	case s.initiator && to < Established:
+	case to == Authenticating || to == Configuring || s.initiator && to < Authenticating:
 		s.deadline = s.now.Add(s.conn.HalfOpen)
 	}
 }

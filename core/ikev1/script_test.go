@@ -130,17 +130,19 @@ func (p *player) command(w []string) {
 		"seen": func() {
 			p.step(p.sa(arg(1)), machine.ChildMoved{SPIIn: p.spi(arg(2)), Remote: netip.MustParseAddrPort(arg(3))})
 		},
-		"traffic":  func() { p.node(arg(1)).packets[p.spi(arg(2))]++ },
-		"hold":     func() { p.node(arg(1)).hold[arg(2)] = true },
-		"release":  func() { delete(p.node(arg(1)).hold, arg(2)) },
-		"fail":     func() { p.fail(p.node(arg(1)), arg(2), arg(3), arg(4)) },
-		"forge":    func() { p.forge(p.sa(arg(1)), w[2:]) },
-		"seal":     func() { p.sealed(p.sa(arg(1)), 0, w[2:]) },
-		"mishash":  func() { p.sealed(p.sa(arg(1)), 1, w[2:]) },
-		"newgroup": func() { p.newGroup(p.sa(arg(1))) },
-		"moveto":   func() { p.node(arg(1)).nat = netip.MustParseAddr(arg(2)) },
-		"dead":     func() { p.node(arg(1)).addr = netip.MustParseAddr("203.0.113.99") },
-		"state":    p.state,
+		"traffic":     func() { p.node(arg(1)).packets[p.spi(arg(2))]++ },
+		"hold":        func() { p.node(arg(1)).hold[arg(2)] = true },
+		"release":     func() { delete(p.node(arg(1)).hold, arg(2)) },
+		"fail":        func() { p.fail(p.node(arg(1)), arg(2), arg(3), arg(4)) },
+		"forge":       func() { p.forge(p.sa(arg(1)), w[2:]) },
+		"seal":        func() { p.sealed(p.sa(arg(1)), 0, w[2:]) },
+		"mishash":     func() { p.sealed(p.sa(arg(1)), 1, w[2:]) },
+		"newgroup":    func() { p.newGroup(p.sa(arg(1))) },
+		"transact":    func() { p.transact(p.sa(arg(1)), 0, w[2:]) },
+		"mistransact": func() { p.transact(p.sa(arg(1)), 1, w[2:]) },
+		"moveto":      func() { p.node(arg(1)).nat = netip.MustParseAddr(arg(2)) },
+		"dead":        func() { p.node(arg(1)).addr = netip.MustParseAddr("203.0.113.99") },
+		"state":       p.state,
 	}
 	run, ok := commands[w[0]]
 	if !ok {

@@ -22,6 +22,7 @@ type task struct {
 type session struct {
 	names    []string  // children that were asked for
 	replaces event.UID // the SA that this one takes the place of; zero for none
+	contact  bool      // the peer knows of no other SA (INITIAL-CONTACT)
 	looking  int       // SA backends that were asked what has come in
 	heir     heir      // when the SA is rekeyed
 }

@@ -7,11 +7,11 @@ import (
 
 // tellWeak tells once for each SA what it stands on: RFC 9395 made IKEv1 historic, and RFC 2409 section 5.4 lets everybody who sees
 // aggressive mode with a pre-shared key guess the key offline.
-func (x *phase1) tellWeak() {
+func (s *SA) tellWeak() {
 	weak := event.WeakAlgorithm{Scope: scopeIKE, What: []string{"IKEv1"}, Reason: "RFC 9395 retired it: use version = 2 when the peer can"}
-	if x.kind == wire1.Aggressive && x.s.conn.Remote.Auth == authPSK {
+	if s.mode == wire1.Aggressive && s.conn.Remote.Auth == authPSK {
 		weak.What = append(weak.What, "aggressive mode with a pre-shared key")
 		weak.Reason += ", or main mode: who saw these messages can guess the key"
 	}
-	x.s.emit(weak)
+	s.emit(weak)
 }

@@ -1,0 +1,24 @@
+package ikev1
+
+import "github.com/parley-ike/parley/bus/event"
+
+// This file is the order of what lies between phase 1 and phase 2: extended authentication, then mode configuration. Until both are over
+// no quick mode of ours begins, and those of the peer wait (receive.go).
+
+// extend goes on when phase 1 is over.
+func (s *SA) extend() { s.configure() }
+
+// configure goes on when it is known who the peer is: with mode configuration, if the connection wants it first.
+func (s *SA) configure() { s.complete() }
+
+// complete ends what lies between phase 1 and phase 2: the SA is of use.
+func (s *SA) complete() {
+	s.opened = s.now
+	s.enter(Established)
+	s.emit(event.IKEEstablished{IKE: s.describe(), InitialContact: s.session.contact})
+	s.tellWeak()
+	if s.session.replaces != (event.UID{}) {
+		s.emit(event.IKEReauthenticated{IKE: s.describe(), Old: s.session.replaces})
+	}
+	s.beginChildren()
+}
