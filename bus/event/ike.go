@@ -13,7 +13,7 @@ type IKESA struct {
 	LocalID  string         `json:"local_id,omitempty"` // "fqdn:east.example.net"
 	RemoteID string         `json:"remote_id,omitempty"`
 	Suite    string         `json:"suite,omitempty"`
-	// Fragmentation says that both sides fragment large messages (RFC 7383).
+	// Fragmentation says that both sides fragment large messages (RFC 7383, or as Microsoft and Cisco do in IKEv1).
 	Fragmentation bool `json:"fragmentation,omitempty"`
 	// Window is how many requests of ours the peer takes at a time (RFC 7296 section 2.3), if more than one.
 	Window uint32 `json:"window,omitempty"`
@@ -293,7 +293,7 @@ type IntegrityFailed struct {
 	Count  uint64         `json:"count"`
 }
 
-// FragmentFailed says: a message that came in fragments (RFC 7383) was dropped before it was complete.
+// FragmentFailed says: a message that came in fragments (RFC 7383, or those of IKEv1) was dropped before it was complete.
 type FragmentFailed struct {
 	Exchange  string `json:"exchange"`
 	MessageID uint32 `json:"message_id"`

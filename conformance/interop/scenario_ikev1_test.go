@@ -9,6 +9,7 @@ var ikev1Scenarios = []scenario{
 	{name: "IKEv1: main mode with a pre-shared key", run: phase1(false)},
 	{name: "IKEv1: aggressive mode with a pre-shared key", run: phase1(true)},
 	{name: "IKEv1: quick mode with perfect forward secrecy", run: forwardSecrecy},
+	{name: "IKEv1: messages in fragments", run: inIKEv1(fragments)},
 	{name: "IKEv1: tunnel through a NAT", run: inIKEv1(throughNAT)},
 	{name: "IKEv1: delete of the IPsec SA", run: inIKEv1(deleteChild)},
 	{name: "IKEv1: delete of the ISAKMP SA", run: inIKEv1(deleteIKE)},

@@ -8,13 +8,14 @@ import (
 	"github.com/parley-ike/parley/core/policy"
 )
 
-// history is what worlds of IKEv1 have beside the faults of the first worlds: aggressive mode, perfect forward secrecy, and children
+// history is what worlds of IKEv1 have beside the faults of the first worlds: aggressive mode, perfect forward secrecy, fragments, and children
 // that come and go. It has randomness of its own.
 type history struct {
 	rand       *rand.Rand
 	on         bool
 	aggressive bool
 	pfs        bool
+	size       int  // of datagrams, above which messages go in fragments
 	churn      int  // commands to make and to end the child, in the storm
 	forgetful  bool // a Delete may be lost, which nobody confirms in IKEv1 (RFC 2408 section 5.15): then one side has children that the other forgot
 }
@@ -29,6 +30,9 @@ func drawHistory(seed uint64, f *faults, s *session) history {
 	if r.IntN(2) == 0 {
 		h.churn = r.IntN(10)
 	}
+	if h.size = policy.DefaultFragmentSize; r.IntN(2) == 0 {
+		h.size = policy.MinFragmentSize + r.IntN(200)
+	}
 	return h
 }
 
@@ -38,6 +42,7 @@ func (h history) connect(w *world, name string, c *policy.Connection) {
 		return
 	}
 	c.Version, c.Aggressive, c.AllowAggressivePSK = 1, h.aggressive, h.aggressive
+	c.FragmentSize = h.size
 	ike, esp := "aes128-sha256-ecp256", "aes128-sha256"
 	if h.pfs {
 		esp += "-ecp256"

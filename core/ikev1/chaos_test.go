@@ -45,7 +45,7 @@ func newChaos(t *testing.T, seed uint64) *chaos {
 	c.quiet, c.renews = true, c.rand.IntN(2) == 0
 	options := [][]string{{}, {"a.nat=198.51.100.1"}, {"a.esp=aes128gcm16-modp2048", "b.esp=aes128gcm16-modp2048-none"}, {"b.esp=aes256-sha256"},
 		{"aggressive=yes", "allow=yes"}, {"auth=signature"}, {"more=dmz"}, {"b.psk=other"}, {"child-lifetime=30s"},
-		{"lifetime=40s", "child-lifetime=50s"}}
+		{"lifetime=40s", "child-lifetime=50s"}, {"fragments=200"}}
 	c.makeNodes(append([]string{"a.liveness=20s", "b.liveness=30s"}, options[c.rand.IntN(len(options))]...))
 	c.loss, c.faulty, c.stops = c.rand.Float64()*0.5, c.rand.Float64()*0.2, c.rand.IntN(2) == 0
 	return c

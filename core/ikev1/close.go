@@ -115,7 +115,7 @@ func (s *SA) wipe() {
 	for _, x := range s.phase2 {
 		x.wipe()
 	}
-	s.phase1, s.phase2, s.todo, s.early, s.used = nil, nil, nil, nil, nil
+	s.phase1, s.phase2, s.todo, s.early, s.used, s.partial = nil, nil, nil, nil, nil, nil
 }
 
 // settle ends a closing SA when no child and no SPI is left.

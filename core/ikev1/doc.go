@@ -31,6 +31,7 @@
 // same traffic the one that was made last sends.
 //
 // Limits: no AH, no IPComp, no private groups (new group mode is refused), no extended sequence numbers. A whole forged second message
-// of aggressive mode ends the attempt; who sends one has seen our cookie. Fragments are not put together. As initiator only RSA signatures
+// of aggressive mode ends the attempt; who sends one has seen our cookie. No fragment begins an
+// SA, because nobody knows then that the other side takes them. As initiator only RSA signatures
 // are offered; ECDSA is answered. unique = "keep" refuses an ISAKMP SA that is to replace another, which looks like any other one.
 package ikev1

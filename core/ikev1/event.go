@@ -28,6 +28,7 @@ const (
 // describe returns the SA as events show it.
 func (s *SA) describe() event.IKESA {
 	d := event.IKESA{Version: 1, Role: "responder", SPIi: hex64(s.cookieI), SPIr: hex64(s.cookieR), Local: s.local, Remote: s.remote}
+	d.Fragmentation = s.fragments()
 	if s.initiator {
 		d.Role = "initiator"
 	}

@@ -22,7 +22,9 @@ type forgeries struct {
 func (s *SA) receive(d machine.Datagram) {
 	h, err := wire.ParseHeader(d.Bytes)
 	if err == nil && s.concerns(h, d) {
-		s.dispatch(h, d)
+		if h, d, ok := s.unfold(h, d); ok {
+			s.dispatch(h, d)
+		}
 	}
 	if s.state == Idle && !s.initiator { // not a message that could begin an SA: nothing will follow
 		s.shutdown("the first packet began no phase 1", 0)

@@ -11,6 +11,7 @@ import (
 	"github.com/parley-ike/parley/core/machine"
 	"github.com/parley-ike/parley/core/policy"
 	"github.com/parley-ike/parley/core/suite"
+	"github.com/parley-ike/parley/core/wire"
 	"github.com/parley-ike/parley/core/wire/wire1"
 	"github.com/parley-ike/parley/core/wire/wire2"
 )
@@ -23,6 +24,9 @@ func (h *host) renderSend(e machine.Send) string {
 	m, err := wire1.Parse(e.Bytes)
 	if err != nil {
 		return fmt.Sprintf("%s unreadable: %v", where, err)
+	}
+	if f, ok := wire1.Get[wire1.Fragment](m.Payloads); ok {
+		return where + " " + h.renderFragment(e, m.Header, f)
 	}
 	body := renderPayloads(m.Payloads)
 	if h.decrypts() {
@@ -43,6 +47,19 @@ func (h *host) renderSend(e machine.Send) string {
 		id = fmt.Sprintf(" %08x", m.Header.MessageID)
 	}
 	return fmt.Sprintf("%s %s%s %s", where, wire1.ExchangeName(m.Header.Exchange), id, body)
+}
+
+// renderFragment shows a fragment, and with the last one the message.
+func (h *host) renderFragment(e machine.Send, head wire.Header, f wire1.Fragment) string {
+	text := fmt.Sprintf("%s %08x FRAGMENT(%d, %d octets)", wire1.ExchangeName(head.Exchange), head.MessageID, f.Number, len(e.Bytes))
+	if f.Number == 1 {
+		h.inner = nil
+	}
+	if h.inner = append(h.inner, f.Data...); !f.Last {
+		return text
+	}
+	e.Bytes = h.inner
+	return text + ": " + h.renderSend(e)
 }
 
 func renderPayloads(ps []wire1.Payload) string {

@@ -49,6 +49,8 @@ type SA struct {
 	phase2            []*exchange
 	used              []uint32 // message IDs of the peer's quick modes, sorted: they never come again
 	early             []machine.Datagram
+	peerFragments     bool        // the peer takes fragments
+	partial           []*assembly // messages of which fragments are missing, or were
 	children          []*child
 	reserved          []reservation // SPIs without a child
 	todo              []task        // quick modes of ours that wait
@@ -155,6 +157,7 @@ func (s *SA) tick() {
 	s.checkAge()
 	s.keepAlive()
 	s.tendPeer()
+	s.forgetFragments()
 }
 
 // Deadline is when the SA wants a Tick: the earliest of all that it waits for.
@@ -163,7 +166,7 @@ func (s *SA) Deadline() time.Time {
 		return never
 	}
 	at := s.deadline
-	for _, due := range [...]time.Time{s.exchangesDue(), s.childrenDue(), s.ageDue(), s.workDue(), s.keepAliveDue(), s.peerDue()} {
+	for _, due := range [...]time.Time{s.exchangesDue(), s.childrenDue(), s.ageDue(), s.workDue(), s.keepAliveDue(), s.peerDue(), s.fragmentsDue()} {
 		at = earliest(at, due)
 	}
 	for _, c := range s.calls {
@@ -233,9 +236,12 @@ func (s *SA) enter(to State) {
 	}
 }
 
+// send sends a message, in fragments if need be.
 func (s *SA) send(local, remote netip.AddrPort, b []byte) {
 	s.lastSent = s.now
-	s.fx.Add(machine.Send{Local: local, Remote: remote, Bytes: b})
+	for _, d := range s.datagrams(b) {
+		s.fx.Add(machine.Send{Local: local, Remote: remote, Bytes: d})
+	}
 }
 
 func (s *SA) emit(e event.Event) {

@@ -282,6 +282,7 @@ func (p *player) makeNode(name, local, localID, remoteID, localTS, remoteTS stri
 	if get("unique", "") == "never" {
 		conn.Unique = policy.UniqueNever
 	}
+	conn.FragmentSize, _ = strconv.Atoi(get("fragments", "1280"))
 	conn.Liveness = p.duration(get("liveness", "0s"))
 	conn.Lifetime.Time = p.duration(get("lifetime", "8h"))
 	conn.Children[0].Lifetime.Time = p.duration(get("child-lifetime", "1h"))

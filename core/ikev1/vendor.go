@@ -9,6 +9,9 @@ func (s *SA) vendorIDs() (ps []wire1.Payload) {
 	for _, v := range []wire1.Vendor{wire1.VendorDPD, wire1.VendorNATT, wire1.VendorNATTDraft03, wire1.VendorNATTDraft02n, wire1.VendorNATTDraft02} {
 		ps = append(ps, v.ID())
 	}
+	if s.announcesFragments() {
+		ps = append(ps, wire1.VendorFragmentation.ID())
+	}
 	return ps
 }
 
@@ -18,6 +21,8 @@ func (s *SA) detectVendors(p packet) {
 		switch v.Vendor() {
 		case wire1.VendorDPD:
 			s.dpd.able = true
+		case wire1.VendorFragmentation:
+			s.peerFragments = true
 		case wire1.VendorNATT:
 			s.nat.can, s.nat.draft = true, false
 		case wire1.VendorNATTDraft03, wire1.VendorNATTDraft02n, wire1.VendorNATTDraft02:

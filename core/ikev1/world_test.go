@@ -83,6 +83,8 @@ type host struct {
 	ends int                 // events that tell of the SA's end
 	born map[event.UID]int   // established and not yet deleted
 	tap  *suite.ISAKMPCipher // opens what the SA sends
+
+	inner []byte // of fragments that it sent
 }
 
 // tapKey names an exchange, whose messages are chained by their IVs.

@@ -2,7 +2,7 @@ package policy
 
 // Messages says how IKE messages travel.
 type Messages struct {
-	FragmentSize int // octets of an IP datagram above which they go in fragments (RFC 7383); 0: never
+	FragmentSize int // octets of an IP datagram above which they go in fragments (RFC 7383, in IKEv1 those of [MS-IKEE]); 0: never
 	Window       int // how many requests of the peer we take at a time (RFC 7296 section 2.3); 1 is not announced
 }
 

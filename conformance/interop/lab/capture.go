@@ -20,7 +20,7 @@ type Counts struct {
 	ClearICMP int // ICMP and ICMPv6 echo, outside any ESP
 	Other     int
 
-	FragmentsSent, FragmentsCame int // of IKE messages (RFC 7383 section 2.5), from the link's end
+	FragmentsSent, FragmentsCame int // of IKE messages (RFC 7383 section 2.5, or as IKEv1 has them), from the link's end
 }
 
 // Protected is the number of ESP packets, encapsulated or not.
@@ -170,13 +170,13 @@ func (c *Counts) addUDP(udp []byte, leaves bool) {
 	}
 }
 
-// fragmentPayload is the type of the Encrypted Fragment payload.
-const fragmentPayload = 53
+// Types of the payload in front of a fragment: the Encrypted Fragment payload, and what IKEv1 has ([MS-IKEE] section 2.2.6).
+const fragmentPayload, fragmentPayload1 = 53, 132
 
 func (c *Counts) addIKE(message []byte, leaves bool) {
 	c.IKE++
 	switch {
-	case len(message) < 28 || message[16] != fragmentPayload:
+	case len(message) < 28 || message[16] != fragmentPayload && message[16] != fragmentPayload1:
 	case leaves:
 		c.FragmentsSent++
 	default:
