@@ -55,6 +55,11 @@ func (p *Plugins) perform(ctx context.Context, op machine.Op) (machine.Result, e
 		return p.keyExchange(ctx, op)
 	case machine.Sign, machine.Verify, machine.Authenticate, machine.SKEYID, machine.Protect, machine.Unprotect:
 		return p.authenticate(ctx, op)
+	case machine.CheckPassword:
+		return machine.PasswordChecked{}, p.Cred.CheckPassword(ctx, op.User, op.Password)
+	case machine.OwnPassword:
+		password, err := p.Cred.OwnPassword(ctx, op.User)
+		return machine.OwnPasswordFound{Password: password}, err
 	default:
 		return p.backend(ctx, op)
 	}

@@ -66,6 +66,9 @@ func keep(in machine.Input) machine.Input {
 	case machine.SKEYIDDerived:
 		result.Value = result.Value.Clone()
 		reply.Result = result
+	case machine.OwnPasswordFound:
+		result.Password = result.Password.Clone()
+		reply.Result = result
 	case machine.Unprotected:
 		result.Plain = slices.Clone(result.Plain)
 		for i, p := range result.Plain {

@@ -131,6 +131,10 @@ func kindOf(op machine.Op) (kind, name string) {
 		return "auth", "Verify"
 	case machine.Authenticate:
 		return "auth", "Authenticate"
+	case machine.CheckPassword:
+		return "cred", "CheckPassword"
+	case machine.OwnPassword:
+		return "cred", "OwnPassword"
 	case machine.SKEYID:
 		return "auth", "SKEYID"
 	case machine.Protect:

@@ -25,6 +25,7 @@ type Snapshot struct {
 	Policy      *policy.Snapshot
 	Credentials []PSK
 	Keys        Keys
+	Passwords   []Password
 	Plugins     []Plugin // empty: the standard set
 	Pools       []policy.Pool
 	NATS        NATS
@@ -54,6 +55,13 @@ type PSK struct {
 	Remote, Local     string // identities with their type, "fqdn:west.example.net"; Local "": any of ours
 	RemoteID, LocalID policy.Identity
 	File              string // absolute
+}
+
+// Password says where the password of a user lies.
+type Password struct {
+	User string
+	File string // absolute
+	Own  bool   // we are the user
 }
 
 // Plugin is an entry of the plugin catalogue.

@@ -88,6 +88,7 @@ func (l *loader) endpoint(s *section, e *policy.Endpoint) {
 			s.fail(t.at, "unknown auth %q: %s", t.value, suggest(t.value, auths))
 		}
 	}
+	s.users(e, isLocal)
 	if isLocal {
 		e.Additional = s.addresses("additional")
 		s.sendCertificate(e)
@@ -109,7 +110,7 @@ func (s *section) addresses(name string) (all []netip.Addr) {
 }
 
 // auths are the authenticators of the standard set.
-var auths = []string{policy.DefaultAuth, policy.AuthSignature, policy.AuthRSAEncryption, policy.AuthRevisedRSAEncryption}
+var auths = []string{policy.DefaultAuth, policy.AuthSignature, policy.AuthRSAEncryption, policy.AuthRevisedRSAEncryption, policy.AuthXAUTH}
 
 // knownAuth reports whether somebody may implement an authenticator: what plugins of others are called is theirs to say.
 func (l *loader) knownAuth(name string) bool {

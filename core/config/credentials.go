@@ -15,6 +15,9 @@ func (l *loader) credentials(s *section) {
 	for _, b := range s.named("psk") {
 		l.psk(b)
 	}
+	for _, b := range s.named("password") {
+		l.password(b)
+	}
 	l.keys(s)
 	s.finish()
 }
@@ -32,19 +35,26 @@ func (l *loader) psk(s *section) {
 		local, valid := s.identity(t)
 		p.LocalID, p.Local, ok = local, local.String(), ok && valid
 	}
-	for _, name := range inline {
-		if attr, there := s.body.Attributes[name]; there {
-			s.fail(attr.NameRange, "a secret does not belong into the configuration, which is copied, diffed and shown in errors: write it into a file of its own, chmod 600 it, and name it with file = \"NAME.psk\"")
-			delete(s.body.Attributes, name)
-			s.attrs["file"], ok = true, false
-		}
-	}
+	ok = s.notInline("NAME.psk") && ok
 	s.secretFile("file", &p.File)
 	if ok && !s.has("file") {
 		s.fail(s.at, "it has no key: add file = \"NAME.psk\"")
 	}
 	s.finish()
 	l.addPSK(s, p)
+}
+
+// notInline reports a secret that somebody has written down, and otherwise true.
+func (s *section) notInline(file string) bool {
+	ok := true
+	for _, name := range inline {
+		if attr, there := s.body.Attributes[name]; there {
+			s.fail(attr.NameRange, "a secret does not belong into the configuration, which is copied, diffed and shown in errors: write it into a file of its own, chmod 600 it, and name it with file = %q", file)
+			delete(s.body.Attributes, name)
+			s.attrs["file"], ok = true, false
+		}
+	}
+	return ok
 }
 
 func (l *loader) addPSK(s *section, p PSK) {

@@ -41,7 +41,8 @@ func Diff(old, new *Snapshot) Changes {
 	if old == nil {
 		old = &Snapshot{Policy: &policy.Snapshot{}}
 	}
-	c := Changes{Credentials: !reflect.DeepEqual(old.Credentials, new.Credentials) || !reflect.DeepEqual(old.Keys, new.Keys), Restart: onlyAtStart(old, new),
+	c := Changes{Credentials: !reflect.DeepEqual(old.Credentials, new.Credentials) || !reflect.DeepEqual(old.Keys, new.Keys) ||
+		!reflect.DeepEqual(old.Passwords, new.Passwords), Restart: onlyAtStart(old, new),
 		Pools: !reflect.DeepEqual(old.Pools, new.Pools), Shunts: !reflect.DeepEqual(old.Policy.Shunts, new.Policy.Shunts)}
 	for _, conn := range new.Policy.Connections {
 		before, ok := old.Policy.Connection(conn.Name)

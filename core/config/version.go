@@ -53,6 +53,7 @@ var ikev2Settings = []string{"mobike", "childless", "follow_redirects", "redirec
 func (l *loader) checkVersion(s *section, c *policy.Connection, remote *section, children []*section) {
 	s.checkModes(c)
 	l.checkRSAEncryption(s, c, s.only("local"), remote)
+	l.checkXAUTH(c, orSelf(s.only("local"), s), remote)
 	if c.Version != 1 {
 		return
 	}
@@ -66,7 +67,7 @@ func (l *loader) checkVersion(s *section, c *policy.Connection, remote *section,
 	if b := s.only("redirect"); b != nil {
 		b.fail(b.at, "IKEv1 cannot redirect a peer: leave it out, or write version = 2")
 	}
-	if c.Local.Auth != c.Remote.Auth {
+	if c.Local.Auth != c.Remote.Auth && c.Local.Auth != policy.AuthXAUTH && c.Remote.Auth != policy.AuthXAUTH {
 		at := orSelf(remote, s)
 		at.fail(at.valueAt("auth"), "IKEv1 authenticates both sides in one way, and these are %q and %q: make auth of local and remote equal", c.Local.Auth, c.Remote.Auth)
 	}

@@ -42,12 +42,19 @@ type storedPublicKey struct {
 	Purpose string         `json:"purpose"`
 }
 
+type storedPassword struct {
+	User string `json:"user"`
+	File string `json:"file"`
+	Own  bool   `json:"own,omitempty"`
+}
+
 // stored is the whole of it; a store of before there were private keys takes it as long as there is none.
 type stored struct {
 	PSKs        []storedPSK       `json:"psks"`
 	Keys        []storedKey       `json:"keys,omitempty"`
 	Authorities []storedAuthority `json:"authorities,omitempty"`
 	PublicKeys  []storedPublicKey `json:"public_keys,omitempty"`
+	Passwords   []storedPassword  `json:"passwords,omitempty"`
 }
 
 func storedID(id policy.Identity) storedIdentity {
@@ -73,6 +80,9 @@ func credentials(s *config.Snapshot) ([]byte, error) {
 	}
 	for _, p := range s.Keys.Peers {
 		out.PublicKeys = append(out.PublicKeys, storedPublicKey{Name: p.Identity, Remote: storedID(p.ID), File: p.File, Purpose: p.Purpose})
+	}
+	for _, p := range s.Passwords {
+		out.Passwords = append(out.Passwords, storedPassword(p))
 	}
 	return json.Marshal(out)
 }

@@ -45,7 +45,7 @@ var (
 		machine.KEInitiated{}, machine.KEResponded{}, machine.KEFinished{}, machine.Signed{}, machine.Verified{},
 		machine.Authenticated{}, machine.AllocatedSPI{}, machine.Freed{}, machine.Installed{}, machine.Removed{}, machine.Usage{},
 		machine.Admitted{}, machine.Leased{}, machine.Released{}, machine.SKEYIDDerived{}, machine.Heir{},
-		machine.Protected{}, machine.Unprotected{})
+		machine.Protected{}, machine.Unprotected{}, machine.PasswordChecked{}, machine.OwnPasswordFound{})
 )
 
 // What a configuration is made of, in inputs that carry one.

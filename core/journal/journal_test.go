@@ -86,6 +86,8 @@ func samples() []machine.Input {
 		machine.Heir{UID: event.UID{1}},
 		machine.Protected{Cipher: [][]byte{{1}, {2}}, Key: []byte("key"), Certs: [][]byte{[]byte("a")}},
 		machine.Unprotected{Plain: []secret.Bytes{key("identity"), key("nonce")}},
+		machine.PasswordChecked{},
+		machine.OwnPasswordFound{Password: key("password")},
 	} {
 		list = append(list, machine.Reply{Ticket: machine.Ticket(i + 1), Result: r})
 	}

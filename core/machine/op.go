@@ -263,5 +263,7 @@ func Wipe(r Result) {
 		r.Value.Wipe()
 	case Unprotected:
 		wipeAll(r.Plain)
+	case OwnPasswordFound:
+		r.Password.Wipe()
 	}
 }

@@ -26,14 +26,15 @@ func TestWipeOverwritesEveryKeyOfEveryChild(t *testing.T) {
 
 func TestWipeOverwritesTheSecretOfEveryAnswer(t *testing.T) {
 	t.Parallel()
-	state, responded, finished, skeyid, plain := secret.Bytes("state"), secret.Bytes("shared"), secret.Bytes("shared"), secret.Bytes("skeyid"), secret.Bytes("nonce")
+	state, responded, finished, skeyid, plain, password := secret.Bytes("state"), secret.Bytes("shared"), secret.Bytes("shared"), secret.Bytes("skeyid"), secret.Bytes("nonce"), secret.Bytes("sesame")
 	for _, r := range []machine.Result{machine.KEInitiated{State: state}, machine.KEResponded{Secret: responded},
-		machine.KEFinished{Secret: finished}, machine.SKEYIDDerived{Value: skeyid}, machine.Unprotected{Plain: []secret.Bytes{plain}}, machine.Installed{}, nil} {
+		machine.KEFinished{Secret: finished}, machine.SKEYIDDerived{Value: skeyid}, machine.Unprotected{Plain: []secret.Bytes{plain}},
+		machine.OwnPasswordFound{Password: password}, machine.Installed{}, nil} {
 		machine.Wipe(r)
 	}
-	for i, k := range []secret.Bytes{state, responded, finished, skeyid, plain} {
+	for i, k := range []secret.Bytes{state, responded, finished, skeyid, plain, password} {
 		if !k.Equal(make([]byte, len(k))) {
-			t.Errorf("secret %d of 5 remains", i+1)
+			t.Errorf("secret %d of 6 remains", i+1)
 		}
 	}
 }

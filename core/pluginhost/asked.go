@@ -49,7 +49,7 @@ func (h *Host) asked(from *session, f *basev1.Frame) {
 // askable is what an authenticator may ask: everything of the credential stores.
 var askable = map[basev1.Op]bool{
 	basev1.Op_OP_CRED_FIND: true, basev1.Op_OP_CRED_MAC: true, basev1.Op_OP_CRED_SIGN: true, basev1.Op_OP_CRED_DECRYPT: true,
-	basev1.Op_OP_CRED_TRUST: true,
+	basev1.Op_OP_CRED_TRUST: true, basev1.Op_OP_CRED_CHECK_PASSWORD: true, basev1.Op_OP_CRED_OWN_PASSWORD: true,
 }
 
 func earlier(a, b time.Time) time.Time {

@@ -19,6 +19,8 @@ func encode(op machine.Op, owner string) (service, basev1.Op, message) {
 		return encodeKE(op)
 	case machine.Sign, machine.Verify, machine.Authenticate, machine.SKEYID, machine.Protect, machine.Unprotect:
 		return encodeAuth(op)
+	case machine.CheckPassword, machine.OwnPassword:
+		return encodePassword(op)
 	default:
 		return encodeSA(op, owner)
 	}
@@ -31,6 +33,8 @@ func decode(op machine.Op, m *basev1.KEMethod, body []byte) (machine.Result, err
 		return decodeKE(op, m, body)
 	case machine.Sign, machine.Verify, machine.Authenticate, machine.SKEYID, machine.Protect, machine.Unprotect:
 		return decodeAuth(op, body)
+	case machine.CheckPassword, machine.OwnPassword:
+		return decodePassword(op, body)
 	default:
 		return decodeSA(op, body)
 	}

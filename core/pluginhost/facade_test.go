@@ -21,7 +21,8 @@ import (
 var everyOp = []machine.Op{
 	machine.KEInitiate{Method: 31}, machine.KERespond{Method: 31, Peer: []byte{1}}, machine.KEFinish{Method: 31}, machine.Sign{Auth: "psk"},
 	machine.Verify{Auth: "psk"}, machine.Authenticate{}, machine.AllocateSPI{}, machine.FreeSPI{}, machine.InstallChild{}, machine.UpdateChild{}, machine.RemoveChild{}, machine.QueryUsage{},
-	machine.SKEYID{Auth: "psk"}, machine.Protect{Auth: "rsaenc"}, machine.Unprotect{Auth: "rsaenc"},
+	machine.SKEYID{Auth: "psk"}, machine.Protect{Auth: "rsaenc"}, machine.Unprotect{Auth: "rsaenc"}, machine.CheckPassword{User: "alice"},
+	machine.OwnPassword{User: "alice"},
 }
 
 func TestEveryOperationHasARequest(t *testing.T) {
@@ -69,6 +70,10 @@ func TestLiesAreErrors(t *testing.T) {
 		"unprotected":            {machine.Unprotect{Cipher: [][]byte{{1, 2}}}, &authv1.UnprotectResponse{Plain: [][]byte{{}}}, true},
 		"a plaintext missing":    {machine.Unprotect{Cipher: [][]byte{{1, 2}}}, &authv1.UnprotectResponse{}, false},
 		"a plaintext too long":   {machine.Unprotect{Cipher: [][]byte{{1, 2}}}, &authv1.UnprotectResponse{Plain: [][]byte{{1, 2}}}, false},
+		"password checked":       {machine.CheckPassword{}, &credv1.CheckPasswordResponse{}, true},
+		"our password":           {machine.OwnPassword{}, &credv1.OwnPasswordResponse{Password: []byte("sesame")}, true},
+		"no password":            {machine.OwnPassword{}, &credv1.OwnPasswordResponse{}, false},
+		"a book for a password":  {machine.OwnPassword{}, &credv1.OwnPasswordResponse{Password: make([]byte, 1025)}, false},
 		"nobody verified":        {machine.Verify{}, &authv1.VerifyResponse{}, false},
 		"giant identity":         {machine.Verify{}, &authv1.VerifyResponse{Remote: &credv1.Identity{Type: 2, Data: make([]byte, 1<<16)}}, false},
 		"signed but not checked": {machine.Authenticate{}, &authv1.AuthenticateResponse{Signed: &authv1.SignResponse{Method: 2, Data: []byte{1}}}, false},

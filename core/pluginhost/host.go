@@ -138,6 +138,9 @@ func (h *Host) Submit(requests []machine.Request) {
 		if a, ok := r.Call.Op.(machine.Authenticate); ok && h.submitSplit(r, a, now) {
 			continue
 		}
+		if h.submitToStores(r, now) {
+			continue
+		}
 		c, err := h.newCall(r, now)
 		if err != nil {
 			refuse(c, err)

@@ -59,6 +59,41 @@ func (keyStore) Trust(_ context.Context, r cred.TrustRequest) (cred.Verdict, err
 	return cred.Verdict{Public: r.Chain[0], Subject: string(r.Identity.Data), Issuer: fmt.Sprint(r.Purpose), Anchor: "a", Until: r.Now.Add(time.Second)}, nil
 }
 
+func (keyStore) CheckPassword(_ context.Context, user string, password secret.Bytes) error {
+	switch {
+	case user != "alice":
+		return fmt.Errorf("no user %q here: %w", user, sdk.ErrNoCredential)
+	case !password.Equal([]byte("sesame")):
+		return sdk.ErrRefused
+	}
+	return nil
+}
+
+func (keyStore) OwnPassword(_ context.Context, user string) (secret.Bytes, error) {
+	return secret.Bytes(user + "'s own"), nil
+}
+
+// The core asks the stores itself, in the same order as authenticators do.
+func TestAPasswordIsCheckedByTheStoreThatKnowsTheUser(t *testing.T) {
+	t.Parallel()
+	w := started(t, quick, fixture(t, "psks", []string{"cred"}, "psks"), fixture(t, "keys", []string{"auth", "cred"}, "keys"))
+	check := func(user, password string) machine.Reply {
+		return w.call(machine.CheckPassword{User: user, Password: secret.Bytes(password)})
+	}
+	if reply := check("alice", "sesame"); reply.Err != nil || reply.Result != (machine.PasswordChecked{}) {
+		t.Errorf("a good password gave %+v", reply)
+	}
+	if reply := check("alice", "simsim"); reply.Err == nil || reply.Err.Kind != machine.Refused {
+		t.Errorf("a wrong password gave %+v", reply.Err)
+	}
+	if reply := check("bob", "sesame"); reply.Err == nil || reply.Err.Kind != machine.NoCredential || !strings.Contains(reply.Err.Text, `no user "bob" here`) {
+		t.Errorf("an unknown user gave %+v", reply.Err)
+	}
+	if found, ok := w.call(machine.OwnPassword{User: "carol"}).Result.(machine.OwnPasswordFound); !ok || string(found.Password) != "carol's own" {
+		t.Errorf("our password is %+v", found)
+	}
+}
+
 // A store for pre-shared keys alone stands first: it does not understand what is asked about private keys, and the next is asked.
 func TestAnAuthenticatorAsksForKeysBehindAStoreThatHasNone(t *testing.T) {
 	t.Parallel()

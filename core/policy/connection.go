@@ -53,7 +53,10 @@ type Endpoint struct {
 	Additional []netip.Addr   // of ours: where else a peer that can MOBIKE reaches us (RFC 4555 section 3.4)
 	Identity   Identity
 	Auth       string // "psk", "signature"
-	SendCert   SendCertificate
+	// Users are who the side has to prove to be in extended authentication of IKEv1: of ours one, of the peer's any of them, AnyUser
+	// all that have a password. None: there is no such authentication.
+	Users    []string
+	SendCert SendCertificate
 }
 
 // Child is what an operator allows for one pair of child SAs.

@@ -14,11 +14,12 @@ type Store interface {
 	Signer
 	Decrypter
 	Truster
+	Passwords
 }
 
 // Complete returns p with every method of a Store; what p does not implement is an error that wraps sdk.ErrUnsupported.
 func Complete(p Plugin) Store {
-	all := completed{p, Unsupported{}, Unsupported{}, Unsupported{}}
+	all := completed{p, Unsupported{}, Unsupported{}, Unsupported{}, Unsupported{}}
 	if s, ok := p.(Signer); ok {
 		all.Signer = s
 	}
@@ -28,6 +29,9 @@ func Complete(p Plugin) Store {
 	if t, ok := p.(Truster); ok {
 		all.Truster = t
 	}
+	if w, ok := p.(Passwords); ok {
+		all.Passwords = w
+	}
 	return all
 }
 
@@ -36,6 +40,7 @@ type completed struct {
 	Signer
 	Decrypter
 	Truster
+	Passwords
 }
 
 // Unsupported is a Store that can do nothing: every error wraps sdk.ErrUnsupported. Embed it in a host of a test that needs
@@ -67,6 +72,16 @@ func (Unsupported) Decrypt(context.Context, DecryptRequest) (secret.Bytes, error
 // Trust implements Truster.
 func (Unsupported) Trust(context.Context, TrustRequest) (Verdict, error) {
 	return Verdict{}, unsupported("judge certificates")
+}
+
+// CheckPassword implements Passwords.
+func (Unsupported) CheckPassword(context.Context, string, secret.Bytes) error {
+	return unsupported("check passwords")
+}
+
+// OwnPassword implements Passwords.
+func (Unsupported) OwnPassword(context.Context, string) (secret.Bytes, error) {
+	return nil, unsupported("tell passwords")
 }
 
 func unsupported(what string) error {

@@ -156,6 +156,17 @@ func (e credEnd) Trust(ctx context.Context, t cred.TrustRequest) (cred.Verdict, 
 	return codec.ToVerdict(&r), err
 }
 
+func (e credEnd) CheckPassword(ctx context.Context, user string, password secret.Bytes) error {
+	m := &credv1.CheckPasswordRequest{User: user, Password: password}
+	return e.call(ctx, basev1.Op_OP_CRED_CHECK_PASSWORD, 0, m, &credv1.CheckPasswordResponse{})
+}
+
+func (e credEnd) OwnPassword(ctx context.Context, user string) (secret.Bytes, error) {
+	var r credv1.OwnPasswordResponse
+	err := e.call(ctx, basev1.Op_OP_CRED_OWN_PASSWORD, 0, &credv1.OwnPasswordRequest{User: user}, &r)
+	return r.GetPassword(), err
+}
+
 // SA is the SA backend of that name, seen from the daemon: calls about one child keep their order.
 func (c *Client) SA(name string) sa.Plugin { return saEnd{end{c, name}} }
 

@@ -24,6 +24,10 @@ func credHandler(p cred.Plugin) handler {
 			return credDecrypt(ctx, store, body)
 		case basev1.Op_OP_CRED_TRUST:
 			return credTrust(ctx, store, body)
+		case basev1.Op_OP_CRED_CHECK_PASSWORD:
+			return credCheckPassword(ctx, store, body)
+		case basev1.Op_OP_CRED_OWN_PASSWORD:
+			return credOwnPassword(ctx, store, body)
 		}
 		return nil, unknownOp("cred", op)
 	}

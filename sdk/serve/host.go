@@ -61,6 +61,19 @@ func (h *host) Trust(ctx context.Context, t cred.TrustRequest) (cred.Verdict, er
 	return codec.ToVerdict(&r), err
 }
 
+// CheckPassword implements auth.Host.
+func (h *host) CheckPassword(ctx context.Context, user string, password secret.Bytes) error {
+	request := &credv1.CheckPasswordRequest{User: user, Password: password}
+	return h.question(ctx, basev1.Op_OP_CRED_CHECK_PASSWORD, request, &credv1.CheckPasswordResponse{})
+}
+
+// OwnPassword implements auth.Host.
+func (h *host) OwnPassword(ctx context.Context, user string) (secret.Bytes, error) {
+	var r credv1.OwnPasswordResponse
+	err := h.question(ctx, basev1.Op_OP_CRED_OWN_PASSWORD, &credv1.OwnPasswordRequest{User: user}, &r)
+	return r.GetPassword(), err
+}
+
 // question asks and reads the answer, in whose octets the response then lies.
 func (h *host) question(ctx context.Context, op basev1.Op, request encoder, response interface{ ParseWire([]byte) error }) error {
 	body, err := encode(request)

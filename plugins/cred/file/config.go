@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -25,6 +26,7 @@ type Config struct {
 	Keys        []Key       `json:"keys,omitempty"`
 	Authorities []Authority `json:"authorities,omitempty"`
 	PublicKeys  []PublicKey `json:"public_keys,omitempty"`
+	Passwords   []Password  `json:"passwords,omitempty"`
 }
 
 // PSK says whose key lies in a file.
@@ -85,12 +87,13 @@ func (p *Plugin) Validate(text []byte) []string {
 		return []string{err.Error()}
 	}
 	entries, psks := index(config)
+	passwords, users := indexPasswords(config)
 	keys, err := newKeyring(config)
-	if err := errors.Join(psks, err); err != nil {
+	if err := errors.Join(psks, users, err); err != nil {
 		return strings.Split(err.Error(), "\n")
 	}
 	var problems []string
-	for _, e := range entries {
+	for _, e := range slices.AppendSeq(slices.Collect(maps.Values(entries)), maps.Values(passwords)) {
 		if err := e.refresh(p.now()); err != nil {
 			problems = append(problems, err.Error())
 		}

@@ -21,9 +21,10 @@ import (
 type Plugin struct {
 	now func() time.Time
 
-	mu      sync.RWMutex // held for reading during a call, so that no key is wiped under it
-	entries map[pair]*entry
-	keys    *keyring
+	mu        sync.RWMutex // held for reading during a call, so that no key is wiped under it
+	entries   map[pair]*entry
+	passwords map[account]*entry
+	keys      *keyring
 }
 
 var _ cred.Store = (*Plugin)(nil)
@@ -37,8 +38,9 @@ func New(config Config) (*Plugin, error) {
 // Set replaces the configuration, or leaves it as it is and returns what is wrong with the new one.
 func (p *Plugin) Set(config Config) error {
 	entries, psks := index(config)
+	passwords, users := indexPasswords(config)
 	keys, err := newKeyring(config)
-	if err := errors.Join(psks, err); err != nil {
+	if err := errors.Join(psks, users, err); err != nil {
 		return err
 	}
 	p.mu.Lock()
@@ -46,7 +48,10 @@ func (p *Plugin) Set(config Config) error {
 	for _, old := range p.entries {
 		old.wipe()
 	}
-	p.entries, p.keys = entries, keys
+	for _, old := range p.passwords {
+		old.wipe()
+	}
+	p.entries, p.passwords, p.keys = entries, passwords, keys
 	return nil
 }
 

@@ -430,7 +430,7 @@ func TestTheSchemaNamesEveryKey(t *testing.T) {
 	if !json.Valid([]byte(open(t).Schema())) {
 		t.Fatal("the schema is no JSON")
 	}
-	for _, key := range []string{`"psks"`, `"remote"`, `"local"`, `"file"`, `"name"`, `"type"`, `"data"`, fmt.Sprint(MaxPSKs)} {
+	for _, key := range []string{`"psks"`, `"remote"`, `"local"`, `"file"`, `"name"`, `"type"`, `"data"`, `"passwords"`, `"user"`, `"own"`, fmt.Sprint(MaxPSKs)} {
 		if !strings.Contains(open(t).Schema(), key) {
 			t.Errorf("the schema lacks %s", key)
 		}

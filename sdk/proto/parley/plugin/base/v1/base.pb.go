@@ -25,31 +25,33 @@ const (
 type Op int32
 
 const (
-	Op_OP_UNSPECIFIED       Op = 0
-	Op_OP_KE_INITIATE       Op = 101
-	Op_OP_KE_RESPOND        Op = 102
-	Op_OP_KE_FINISH         Op = 103
-	Op_OP_AUTH_SIGN         Op = 201
-	Op_OP_AUTH_VERIFY       Op = 202
-	Op_OP_AUTH_AUTHENTICATE Op = 203
-	Op_OP_AUTH_SKEYID       Op = 204
-	Op_OP_AUTH_PROTECT      Op = 205
-	Op_OP_AUTH_UNPROTECT    Op = 206
-	Op_OP_CRED_FIND         Op = 301
-	Op_OP_CRED_MAC          Op = 302
-	Op_OP_CRED_SIGN         Op = 303
-	Op_OP_CRED_DECRYPT      Op = 304
-	Op_OP_CRED_TRUST        Op = 305
-	Op_OP_SA_PROBE          Op = 401
-	Op_OP_SA_ALLOCATE_SPI   Op = 402
-	Op_OP_SA_INSTALL_CHILD  Op = 403
-	Op_OP_SA_REMOVE_CHILD   Op = 404
-	Op_OP_SA_USAGE          Op = 405
-	Op_OP_SA_LIST           Op = 406
-	Op_OP_SA_UPDATE_CHILD   Op = 407
-	Op_OP_SA_FREE_SPI       Op = 408
-	Op_OP_SA_EVENT          Op = 409 // from the plugin; nobody answers
-	Op_OP_SA_SET_TRAPS      Op = 410
+	Op_OP_UNSPECIFIED         Op = 0
+	Op_OP_KE_INITIATE         Op = 101
+	Op_OP_KE_RESPOND          Op = 102
+	Op_OP_KE_FINISH           Op = 103
+	Op_OP_AUTH_SIGN           Op = 201
+	Op_OP_AUTH_VERIFY         Op = 202
+	Op_OP_AUTH_AUTHENTICATE   Op = 203
+	Op_OP_AUTH_SKEYID         Op = 204
+	Op_OP_AUTH_PROTECT        Op = 205
+	Op_OP_AUTH_UNPROTECT      Op = 206
+	Op_OP_CRED_FIND           Op = 301
+	Op_OP_CRED_MAC            Op = 302
+	Op_OP_CRED_SIGN           Op = 303
+	Op_OP_CRED_DECRYPT        Op = 304
+	Op_OP_CRED_TRUST          Op = 305
+	Op_OP_CRED_CHECK_PASSWORD Op = 306
+	Op_OP_CRED_OWN_PASSWORD   Op = 307
+	Op_OP_SA_PROBE            Op = 401
+	Op_OP_SA_ALLOCATE_SPI     Op = 402
+	Op_OP_SA_INSTALL_CHILD    Op = 403
+	Op_OP_SA_REMOVE_CHILD     Op = 404
+	Op_OP_SA_USAGE            Op = 405
+	Op_OP_SA_LIST             Op = 406
+	Op_OP_SA_UPDATE_CHILD     Op = 407
+	Op_OP_SA_FREE_SPI         Op = 408
+	Op_OP_SA_EVENT            Op = 409 // from the plugin; nobody answers
+	Op_OP_SA_SET_TRAPS        Op = 410
 )
 
 // Enum value maps for Op.
@@ -70,6 +72,8 @@ var (
 		303: "OP_CRED_SIGN",
 		304: "OP_CRED_DECRYPT",
 		305: "OP_CRED_TRUST",
+		306: "OP_CRED_CHECK_PASSWORD",
+		307: "OP_CRED_OWN_PASSWORD",
 		401: "OP_SA_PROBE",
 		402: "OP_SA_ALLOCATE_SPI",
 		403: "OP_SA_INSTALL_CHILD",
@@ -82,31 +86,33 @@ var (
 		410: "OP_SA_SET_TRAPS",
 	}
 	Op_value = map[string]int32{
-		"OP_UNSPECIFIED":       0,
-		"OP_KE_INITIATE":       101,
-		"OP_KE_RESPOND":        102,
-		"OP_KE_FINISH":         103,
-		"OP_AUTH_SIGN":         201,
-		"OP_AUTH_VERIFY":       202,
-		"OP_AUTH_AUTHENTICATE": 203,
-		"OP_AUTH_SKEYID":       204,
-		"OP_AUTH_PROTECT":      205,
-		"OP_AUTH_UNPROTECT":    206,
-		"OP_CRED_FIND":         301,
-		"OP_CRED_MAC":          302,
-		"OP_CRED_SIGN":         303,
-		"OP_CRED_DECRYPT":      304,
-		"OP_CRED_TRUST":        305,
-		"OP_SA_PROBE":          401,
-		"OP_SA_ALLOCATE_SPI":   402,
-		"OP_SA_INSTALL_CHILD":  403,
-		"OP_SA_REMOVE_CHILD":   404,
-		"OP_SA_USAGE":          405,
-		"OP_SA_LIST":           406,
-		"OP_SA_UPDATE_CHILD":   407,
-		"OP_SA_FREE_SPI":       408,
-		"OP_SA_EVENT":          409,
-		"OP_SA_SET_TRAPS":      410,
+		"OP_UNSPECIFIED":         0,
+		"OP_KE_INITIATE":         101,
+		"OP_KE_RESPOND":          102,
+		"OP_KE_FINISH":           103,
+		"OP_AUTH_SIGN":           201,
+		"OP_AUTH_VERIFY":         202,
+		"OP_AUTH_AUTHENTICATE":   203,
+		"OP_AUTH_SKEYID":         204,
+		"OP_AUTH_PROTECT":        205,
+		"OP_AUTH_UNPROTECT":      206,
+		"OP_CRED_FIND":           301,
+		"OP_CRED_MAC":            302,
+		"OP_CRED_SIGN":           303,
+		"OP_CRED_DECRYPT":        304,
+		"OP_CRED_TRUST":          305,
+		"OP_CRED_CHECK_PASSWORD": 306,
+		"OP_CRED_OWN_PASSWORD":   307,
+		"OP_SA_PROBE":            401,
+		"OP_SA_ALLOCATE_SPI":     402,
+		"OP_SA_INSTALL_CHILD":    403,
+		"OP_SA_REMOVE_CHILD":     404,
+		"OP_SA_USAGE":            405,
+		"OP_SA_LIST":             406,
+		"OP_SA_UPDATE_CHILD":     407,
+		"OP_SA_FREE_SPI":         408,
+		"OP_SA_EVENT":            409,
+		"OP_SA_SET_TRAPS":        410,
 	}
 )
 
@@ -1290,7 +1296,7 @@ const file_parley_plugin_base_v1_base_proto_rawDesc = "" +
 	"\aREFUSED\x10\x03\x12\x11\n" +
 	"\rNO_CREDENTIAL\x10\x04\x12\x0f\n" +
 	"\vUNSUPPORTED\x10\x05\x12\v\n" +
-	"\aINVALID\x10\x06*\x90\x04\n" +
+	"\aINVALID\x10\x06*\xc8\x04\n" +
 	"\x02Op\x12\x12\n" +
 	"\x0eOP_UNSPECIFIED\x10\x00\x12\x12\n" +
 	"\x0eOP_KE_INITIATE\x10e\x12\x11\n" +
@@ -1306,7 +1312,9 @@ const file_parley_plugin_base_v1_base_proto_rawDesc = "" +
 	"\vOP_CRED_MAC\x10\xae\x02\x12\x11\n" +
 	"\fOP_CRED_SIGN\x10\xaf\x02\x12\x14\n" +
 	"\x0fOP_CRED_DECRYPT\x10\xb0\x02\x12\x12\n" +
-	"\rOP_CRED_TRUST\x10\xb1\x02\x12\x10\n" +
+	"\rOP_CRED_TRUST\x10\xb1\x02\x12\x1b\n" +
+	"\x16OP_CRED_CHECK_PASSWORD\x10\xb2\x02\x12\x19\n" +
+	"\x14OP_CRED_OWN_PASSWORD\x10\xb3\x02\x12\x10\n" +
 	"\vOP_SA_PROBE\x10\x91\x03\x12\x17\n" +
 	"\x12OP_SA_ALLOCATE_SPI\x10\x92\x03\x12\x18\n" +
 	"\x13OP_SA_INSTALL_CHILD\x10\x93\x03\x12\x17\n" +

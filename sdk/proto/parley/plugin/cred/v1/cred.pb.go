@@ -1028,6 +1028,184 @@ func (x *TrustResponse) GetUntilSeconds() uint64 {
 	return 0
 }
 
+type CheckPasswordRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	User          string                 `protobuf:"bytes,1,opt,name=user,proto3" json:"user,omitempty"`         // at most 256 octets
+	Password      []byte                 `protobuf:"bytes,2,opt,name=password,proto3" json:"password,omitempty"` // secret, what the peer says; at most 1024 octets
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CheckPasswordRequest) Reset() {
+	*x = CheckPasswordRequest{}
+	mi := &file_parley_plugin_cred_v1_cred_proto_msgTypes[14]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CheckPasswordRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CheckPasswordRequest) ProtoMessage() {}
+
+func (x *CheckPasswordRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_parley_plugin_cred_v1_cred_proto_msgTypes[14]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CheckPasswordRequest.ProtoReflect.Descriptor instead.
+func (*CheckPasswordRequest) Descriptor() ([]byte, []int) {
+	return file_parley_plugin_cred_v1_cred_proto_rawDescGZIP(), []int{14}
+}
+
+func (x *CheckPasswordRequest) GetUser() string {
+	if x != nil {
+		return x.User
+	}
+	return ""
+}
+
+func (x *CheckPasswordRequest) GetPassword() []byte {
+	if x != nil {
+		return x.Password
+	}
+	return nil
+}
+
+// CheckPasswordResponse says that the password is the user's. Another one is an error of kind REFUSED, an unknown user one of kind
+// NO_CREDENTIAL.
+type CheckPasswordResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CheckPasswordResponse) Reset() {
+	*x = CheckPasswordResponse{}
+	mi := &file_parley_plugin_cred_v1_cred_proto_msgTypes[15]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CheckPasswordResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CheckPasswordResponse) ProtoMessage() {}
+
+func (x *CheckPasswordResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_parley_plugin_cred_v1_cred_proto_msgTypes[15]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CheckPasswordResponse.ProtoReflect.Descriptor instead.
+func (*CheckPasswordResponse) Descriptor() ([]byte, []int) {
+	return file_parley_plugin_cred_v1_cred_proto_rawDescGZIP(), []int{15}
+}
+
+type OwnPasswordRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	User          string                 `protobuf:"bytes,1,opt,name=user,proto3" json:"user,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *OwnPasswordRequest) Reset() {
+	*x = OwnPasswordRequest{}
+	mi := &file_parley_plugin_cred_v1_cred_proto_msgTypes[16]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *OwnPasswordRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*OwnPasswordRequest) ProtoMessage() {}
+
+func (x *OwnPasswordRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_parley_plugin_cred_v1_cred_proto_msgTypes[16]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use OwnPasswordRequest.ProtoReflect.Descriptor instead.
+func (*OwnPasswordRequest) Descriptor() ([]byte, []int) {
+	return file_parley_plugin_cred_v1_cred_proto_rawDescGZIP(), []int{16}
+}
+
+func (x *OwnPasswordRequest) GetUser() string {
+	if x != nil {
+		return x.User
+	}
+	return ""
+}
+
+type OwnPasswordResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Password      []byte                 `protobuf:"bytes,1,opt,name=password,proto3" json:"password,omitempty"` // secret, ours
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *OwnPasswordResponse) Reset() {
+	*x = OwnPasswordResponse{}
+	mi := &file_parley_plugin_cred_v1_cred_proto_msgTypes[17]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *OwnPasswordResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*OwnPasswordResponse) ProtoMessage() {}
+
+func (x *OwnPasswordResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_parley_plugin_cred_v1_cred_proto_msgTypes[17]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use OwnPasswordResponse.ProtoReflect.Descriptor instead.
+func (*OwnPasswordResponse) Descriptor() ([]byte, []int) {
+	return file_parley_plugin_cred_v1_cred_proto_rawDescGZIP(), []int{17}
+}
+
+func (x *OwnPasswordResponse) GetPassword() []byte {
+	if x != nil {
+		return x.Password
+	}
+	return nil
+}
+
 var File_parley_plugin_cred_v1_cred_proto protoreflect.FileDescriptor
 
 const file_parley_plugin_cred_v1_cred_proto_rawDesc = "" +
@@ -1110,7 +1288,15 @@ const file_parley_plugin_cred_v1_cred_proto_rawDesc = "" +
 	"\asubject\x18\x02 \x01(\tR\asubject\x12\x16\n" +
 	"\x06issuer\x18\x03 \x01(\tR\x06issuer\x12\x16\n" +
 	"\x06anchor\x18\x04 \x01(\tR\x06anchor\x12#\n" +
-	"\runtil_seconds\x18\x05 \x01(\x04R\funtilSecondsBEZCgithub.com/parley-ike/parley/sdk/proto/parley/plugin/cred/v1;credv1b\x06proto3"
+	"\runtil_seconds\x18\x05 \x01(\x04R\funtilSeconds\"F\n" +
+	"\x14CheckPasswordRequest\x12\x12\n" +
+	"\x04user\x18\x01 \x01(\tR\x04user\x12\x1a\n" +
+	"\bpassword\x18\x02 \x01(\fR\bpassword\"\x17\n" +
+	"\x15CheckPasswordResponse\"(\n" +
+	"\x12OwnPasswordRequest\x12\x12\n" +
+	"\x04user\x18\x01 \x01(\tR\x04user\"1\n" +
+	"\x13OwnPasswordResponse\x12\x1a\n" +
+	"\bpassword\x18\x01 \x01(\fR\bpasswordBEZCgithub.com/parley-ike/parley/sdk/proto/parley/plugin/cred/v1;credv1b\x06proto3"
 
 var (
 	file_parley_plugin_cred_v1_cred_proto_rawDescOnce sync.Once
@@ -1125,26 +1311,30 @@ func file_parley_plugin_cred_v1_cred_proto_rawDescGZIP() []byte {
 }
 
 var file_parley_plugin_cred_v1_cred_proto_enumTypes = make([]protoimpl.EnumInfo, 4)
-var file_parley_plugin_cred_v1_cred_proto_msgTypes = make([]protoimpl.MessageInfo, 14)
+var file_parley_plugin_cred_v1_cred_proto_msgTypes = make([]protoimpl.MessageInfo, 18)
 var file_parley_plugin_cred_v1_cred_proto_goTypes = []any{
-	(Query_Purpose)(0),         // 0: parley.plugin.cred.v1.Query.Purpose
-	(MAC_Scheme)(0),            // 1: parley.plugin.cred.v1.MAC.Scheme
-	(SignRequest_Scheme)(0),    // 2: parley.plugin.cred.v1.SignRequest.Scheme
-	(DecryptRequest_Scheme)(0), // 3: parley.plugin.cred.v1.DecryptRequest.Scheme
-	(*Identity)(nil),           // 4: parley.plugin.cred.v1.Identity
-	(*Query)(nil),              // 5: parley.plugin.cred.v1.Query
-	(*FindRequest)(nil),        // 6: parley.plugin.cred.v1.FindRequest
-	(*FindResponse)(nil),       // 7: parley.plugin.cred.v1.FindResponse
-	(*Ref)(nil),                // 8: parley.plugin.cred.v1.Ref
-	(*MACRequest)(nil),         // 9: parley.plugin.cred.v1.MACRequest
-	(*MAC)(nil),                // 10: parley.plugin.cred.v1.MAC
-	(*MACResponse)(nil),        // 11: parley.plugin.cred.v1.MACResponse
-	(*SignRequest)(nil),        // 12: parley.plugin.cred.v1.SignRequest
-	(*SignResponse)(nil),       // 13: parley.plugin.cred.v1.SignResponse
-	(*DecryptRequest)(nil),     // 14: parley.plugin.cred.v1.DecryptRequest
-	(*DecryptResponse)(nil),    // 15: parley.plugin.cred.v1.DecryptResponse
-	(*TrustRequest)(nil),       // 16: parley.plugin.cred.v1.TrustRequest
-	(*TrustResponse)(nil),      // 17: parley.plugin.cred.v1.TrustResponse
+	(Query_Purpose)(0),            // 0: parley.plugin.cred.v1.Query.Purpose
+	(MAC_Scheme)(0),               // 1: parley.plugin.cred.v1.MAC.Scheme
+	(SignRequest_Scheme)(0),       // 2: parley.plugin.cred.v1.SignRequest.Scheme
+	(DecryptRequest_Scheme)(0),    // 3: parley.plugin.cred.v1.DecryptRequest.Scheme
+	(*Identity)(nil),              // 4: parley.plugin.cred.v1.Identity
+	(*Query)(nil),                 // 5: parley.plugin.cred.v1.Query
+	(*FindRequest)(nil),           // 6: parley.plugin.cred.v1.FindRequest
+	(*FindResponse)(nil),          // 7: parley.plugin.cred.v1.FindResponse
+	(*Ref)(nil),                   // 8: parley.plugin.cred.v1.Ref
+	(*MACRequest)(nil),            // 9: parley.plugin.cred.v1.MACRequest
+	(*MAC)(nil),                   // 10: parley.plugin.cred.v1.MAC
+	(*MACResponse)(nil),           // 11: parley.plugin.cred.v1.MACResponse
+	(*SignRequest)(nil),           // 12: parley.plugin.cred.v1.SignRequest
+	(*SignResponse)(nil),          // 13: parley.plugin.cred.v1.SignResponse
+	(*DecryptRequest)(nil),        // 14: parley.plugin.cred.v1.DecryptRequest
+	(*DecryptResponse)(nil),       // 15: parley.plugin.cred.v1.DecryptResponse
+	(*TrustRequest)(nil),          // 16: parley.plugin.cred.v1.TrustRequest
+	(*TrustResponse)(nil),         // 17: parley.plugin.cred.v1.TrustResponse
+	(*CheckPasswordRequest)(nil),  // 18: parley.plugin.cred.v1.CheckPasswordRequest
+	(*CheckPasswordResponse)(nil), // 19: parley.plugin.cred.v1.CheckPasswordResponse
+	(*OwnPasswordRequest)(nil),    // 20: parley.plugin.cred.v1.OwnPasswordRequest
+	(*OwnPasswordResponse)(nil),   // 21: parley.plugin.cred.v1.OwnPasswordResponse
 }
 var file_parley_plugin_cred_v1_cred_proto_depIdxs = []int32{
 	0,  // 0: parley.plugin.cred.v1.Query.purpose:type_name -> parley.plugin.cred.v1.Query.Purpose
@@ -1177,7 +1367,7 @@ func file_parley_plugin_cred_v1_cred_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_parley_plugin_cred_v1_cred_proto_rawDesc), len(file_parley_plugin_cred_v1_cred_proto_rawDesc)),
 			NumEnums:      4,
-			NumMessages:   14,
+			NumMessages:   18,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -605,3 +605,131 @@ func (m *TrustResponse) ParseWire(b []byte) error {
 	}
 	return r.Err()
 }
+
+// WireSize is the number of octets that AppendWire appends.
+func (m *CheckPasswordRequest) WireSize() (n int) {
+	if m == nil {
+		return 0
+	}
+	n += wire.SizeBytes(1<<3|2, len(m.User))
+	n += wire.SizeBytes(2<<3|2, len(m.Password))
+	return n
+}
+
+// AppendWire appends the encoding of m; strings must be UTF-8.
+func (m *CheckPasswordRequest) AppendWire(b []byte) []byte {
+	if m == nil {
+		return b
+	}
+	b = wire.AppendBytes(b, 1<<3|2, m.User)
+	b = wire.AppendBytes(b, 2<<3|2, m.Password)
+	return b
+}
+
+// ParseWire adds what b holds to m, whose fields of octets then lie in b. Fields that are not known are left out.
+func (m *CheckPasswordRequest) ParseWire(b []byte) error {
+	r := wire.NewReader(b)
+	for tag := r.Next(); tag != 0; tag = r.Next() {
+		switch tag {
+		case 1<<3 | 2:
+			m.User = r.String()
+		case 2<<3 | 2:
+			m.Password = r.Bytes()
+		default:
+			r.Skip(tag)
+		}
+	}
+	return r.Err()
+}
+
+// WireSize is the number of octets that AppendWire appends.
+func (m *CheckPasswordResponse) WireSize() (n int) {
+	if m == nil {
+		return 0
+	}
+	return n
+}
+
+// AppendWire appends the encoding of m; strings must be UTF-8.
+func (m *CheckPasswordResponse) AppendWire(b []byte) []byte {
+	if m == nil {
+		return b
+	}
+	return b
+}
+
+// ParseWire adds what b holds to m, whose fields of octets then lie in b. Fields that are not known are left out.
+func (m *CheckPasswordResponse) ParseWire(b []byte) error {
+	r := wire.NewReader(b)
+	for tag := r.Next(); tag != 0; tag = r.Next() {
+		switch tag {
+		default:
+			r.Skip(tag)
+		}
+	}
+	return r.Err()
+}
+
+// WireSize is the number of octets that AppendWire appends.
+func (m *OwnPasswordRequest) WireSize() (n int) {
+	if m == nil {
+		return 0
+	}
+	n += wire.SizeBytes(1<<3|2, len(m.User))
+	return n
+}
+
+// AppendWire appends the encoding of m; strings must be UTF-8.
+func (m *OwnPasswordRequest) AppendWire(b []byte) []byte {
+	if m == nil {
+		return b
+	}
+	b = wire.AppendBytes(b, 1<<3|2, m.User)
+	return b
+}
+
+// ParseWire adds what b holds to m, whose fields of octets then lie in b. Fields that are not known are left out.
+func (m *OwnPasswordRequest) ParseWire(b []byte) error {
+	r := wire.NewReader(b)
+	for tag := r.Next(); tag != 0; tag = r.Next() {
+		switch tag {
+		case 1<<3 | 2:
+			m.User = r.String()
+		default:
+			r.Skip(tag)
+		}
+	}
+	return r.Err()
+}
+
+// WireSize is the number of octets that AppendWire appends.
+func (m *OwnPasswordResponse) WireSize() (n int) {
+	if m == nil {
+		return 0
+	}
+	n += wire.SizeBytes(1<<3|2, len(m.Password))
+	return n
+}
+
+// AppendWire appends the encoding of m; strings must be UTF-8.
+func (m *OwnPasswordResponse) AppendWire(b []byte) []byte {
+	if m == nil {
+		return b
+	}
+	b = wire.AppendBytes(b, 1<<3|2, m.Password)
+	return b
+}
+
+// ParseWire adds what b holds to m, whose fields of octets then lie in b. Fields that are not known are left out.
+func (m *OwnPasswordResponse) ParseWire(b []byte) error {
+	r := wire.NewReader(b)
+	for tag := r.Next(); tag != 0; tag = r.Next() {
+		switch tag {
+		case 1<<3 | 2:
+			m.Password = r.Bytes()
+		default:
+			r.Skip(tag)
+		}
+	}
+	return r.Err()
+}
