@@ -91,7 +91,12 @@ type Settings struct {
 	Kept        bool          // the connections are to be up: the daemon brings them up itself, and tries again soon
 	Certified   bool          // authenticate and be authenticated by certificates of the authority in case_certificate.go
 	Reauth      time.Duration // how long an authentication is trusted; 0: for ever
+	IKEv1       string        // "main" or "aggressive": speak IKEv1, begin it that way, and take aggressive mode with pre-shared keys only then
+	PFS         bool          // IKEv1: a child has a key exchange of its own, in Groups; without it, none has
 }
+
+// Groups are those of IKEv1's children where they have a key exchange of their own.
+const Groups = "x25519-modp2048"
 
 // longPause is the pause before a retransmission where cases want none.
 const longPause = 30 * time.Second

@@ -129,6 +129,8 @@ func charonID(i Identity) string {
 
 func charonLacks(s Settings) string {
 	switch {
+	case s.IKEv1 != "":
+		return "IKEv1, for want of an adapter that configures it"
 	case s.Window != 0:
 		return "windows above one"
 	case s.Transport:

@@ -142,6 +142,9 @@ func parleyInner(place Place, s Settings, c Connection) []string {
 	if s.Kept {
 		child += "    start = \"up\"\n"
 	}
+	if s.IKEv1 != "" {
+		child += "    proposals = [\"" + parleyESP1(s) + "\"]\n"
+	}
 	return []string{"TS", ts, "PEERTS", peerTS, "LOCAL", local, "REMOTE", remote, "CHILD", child + parleyLife("    ", s.LifeChild)}
 }
 
@@ -151,6 +154,14 @@ func parleyLife(indent string, rekey time.Duration) string {
 		return ""
 	}
 	return fmt.Sprintf("%slifetime {\n%s  time = %q\n%s  margin = \"10s\"\n%s  jitter = \"0s\"\n%s}\n", indent, indent, rekey+10*time.Second, indent, indent, indent)
+}
+
+// parleyESP1 is the proposal of IKEv1's children.
+func parleyESP1(s Settings) string {
+	if s.PFS {
+		return "aes128gcm16-aes256gcm16-" + Groups
+	}
+	return "aes128gcm16-aes256gcm16"
 }
 
 func parleyPool(s Settings) string {
@@ -184,7 +195,11 @@ func parleyMore(s Settings, c Connection) string {
 	}
 	fmt.Fprintf(&b, "  retransmit {\n    initial = %q\n    max = \"60s\"\n    factor = 2\n    tries = %d\n  }\n", retransmit, tries)
 	fmt.Fprintf(&b, "  liveness = %q\n", s.Liveness)
-	fmt.Fprintf(&b, "  mobike = %v\n", s.MOBIKE)
+	if s.IKEv1 != "" {
+		fmt.Fprintf(&b, "  version = 1\n  mode = %q\n  allow_aggressive_psk = %v\n", s.IKEv1, s.IKEv1 == "aggressive")
+	} else {
+		fmt.Fprintf(&b, "  mobike = %v\n  follow_redirects = %v\n", s.MOBIKE, s.Follow)
+	}
 	b.WriteString(parleyLife("  ", s.LifeIKE))
 	if s.Window != 0 {
 		fmt.Fprintf(&b, "  window = %d\n", s.Window)
@@ -207,7 +222,6 @@ func parleyMore(s Settings, c Connection) string {
 	if s.Reauth != 0 {
 		fmt.Fprintf(&b, "  reauth = %q\n", s.Reauth)
 	}
-	fmt.Fprintf(&b, "  follow_redirects = %v\n", s.Follow)
 	if c.MODPFirst {
 		b.WriteString("  proposals = [\"aes256-sha256-prfsha256-modp2048-x25519\"]\n")
 	}

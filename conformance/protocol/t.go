@@ -15,6 +15,7 @@ import (
 
 	"github.com/parley-ike/parley/conformance/interop/lab"
 	"github.com/parley-ike/parley/conformance/protocol/peer"
+	"github.com/parley-ike/parley/conformance/protocol/peer1"
 )
 
 const (
@@ -207,6 +208,10 @@ func (t *T) receive(wait time.Duration, want func(peer.Datagram) bool) (peer.Dat
 func (t *T) received(d peer.Datagram) {
 	m, err := peer.Decode(d.Bytes)
 	what := fmt.Sprint(m)
+	if m.Version == peer1.Version {
+		m, err = peer1.Decode(d.Bytes)
+		what = peer1.Describe(m)
+	}
 	if err != nil {
 		what = fmt.Sprintf("%v: %s", err, hex.EncodeToString(d.Bytes))
 	}
