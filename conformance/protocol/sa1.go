@@ -20,7 +20,6 @@ type ISAKMP struct {
 	ours   peer1.Proposal  // that we offer
 	seq    uint32          // of our last R-U-THERE
 	opened map[string]bool // messages of the daemon that were read
-	daemon string          // who it said it is
 }
 
 // usual1 is the suite of cases that do not care.
@@ -342,20 +341,6 @@ func (sa *ISAKMP) acknowledged(ps []peer.Payload) {
 	n, ok := peer1.NotifyOf(ps, peer1.RUThereAck)
 	if !ok || len(ps) != 1 || n.Protocol != peer1.ProtoISAKMP || !bytes.Equal(n.SPI, sa.Cookies()) || !bytes.Equal(n.Data, binary.BigEndian.AppendUint32(nil, sa.seq)) {
 		sa.t.Fatalf("want the acknowledgement of %d: %s %+v", sa.seq, peer1.Describe(peer.Message{Payloads: ps}), n)
-	}
-}
-
-// ignores demands that the daemon ignores octets: neither an answer nor a change, the SA goes on.
-func (sa *ISAKMP) ignores(b []byte) {
-	sa.t.send(sa.way, b)
-	sa.alive()
-}
-
-// gone demands that the daemon no longer serves the SA.
-func (sa *ISAKMP) gone() {
-	sa.tell(sa.ruThere().Payload())
-	if d, ok := sa.t.receive(silence, sa.belongs); ok {
-		sa.t.Fatalf("the SA still lives: %v", sa.open(d))
 	}
 }
 
