@@ -69,7 +69,7 @@ func (s *SA) repeated(x *exchange, d machine.Datagram) bool {
 	if !x.taken || x.seen != sha256.Sum256(d.Bytes) {
 		return false
 	}
-	if x.answer != nil && (x.again.IsZero() || x.quick != nil && !x.quick.initiator) {
+	if x.answer != nil && (x.again.IsZero() || x.quick != nil && (!x.quick.initiator || x.quick.connected != nil)) {
 		s.send(d.Local, d.Remote, x.answer)
 	}
 	return true
@@ -101,7 +101,10 @@ func (s *SA) repeatAll() {
 		switch {
 		case s.due(x.until):
 			s.forget(x)
-		case s.due(x.again) && s.state < Closing:
+		case !s.due(x.again) || s.state >= Closing:
+		case x.quick != nil && x.quick.connected != nil: // has waited long enough for CONNECTED
+			x.quick.goOn()
+		default:
 			s.repeat(x)
 		}
 	}

@@ -88,7 +88,7 @@ func (s *SA) informed(p packet) {
 	for _, payload := range p.Payloads {
 		switch payload := payload.(type) {
 		case wire1.Notify:
-			s.notified(payload)
+			s.notified(p.Header.MessageID, payload)
 		case wire1.Delete:
 			s.deletedByPeer(payload)
 		}
@@ -99,8 +99,10 @@ func (s *SA) informed(p packet) {
 }
 
 // notified takes a notify of an authenticated peer.
-func (s *SA) notified(n wire1.Notify) {
+func (s *SA) notified(id uint32, n wire1.Notify) {
 	switch {
+	case n.Kind == wire1.Connected:
+		s.peerConnected(id)
 	case n.Kind == wire1.RUThere:
 		s.answerProbe(n)
 	case n.Kind == wire1.RUThereAck:

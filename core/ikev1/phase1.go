@@ -263,5 +263,6 @@ func (x *phase1) establish() {
 	s.life = s.spanOf(x.terms.Bound(s.conn.Lifetime))
 	s.mode, s.session.contact = x.kind, x.contact
 	s.dpd.begin(s)
+	x.tellLifetime()
 	s.extend()
 }

@@ -35,6 +35,8 @@ type quick struct {
 	shared        secret.Bytes
 	spi           uint32 // ours, inbound
 	child         *child // installed, or about to be
+	commit        bool   // the peer has set the commit bit
+	connected     func() // what to do when the peer says CONNECTED; nil: nobody waits for it
 }
 
 // wipe overwrites what keys could be computed from.
@@ -63,7 +65,7 @@ func (s *SA) receiveQuick(h wire.Header, d machine.Datagram) {
 		s.receiveOffer(h, d)
 		return
 	}
-	if s.repeated(x, d) || x.busy || x.quick == nil {
+	if s.repeated(x, d) || x.busy || x.quick == nil || x.quick.connected != nil {
 		return
 	}
 	q := x.quick
@@ -135,6 +137,7 @@ func (q *quick) serve(row *quickRow, p packet) {
 			reason: "the peer's message of quick mode lacks payloads, or has some that do not belong there"})
 		return
 	}
+	q.noteCommit(p)
 	row.do(q, p)
 }
 

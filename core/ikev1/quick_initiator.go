@@ -97,7 +97,7 @@ func (q *quick) answered(p packet) {
 	q.working()
 	q.noteResponderLifetime(p)
 	if q.group == suite.KENone {
-		q.finishing(false, q.installed)
+		q.finishing(q.commit, q.installed)
 		return
 	}
 	ask(q.s, machine.KEFinish{Method: uint16(q.group), State: q.private, Peer: q.peer}, 0, func(r machine.KEFinished, err *machine.CallError) {
@@ -106,7 +106,7 @@ func (q *quick) answered(p packet) {
 			return
 		}
 		q.shared = r.Secret
-		q.finishing(false, q.installed)
+		q.finishing(q.commit, q.installed)
 	})
 }
 
@@ -137,7 +137,7 @@ func (q *quick) accept(p packet) *failure {
 	return nil
 }
 
-// installed sends the third message, which ends the quick mode.
+// installed sends the third message, which ends the quick mode unless the peer wants us to wait.
 func (q *quick) installed(err *machine.CallError) {
 	s, c := q.s, q.child
 	if f := s.childInstalled(c, err); f != nil {
@@ -146,9 +146,15 @@ func (q *quick) installed(err *machine.CallError) {
 		q.fail(*f)
 		return
 	}
-	x, life := q.exchange, q.life()
-	s.transmit(x, s.seal(x, []wire1.Payload{wire1.Hash{Data: q.lastHash()}}), false)
+	s.transmit(q.exchange, s.seal(q.exchange, []wire1.Payload{wire1.Hash{Data: q.lastHash()}}), false)
+	q.awaitConnected(q.complete)
+}
+
+// complete ends a quick mode: its child is in use.
+func (q *quick) complete() {
+	s, c, life := q.s, q.child, q.life()
 	q.child = nil
-	s.over(x)
+	s.over(q.exchange)
 	s.announce(c, life)
+	s.release(c)
 }

@@ -122,16 +122,11 @@ func (q *quick) answer(err *machine.CallError) {
 	chosen.Proposals[0].SPI = spiBytes(q.spi)
 	ps := append(q.keyed(chosen, q.nr), q.ids...)
 	ps = append(ps, q.natOA...)
-	q.send(ps)
+	q.send(append(ps, q.notices()...))
 }
 
 // proved takes the third message: the peer lives, has the keys and has installed the child.
 func (q *quick) proved(packet) {
-	s, c, life := q.s, q.child, q.life()
-	x := q.exchange
-	q.child = nil
-	s.over(x)
-	x.closeBy()
-	s.announce(c, life)
-	s.release(c)
+	q.closeBy()
+	q.awaitConnected(q.complete)
 }

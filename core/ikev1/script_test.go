@@ -137,6 +137,8 @@ func (p *player) command(w []string) {
 		"forge":       func() { p.forge(p.sa(arg(1)), w[2:]) },
 		"seal":        func() { p.sealed(p.sa(arg(1)), 0, w[2:]) },
 		"mishash":     func() { p.sealed(p.sa(arg(1)), 1, w[2:]) },
+		"commit":      func() { p.commit(p.index(arg(1))) },
+		"connected":   func() { p.connected(p.sa(arg(1)), arg(2)) },
 		"newgroup":    func() { p.newGroup(p.sa(arg(1))) },
 		"transact":    func() { p.transact(p.sa(arg(1)), 0, w[2:]) },
 		"mistransact": func() { p.transact(p.sa(arg(1)), 1, w[2:]) },
@@ -287,6 +289,9 @@ func (p *player) makeNode(name, local, localID, remoteID, localTS, remoteTS stri
 	conn.Lifetime.Time = p.duration(get("lifetime", "8h"))
 	conn.Children[0].Lifetime.Time = p.duration(get("child-lifetime", "1h"))
 	conn.Children[0].Lifetime.Bytes, _ = strconv.ParseUint(get("child-bytes", "0"), 10, 64)
+	if get("replay", "") == "off" {
+		conn.Children[0].ReplayWindow = 0
+	}
 	n := p.addNode(name, conn, map[string]string{get("psk-for", ""): get("psk", "secret")})
 	if v := get("nat", ""); v != "" && strings.Contains(strings.Join(keysOf(opt), " "), name+".nat") {
 		n.nat = netip.MustParseAddr(v)
@@ -375,6 +380,22 @@ func (p *player) newGroup(from *host) {
 	x := &exchange{kind: wire1.NewGroupMode, id: 0x20000}
 	x.iv = from.exchangeIV(x.id)
 	b := from.seal(x, from.hashed(x.id, []wire1.Payload{policy.OfferPhase1(from.conn.IKE, wire1.AuthPSK, 0)}))
+	p.arrive(datagram{from: from, Send: machine.Send{Local: from.local, Remote: from.remote, Bytes: b}})
+}
+
+// commit sets the commit bit of a packet in flight.
+func (p *player) commit(i int) {
+	b := slices.Clone(p.flight[i].Bytes)
+	b[19] |= byte(wire1.FlagCommit)
+	p.flight[i].Bytes = b
+}
+
+// connected has an SA say CONNECTED under the message ID of a quick mode, as peers do that set the commit bit.
+func (p *player) connected(from *host, id string) {
+	p.t.Helper()
+	x := &exchange{kind: wire1.Informational, id: p.spi(id)}
+	x.iv = from.exchangeIV(x.id)
+	b := from.seal(x, from.hashed(x.id, []wire1.Payload{from.notify(wire1.Connected)}))
 	p.arrive(datagram{from: from, Send: machine.Send{Local: from.local, Remote: from.remote, Bytes: b}})
 }
 

@@ -355,3 +355,23 @@ func NotifiedLifetime(n wire1.Notify) (Terms, bool) {
 	var s spelled
 	return s.Terms, ok && s.readLifetime(as, kind, duration)
 }
+
+// ResponderLifetime returns the data of a RESPONDER-LIFETIME notify that tells those of a responder's lifetimes which are shorter than
+// what was offered, nil when none is (RFC 2407 sections 4.5.4 and 4.6.3.1).
+func ResponderLifetime(protocol wire1.ProtocolID, offered Terms, l Lifetime) []byte {
+	seconds, kilobytes := uint64(l.Time/time.Second), l.Bytes/kilobyte
+	if offered.Seconds != 0 && offered.Seconds <= seconds {
+		l.Time = 0
+	}
+	if offered.Kilobytes != 0 && offered.Kilobytes <= kilobytes {
+		l.Bytes = 0
+	}
+	as := lifetimeAttributes(wire1.AttrSALifeType, wire1.AttrSALifeDuration, l)
+	if protocol == wire1.ProtoISAKMP {
+		as = lifetimeAttributes(wire1.AttrLifeType, wire1.AttrLifeDuration, Lifetime{Time: l.Time})
+	}
+	if len(as) == 0 {
+		return nil
+	}
+	return wire1.AttributeData(as)
+}

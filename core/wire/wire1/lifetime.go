@@ -9,3 +9,6 @@ func (n Notify) Attributes() ([]Attribute, bool) {
 	as, _ := parseAttributes(&r, nil, MaxAttributes)
 	return as, r.Finish() == nil
 }
+
+// AttributeData returns the data of such a notify.
+func AttributeData(as []Attribute) []byte { return appendAttributes(nil, as) }
