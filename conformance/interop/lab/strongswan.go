@@ -17,6 +17,7 @@ type Charon struct {
 	// KernelESP takes the kernel's own ESP. Otherwise charon does it itself (kernel-libipsec), which encapsulates in UDP
 	// always and does tunnel mode only.
 	KernelESP bool
+	Quiet     bool     // it logs nothing, for measurements
 	Settings  string   // more lines of its section in strongswan.conf
 	Files     []string // below its folder, name and content in turn: certificates and keys in swanctl's folders
 }
@@ -76,6 +77,9 @@ func StartStrongSwan(ctx context.Context, ns *Namespace, root Root, dir, swanctl
 	return s, nil
 }
 
+// PID returns the process of the daemon.
+func (s *StrongSwan) PID() int { return s.process.Pid }
+
 // listens reports whether charon takes commands. That its socket is there is not enough: it is bound first, and listens later.
 func (s *StrongSwan) listens() bool {
 	conn, err := net.Dial("unix", s.path("vici"))
@@ -96,7 +100,11 @@ func (s *StrongSwan) files(swanctlConf string, how Charon) error {
 	if how.KernelESP {
 		esp = ""
 	}
-	config := Fill(charonConfig, "LIBIPSEC", esp, "DIR", s.Dir, "SETTINGS", how.Settings)
+	levels := "default = 1\n    ike = 2\n    cfg = 2"
+	if how.Quiet {
+		levels = "default = -1"
+	}
+	config := Fill(charonConfig, "LEVELS", levels, "LIBIPSEC", esp, "DIR", s.Dir, "SETTINGS", how.Settings)
 	return s.write(append([]string{"strongswan.conf", config, "swanctl.conf", swanctlConf}, how.Files...)...)
 }
 
