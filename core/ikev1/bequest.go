@@ -58,23 +58,18 @@ func (s *SA) bequest(c *child) machine.Bequest {
 
 // forgetCallsOf gives up what was asked about a child, and reports whether an update was among it.
 func (s *SA) forgetCallsOf(c *child) (update bool) {
-	s.calls = slices.DeleteFunc(s.calls, func(x *call) bool {
-		var uid event.UID
-		switch op := x.op.(type) {
+	s.calls.Drop(func(op machine.Op) bool {
+		switch op := op.(type) {
 		case machine.UpdateChild:
-			uid, update = op.Child.UID, update || op.Child.UID == c.sa.UID
+			update = update || op.Child.UID == c.sa.UID
+			return op.Child.UID == c.sa.UID
 		case machine.QueryUsage:
-			if uid = op.Child.UID; uid == c.sa.UID {
+			if op.Child.UID == c.sa.UID {
 				s.session.looking--
 			}
+			return op.Child.UID == c.sa.UID
 		}
-		if uid != c.sa.UID {
-			return false
-		}
-		if x.ticket != 0 {
-			s.fx.Add(machine.Cancel{Ticket: x.ticket})
-		}
-		return true
+		return false
 	})
 	return update
 }

@@ -97,7 +97,7 @@ func (s *SA) predecessor(c *child) *child {
 // install has a backend install a child. From here on closing removes it. What changes meanwhile follows as an update: the
 // installation may be asked for again.
 func (s *SA) install(c *child, then func(*machine.CallError)) {
-	s.take(c.sa.SPIIn)
+	s.calls.Take(c.sa.SPIIn)
 	s.children = append(s.children, c)
 	c.installing = true
 	sent := c.sa
@@ -123,16 +123,10 @@ func (s *SA) askUpdate(c *child) {
 // dropUpdate gives up an update of a child that is not confirmed yet, and of one that is removed its installation, too. Asked for
 // again, it would undo the update after it, or bring back a child that was removed, with keys that were wiped.
 func (s *SA) dropUpdate(c *child) {
-	s.calls = slices.DeleteFunc(s.calls, func(earlier *call) bool {
-		update, updates := earlier.op.(machine.UpdateChild)
-		install, installs := earlier.op.(machine.InstallChild)
-		if !(updates && update.Child.UID == c.sa.UID) && !(installs && install.Child.UID == c.sa.UID && c.removing) {
-			return false
-		}
-		if earlier.ticket != 0 {
-			s.fx.Add(machine.Cancel{Ticket: earlier.ticket})
-		}
-		return true
+	s.calls.Drop(func(op machine.Op) bool {
+		update, updates := op.(machine.UpdateChild)
+		install, installs := op.(machine.InstallChild)
+		return updates && update.Child.UID == c.sa.UID || installs && install.Child.UID == c.sa.UID && c.removing
 	})
 }
 
@@ -251,11 +245,6 @@ func (s *SA) removed(c *child, traffic event.Traffic) {
 // bare leaves out the keys, which no removal needs.
 func bare(c machine.ChildSA) machine.ChildSA {
 	c.EncrIn, c.EncrOut, c.IntegIn, c.IntegOut = nil, nil, nil, nil
-	return c
-}
-
-func cloneChild(c machine.ChildSA) machine.ChildSA {
-	c.EncrIn, c.EncrOut, c.IntegIn, c.IntegOut = c.EncrIn.Clone(), c.EncrOut.Clone(), c.IntegIn.Clone(), c.IntegOut.Clone()
 	return c
 }
 

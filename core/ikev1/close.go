@@ -90,7 +90,7 @@ func (s *SA) deletion() wire1.Delete {
 // shutdown forgets all but what closing needs: calls are cancelled, keys wiped, children that might be installed removed.
 // The SA is gone linger later.
 func (s *SA) shutdown(reason string, linger time.Duration) {
-	s.cancelCalls()
+	s.calls.Cancel()
 	s.failQuick(reason)
 	s.enter(Closing)
 	s.reason, s.lingerTill, s.deadline = reason, s.now.Add(linger), never
@@ -101,7 +101,7 @@ func (s *SA) shutdown(reason string, linger time.Duration) {
 		c.removing = true
 		s.askRemoval(c)
 	}
-	s.freeAll()
+	s.calls.FreeAll()
 	s.wipe()
 	s.settle()
 }
@@ -120,7 +120,7 @@ func (s *SA) wipe() {
 
 // settle ends a closing SA when no child and no SPI is left.
 func (s *SA) settle() {
-	if s.state != Closing || len(s.children)+len(s.calls) > 0 {
+	if s.state != Closing || len(s.children) > 0 || s.calls.Waiting() > 0 {
 		return
 	}
 	if s.goodbye != nil {

@@ -47,8 +47,6 @@ func (l Limits) withDefaults() Limits {
 const (
 	// nonceLen is the size of our nonces in octets; RFC 2409 section 5 permits 8 to 256.
 	nonceLen = 32
-	// minSPI is the lowest ESP SPI; those below are reserved (RFC 2407 section 4.4, RFC 4303 section 2.1).
-	minSPI = 256
 	// espSPISize and cookiesSize are sizes of SPIs in octets: of ESP, and of an ISAKMP SA, both cookies.
 	espSPISize, cookiesSize = 4, 16
 	// maxNotices bounds the events that one message can cause.
@@ -61,10 +59,6 @@ const (
 	// maxUsed bounds how many message IDs of the peer an ISAKMP SA remembers. An honest peer uses some in an hour; an SA that has
 	// seen so many takes no more quick modes.
 	maxUsed = 4096
-
-	// The first pause before a failed call is made again, and the longest. A restarted plugin is back within a second.
-	firstBackoff = 50 * time.Millisecond
-	maxBackoff   = 2 * time.Second
 
 	// integrityPause is the least time between two events about messages that are not authentic, which cost an attacker
 	// one packet each.

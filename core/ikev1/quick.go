@@ -166,7 +166,7 @@ func (q *quick) fail(f failure) {
 	if q.child != nil {
 		s.remove(q.child)
 	} else if q.spi != 0 {
-		s.free(q.spi)
+		s.calls.Free(q.spi)
 	}
 	s.childFailed(q.name(), f)
 	s.over(q.exchange)

@@ -52,14 +52,11 @@ type SA struct {
 	peerFragments     bool        // the peer takes fragments
 	partial           []*assembly // messages of which fragments are missing, or were
 	children          []*child
-	reserved          []reservation // SPIs without a child
-	todo              []task        // quick modes of ours that wait
+	todo              []task // quick modes of ours that wait
 	life              span
-	calls             []*call
-	tickets           machine.Ticket // the last one given
-	stale             uint64         // replies that nobody waited for
-	heard             bool           // the peer ever answered
-	lastHeard         time.Time      // fresh authentic message
+	calls             machine.Calls
+	heard             bool      // the peer ever answered
+	lastHeard         time.Time // fresh authentic message
 	lastSent          time.Time
 	forged            forgeries
 	session           session
@@ -88,7 +85,9 @@ func NewResponder(env *Env, cookie uint64, seed [32]byte, local, remote netip.Ad
 }
 
 func newSA(env *Env, seed [32]byte, local, remote netip.AddrPort) *SA {
-	return &SA{env: env, limits: env.Limits.withDefaults(), rand: rand.NewChaCha8(seed), local: local, remote: remote}
+	s := &SA{env: env, limits: env.Limits.withDefaults(), rand: rand.NewChaCha8(seed), local: local, remote: remote}
+	s.calls = machine.NewCalls(caller{s})
+	return s
 }
 
 // Step consumes one input and appends what is to be done to fx. It implements machine.Machine.
@@ -104,7 +103,7 @@ func (s *SA) Step(now time.Time, in machine.Input, fx *machine.Effects) {
 	case machine.Datagram:
 		s.receive(in)
 	case machine.Reply:
-		s.resume(in)
+		s.calls.Resume(in)
 	case machine.Tick:
 		s.tick()
 	default:
@@ -150,7 +149,7 @@ func (s *SA) command(in machine.Input) {
 
 // tick ends the waits that are over. Calls come first, because a plugin's silence explains more than a deadline.
 func (s *SA) tick() {
-	s.expireCalls()
+	s.calls.Expire()
 	s.repeatAll()
 	s.expireState()
 	s.tendChildren()
@@ -169,9 +168,7 @@ func (s *SA) Deadline() time.Time {
 	for _, due := range [...]time.Time{s.exchangesDue(), s.childrenDue(), s.ageDue(), s.workDue(), s.keepAliveDue(), s.peerDue(), s.fragmentsDue()} {
 		at = earliest(at, due)
 	}
-	for _, c := range s.calls {
-		at = earliest(at, c.at)
-	}
+	at = earliest(at, s.calls.Due())
 	return at
 }
 
@@ -193,7 +190,7 @@ func (s *SA) Cookies() (initiator, responder uint64) { return s.cookieI, s.cooki
 func (s *SA) State() State { return s.state }
 
 // Stale returns how many replies came too late to matter.
-func (s *SA) Stale() uint64 { return s.stale }
+func (s *SA) Stale() uint64 { return s.calls.Stale() }
 
 // Info implements machine.Machine.
 func (s *SA) Info() machine.Info {
@@ -212,7 +209,7 @@ func (s *SA) Installed() []machine.ChildSA {
 	var list []machine.ChildSA
 	for _, c := range s.children {
 		if !c.removing {
-			list = append(list, cloneChild(c.sa))
+			list = append(list, c.sa.Clone())
 		}
 	}
 	return list

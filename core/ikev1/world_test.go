@@ -281,8 +281,8 @@ func (w *world) checkDone(h *host, reason string) {
 			w.t.Errorf("%s: child %v came %d times more than it went", h.label, uid, n)
 		}
 	}
-	if len(h.children) > 0 || len(h.calls) > 0 || len(h.phase2) > 0 || len(h.reserved) > 0 {
-		w.t.Errorf("%s is done with %d children, %d calls, %d exchanges and %d SPIs", h.label, len(h.children), len(h.calls), len(h.phase2), len(h.reserved))
+	if len(h.children) > 0 || h.calls.Waiting() > 0 || len(h.phase2) > 0 || h.calls.Reserved() > 0 {
+		w.t.Errorf("%s is done with %d children, %d calls, %d exchanges and %d SPIs", h.label, len(h.children), h.calls.Waiting(), len(h.phase2), h.calls.Reserved())
 	}
 }
 
@@ -544,13 +544,13 @@ func (n *node) sa(op machine.Op) (machine.Result, *machine.CallError) {
 		return machine.Freed{}, nil
 	case machine.InstallChild:
 		delete(n.reserved, op.Child.SPIIn)
-		n.backend[op.Child.SPIIn] = cloneChild(op.Child)
+		n.backend[op.Child.SPIIn] = op.Child.Clone()
 		return machine.Installed{}, nil
 	case machine.UpdateChild:
 		if _, there := n.backend[op.Child.SPIIn]; !there {
 			return nil, &machine.CallError{Kind: machine.Internal, Text: "there is no such child"}
 		}
-		n.backend[op.Child.SPIIn] = cloneChild(op.Child)
+		n.backend[op.Child.SPIIn] = op.Child.Clone()
 		return machine.Installed{}, nil
 	case machine.QueryUsage:
 		return machine.Usage{Traffic: event.Traffic{PacketsIn: n.packets[op.Child.SPIIn]}}, nil
@@ -681,7 +681,7 @@ func cloneInput(in machine.Input) machine.Input {
 	case machine.Inherit:
 		in.Children = slices.Clone(in.Children)
 		for i := range in.Children {
-			in.Children[i].Child = cloneChild(in.Children[i].Child)
+			in.Children[i].Child = in.Children[i].Child.Clone()
 		}
 		return in
 	case machine.Reply:

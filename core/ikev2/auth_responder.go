@@ -179,7 +179,7 @@ func (x *authR) makeChild() *child {
 	x.agreed.ni, x.agreed.nr = s.ni, s.nr
 	c, err := s.newChild(*x.agreed)
 	if err != nil {
-		s.free(x.agreed.spi)
+		s.calls.Free(x.agreed.spi)
 		x.childErr = keysFailure(err)
 		return nil
 	}

@@ -76,8 +76,8 @@ func (c *chaos) settleDown() {
 		if !in(Established, Closed).has(h.State()) {
 			c.t.Errorf("%s is still %v", h.label, h.State())
 		}
-		if h.State() == Closed && len(h.calls) > 0 {
-			c.t.Errorf("%s is closed and waits for %d calls", h.label, len(h.calls))
+		if h.State() == Closed && h.calls.Waiting() > 0 {
+			c.t.Errorf("%s is closed and waits for %d calls", h.label, h.calls.Waiting())
 		}
 	}
 }

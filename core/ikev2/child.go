@@ -86,7 +86,7 @@ func (s *SA) newChild(a agreement) (*child, error) {
 // install has a backend install a child. From here on closing removes it. What changes meanwhile follows as an update: the
 // installation may be asked for again.
 func (s *SA) install(c *child, then func(*machine.CallError)) {
-	s.take(c.sa.SPIIn)
+	s.calls.Take(c.sa.SPIIn)
 	s.children = append(s.children, c)
 	c.installing = true
 	sent := c.sa
@@ -107,15 +107,9 @@ func (s *SA) askUpdate(c *child, then func(*child, *machine.CallError)) {
 // dropUpdate gives up an update of a child that is not confirmed yet. Asked for again, it would undo the one after it, or bring back
 // a child that was removed, with keys that were wiped.
 func (s *SA) dropUpdate(c *child) {
-	s.calls = slices.DeleteFunc(s.calls, func(earlier *call) bool {
-		op, updates := earlier.op.(machine.UpdateChild)
-		if !updates || op.Child.UID != c.sa.UID {
-			return false
-		}
-		if earlier.ticket != 0 {
-			s.fx.Add(machine.Cancel{Ticket: earlier.ticket})
-		}
-		return true
+	s.calls.Drop(func(op machine.Op) bool {
+		update, updates := op.(machine.UpdateChild)
+		return updates && update.Child.UID == c.sa.UID
 	})
 }
 
@@ -142,9 +136,9 @@ func (s *SA) announce(c *child) {
 // peer that has the child is told to delete it.
 func (s *SA) loseChild(name string, spi uint32, response packet, f failure) {
 	if _, peerHasIt := wire2.Get[wire2.SA](response.Payloads); peerHasIt && s.state == Established {
-		s.requestDelete(spi, func() { s.free(spi) })
+		s.requestDelete(spi, func() { s.calls.Free(spi) })
 	} else {
-		s.free(spi)
+		s.calls.Free(spi)
 	}
 	s.childFailed(name, f)
 }
@@ -181,11 +175,6 @@ func (s *SA) removed(c *child, traffic event.Traffic) {
 // bare leaves out the keys, which no removal needs.
 func bare(c machine.ChildSA) machine.ChildSA {
 	c.EncrIn, c.EncrOut, c.IntegIn, c.IntegOut = nil, nil, nil, nil
-	return c
-}
-
-func cloneChild(c machine.ChildSA) machine.ChildSA {
-	c.EncrIn, c.EncrOut, c.IntegIn, c.IntegOut = c.EncrIn.Clone(), c.EncrOut.Clone(), c.IntegIn.Clone(), c.IntegOut.Clone()
 	return c
 }
 

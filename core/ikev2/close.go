@@ -39,7 +39,7 @@ func (s *SA) failAndLinger(f failure) {
 // 2.21.2).
 func (s *SA) abandon(f failure, n wire2.Payload) {
 	s.tellFailed(f)
-	s.cancelCalls()
+	s.calls.Cancel()
 	s.enter(Deleting)
 	s.reason, s.deadline = f.reason, s.now.Add(s.limits.DeleteWait)
 	s.request(request{exch: wire2.Informational, payloads: []wire2.Payload{n}, answered: func(packet) { s.farewell() }})
@@ -101,7 +101,7 @@ func (s *SA) farewell() { s.shutdown(s.reason, 0) }
 // shutdown forgets all but what closing needs: calls are cancelled, keys wiped, children that might be installed removed.
 // The last response is repeated for the time of linger.
 func (s *SA) shutdown(reason string, linger time.Duration) {
-	s.cancelCalls()
+	s.calls.Cancel()
 	s.own.close()
 	s.peer.release()
 	s.partial = nil
@@ -117,7 +117,7 @@ func (s *SA) shutdown(reason string, linger time.Duration) {
 	if s.rival != nil {
 		s.decide(origin{task: giveUp, prev: s.uid})
 	}
-	s.freeAll()
+	s.calls.FreeAll()
 	s.withdraw()
 	s.wipe()
 	s.settle()
@@ -144,7 +144,7 @@ func (s *SA) wipe() {
 
 // settle ends a closing SA when no child and no SPI is left and no response need be repeated.
 func (s *SA) settle() {
-	if s.state != Closing || len(s.children)+len(s.calls) > 0 {
+	if s.state != Closing || len(s.children) > 0 || s.calls.Waiting() > 0 {
 		return
 	}
 	if s.goodbye != nil {

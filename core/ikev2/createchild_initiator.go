@@ -81,7 +81,7 @@ func (x *createI) step() {
 	s := x.s
 	switch {
 	case s.create != x: // it has ended
-		s.free(x.spi)
+		s.calls.Free(x.spi)
 		return
 	case x.spi == 0 || !x.share.ready() || x.sent:
 		return
@@ -261,7 +261,7 @@ func (x *createI) lose(p packet, f failure) {
 func (x *createI) end() {
 	x.s.create = nil
 	x.wipe()
-	x.s.free(x.spi)
+	x.s.calls.Free(x.spi)
 }
 
 func (x *createI) wipe() { x.share.wipe() }

@@ -220,7 +220,7 @@ func (x *createR) refuse(f failure) {
 func (x *createR) drop() {
 	x.shared.Wipe()
 	if x.agreed != nil {
-		x.s.free(x.agreed.spi)
+		x.s.calls.Free(x.agreed.spi)
 	}
 }
 

@@ -65,14 +65,10 @@ const (
 	nonceLen = 32
 	// maxMessageID is the last usable message ID (RFC 7296 section 2.2).
 	maxMessageID = 1<<32 - 1
+	// espSPISize is the size of a child's SPI in octets (RFC 4303 section 2.1).
+	espSPISize = 4
 	// maxNotices bounds the events that one message can cause.
 	maxNotices = 8
-	// minSPI is the lowest ESP SPI; those below are reserved (RFC 4303 section 2.1).
-	minSPI = 256
-
-	// The first pause before a failed call is made again, and the longest. A restarted plugin is back within a second.
-	firstBackoff = 50 * time.Millisecond
-	maxBackoff   = 2 * time.Second
 
 	// The first pause before a request is made again that the peer put off with TEMPORARY_FAILURE, and the longest: its own
 	// exchange, which was in the way, takes some round trips (RFC 7296 section 2.25).

@@ -108,7 +108,7 @@ func (x *authI) redirectedInAuth() bool {
 	if !ok {
 		return false
 	}
-	s.free(x.spi)
+	s.calls.Free(x.spi)
 	s.establish()
 	f := s.goTo(to, "IKE_AUTH")
 	s.deleteIKE(byRedirect, f.reason)

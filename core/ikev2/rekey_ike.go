@@ -239,7 +239,7 @@ func (s *SA) mayRekeyIKE() bool { return s.own.idle() && !s.hasOpenWork() }
 
 // hasOpenWork reports whether children are being made, replaced or closed (RFC 7296 section 2.25.1).
 func (s *SA) hasOpenWork() bool {
-	return s.create != nil || s.serving != nil || len(s.reserved) > 0 || slices.ContainsFunc(s.children, func(c *child) bool {
+	return s.create != nil || s.serving != nil || s.calls.Reserved() > 0 || slices.ContainsFunc(s.children, func(c *child) bool {
 		return c.deleting && !c.removing && c.leaveAt.IsZero()
 	})
 }

@@ -47,10 +47,9 @@ type SA struct {
 	init              *initX // initiator's IKE_SA_INIT, nil when it is over
 	auth              *authI // initiator's IKE_AUTH, nil when it is over
 	children          []*child
-	reserved          []reservation // SPIs without a child
-	todo              []task        // CREATE_CHILD_SA exchanges of ours that wait
-	create            *createI      // the one at work
-	serving           *createR      // that of the peer
+	todo              []task   // CREATE_CHILD_SA exchanges of ours that wait
+	create            *createI // the one at work
+	serving           *createR // that of the peer
 	life              span
 	rekeying          *rekeyI   // our exchange that replaces the IKE SA
 	servingIKE        *rekeyR   // that of the peer
@@ -58,10 +57,8 @@ type SA struct {
 	rekeyed           bool      // it took the place of another
 	origin            *origin   // what it has to do first because of that
 	busy              time.Time // since when the peer has been putting us off; zero: it has not
-	calls             []*call
-	tickets           machine.Ticket // the last one given
-	stale             uint64         // replies that nobody waited for
-	early             []uint32       // SPIs that the peer deleted before we knew of their children
+	calls             machine.Calls
+	early             []uint32 // SPIs that the peer deleted before we knew of their children
 	own               ownWindow
 	peer              peerWindow
 	fragments         fragmentation
@@ -97,7 +94,9 @@ func NewResponder(env *Env, spi uint64, seed [32]byte, local, remote netip.AddrP
 }
 
 func newSA(env *Env, seed [32]byte, local, remote netip.AddrPort) *SA {
-	return &SA{env: env, limits: env.Limits.withDefaults(), rand: rand.NewChaCha8(seed), local: local, remote: remote}
+	s := &SA{env: env, limits: env.Limits.withDefaults(), rand: rand.NewChaCha8(seed), local: local, remote: remote}
+	s.calls = machine.NewCalls(caller{s})
+	return s
 }
 
 // Step consumes one input and appends what is to be done to fx. It implements machine.Machine.
@@ -116,7 +115,7 @@ func (s *SA) Step(now time.Time, in machine.Input, fx *machine.Effects) {
 	case machine.Datagram:
 		s.receive(in)
 	case machine.Reply:
-		s.resume(in)
+		s.calls.Resume(in)
 	case machine.Tick:
 		s.tick()
 	case machine.Decided:
@@ -160,7 +159,7 @@ func (s *SA) Step(now time.Time, in machine.Input, fx *machine.Effects) {
 
 // tick ends the waits that are over. Calls come first, because a plugin's silence explains more than a deadline.
 func (s *SA) tick() {
-	s.expireCalls()
+	s.calls.Expire()
 	s.retransmit()
 	s.expireAssemblies()
 	s.expireState()
@@ -180,9 +179,7 @@ func (s *SA) Deadline() time.Time {
 	for _, due := range [...]time.Time{s.sessionDue(), s.assemblyDue(), s.workDue(), s.childrenDue(), s.ageDue()} {
 		at = earliest(at, due)
 	}
-	for _, c := range s.calls {
-		at = earliest(at, c.at)
-	}
+	at = earliest(at, s.calls.Due())
 	return earliest(at, earliest(s.keepAliveDue(), s.livenessDue()))
 }
 
@@ -204,7 +201,7 @@ func (s *SA) SPIs() (initiator, responder uint64) { return s.spii, s.spir }
 func (s *SA) State() State { return s.state }
 
 // Stale returns how many replies came too late to matter.
-func (s *SA) Stale() uint64 { return s.stale }
+func (s *SA) Stale() uint64 { return s.calls.Stale() }
 
 // Info implements machine.Machine.
 func (s *SA) Info() machine.Info {
@@ -224,7 +221,7 @@ func (s *SA) Installed() []machine.ChildSA {
 	var list []machine.ChildSA
 	for _, c := range s.children {
 		if !c.removing {
-			list = append(list, cloneChild(c.sa))
+			list = append(list, c.sa.Clone())
 		}
 	}
 	return list

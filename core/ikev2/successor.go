@@ -147,22 +147,19 @@ func (s *SA) ending() ending {
 
 // giveUpCalls leaves calls about children that have moved to the new SA.
 func (s *SA) giveUpCalls(e *estate) {
-	s.calls = slices.DeleteFunc(s.calls, func(c *call) bool {
-		switch op := c.op.(type) {
+	s.calls.Drop(func(op machine.Op) bool {
+		switch op := op.(type) {
 		case machine.UpdateChild:
 			i := slices.IndexFunc(e.children, func(moved *child) bool { return moved.sa.UID == op.Child.UID })
 			if i < 0 {
 				return false
 			}
 			e.update = append(e.update, e.children[i])
+			return true
 		case machine.QueryUsage:
-		default:
-			return false
+			return true
 		}
-		if c.ticket != 0 {
-			s.fx.Add(machine.Cancel{Ticket: c.ticket})
-		}
-		return true
+		return false
 	})
 }
 

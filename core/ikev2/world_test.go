@@ -288,8 +288,8 @@ func (w *world) checkDone(h *host, reason string) {
 			w.t.Errorf("%s: child %v came %d times more than it went", h.label, uid, n)
 		}
 	}
-	if len(h.children) > 0 || len(h.calls) > 0 || len(h.partial) > 0 {
-		w.t.Errorf("%s is done with %d children, %d calls and %d messages in pieces", h.label, len(h.children), len(h.calls), len(h.partial))
+	if len(h.children) > 0 || h.calls.Waiting() > 0 || len(h.partial) > 0 {
+		w.t.Errorf("%s is done with %d children, %d calls and %d messages in pieces", h.label, len(h.children), h.calls.Waiting(), len(h.partial))
 	}
 }
 
@@ -548,13 +548,13 @@ func (n *node) plugin(op machine.Op) (machine.Result, *machine.CallError) {
 		return machine.Freed{}, nil
 	case machine.InstallChild:
 		delete(n.reserved, op.Child.SPIIn)
-		n.backend[op.Child.SPIIn] = cloneChild(op.Child)
+		n.backend[op.Child.SPIIn] = op.Child.Clone()
 		return machine.Installed{}, nil
 	case machine.UpdateChild:
 		if _, there := n.backend[op.Child.SPIIn]; !there {
 			return nil, &machine.CallError{Kind: machine.Internal, Text: "there is no such child"}
 		}
-		n.backend[op.Child.SPIIn] = cloneChild(op.Child)
+		n.backend[op.Child.SPIIn] = op.Child.Clone()
 		return machine.Installed{}, nil
 	case machine.QueryUsage:
 		return machine.Usage{Traffic: event.Traffic{PacketsIn: n.packets[op.Child.SPIIn]}}, nil

@@ -2,6 +2,7 @@ package machine
 
 import (
 	"net/netip"
+	"slices"
 
 	"github.com/parley-ike/parley/bus/event"
 	"github.com/parley-ike/parley/sdk/secret"
@@ -201,6 +202,12 @@ func (c *ChildSA) Wipe() {
 	}
 }
 
+// Clone returns the child with keys of its own.
+func (c ChildSA) Clone() ChildSA {
+	c.EncrIn, c.EncrOut, c.IntegIn, c.IntegOut = c.EncrIn.Clone(), c.EncrOut.Clone(), c.IntegIn.Clone(), c.IntegOut.Clone()
+	return c
+}
+
 // WipeChildren overwrites the keys of all.
 func WipeChildren(all []ChildSA) {
 	for i := range all {
@@ -249,6 +256,28 @@ func (Freed) result()         {}
 func (Installed) result()     {}
 func (Removed) result()       {}
 func (Usage) result()         {}
+
+// Clone gives an op secrets of its own, so that an SA can wipe its own while a plugin host still reads.
+func Clone(op Op) Op {
+	switch op := op.(type) {
+	case KEFinish:
+		op.State = op.State.Clone()
+		return op
+	case InstallChild:
+		op.Child = op.Child.Clone()
+		return op
+	case UpdateChild:
+		op.Child = op.Child.Clone()
+		return op
+	case Protect:
+		op.Plain = slices.Clone(op.Plain)
+		for i, p := range op.Plain {
+			op.Plain[i] = p.Clone()
+		}
+		return op
+	}
+	return op
+}
 
 // Wipe overwrites the secrets of an answer that nobody takes.
 func Wipe(r Result) {
