@@ -67,6 +67,7 @@ type IKEHalfOpenTimedOut struct {
 type IKEEstablished struct {
 	IKE            IKESA `json:"ike"`
 	InitialContact bool  `json:"initial_contact,omitempty"` // the peer knows of no other IKE SA (RFC 7296 section 2.4)
+	Redirected     bool  `json:"redirected,omitempty"`      // it is there to be told of another gateway, and ends (RFC 5685 section 6)
 }
 
 // IKEDeleted says: an established IKE SA ended in order.

@@ -68,9 +68,11 @@ func BenchmarkMemoryAfterRekeys(b *testing.B) {
 	p := startPair(b, Options{Proposal: x25519, Brief: true, OutOfProcess: true})
 	run(b, p, 500, 64)
 	initiator, responder, err := p.Grow(sas, 64, func() error {
-		for _, what := range rekeyed {
-			if _, err := p.Rekey(times*sas, inFlight, what.child); err != nil {
-				return err
+		for range times {
+			for _, what := range rekeyed {
+				if _, err := p.Rekey(sas, inFlight, what.child); err != nil {
+					return err
+				}
 			}
 		}
 		time.Sleep(time.Second) // what was replaced goes

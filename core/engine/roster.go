@@ -97,7 +97,7 @@ func (r *Roster) established(now time.Time, owner machine.Owner, uid event.UID, 
 	}
 	m.uid, m.conn, m.ike, m.pair, m.up = uid, conn, e.IKE, pair{e.IKE.LocalID, e.IKE.RemoteID}, now
 	r.put(m)
-	if !m.admitted {
+	if !m.admitted || e.Redirected { // one that ends at once takes nobody's place
 		return nil
 	}
 	var list []summons

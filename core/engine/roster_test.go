@@ -70,6 +70,23 @@ func TestANewSATakesThePlaceOfTheOld(t *testing.T) {
 	}
 }
 
+// RFC 5685 section 6: what comes up to be sent to another gateway carries nothing, and what serves meanwhile stays (seed 795438).
+func TestAnSAThatIsSentElsewhereTakesNobodysPlace(t *testing.T) {
+	t.Parallel()
+	for _, elsewhere := range []bool{false, true} {
+		r := NewRoster()
+		ike := event.IKESA{Role: initiator, LocalID: "fqdn:east", RemoteID: "fqdn:west"}
+		for owner := range machine.Owner(2) {
+			uid := event.UID{15: byte(owner)}
+			r.admit(owner, machine.Admit{Conn: "west", IKE: ike, UID: uid})
+			gone := r.established(time.Unix(int64(owner), 0), owner, uid, "west", event.IKEEstablished{IKE: ike, Redirected: elsewhere && owner == 1})
+			if want := owner == 1 && !elsewhere; (len(gone) == 1) != want {
+				t.Errorf("sent elsewhere %t: %v gives way to SA %d", elsewhere, gone, owner)
+			}
+		}
+	}
+}
+
 // A responder gives a peer that seems to reauthenticate some time, and then replaces what is left.
 func TestAResponderReplacesWhatItsPeerLeaves(t *testing.T) {
 	t.Parallel()

@@ -127,7 +127,7 @@ func (s *SA) establish() {
 	s.wipeTransport()
 	s.openWindow()
 	s.life = s.spanOf(s.conn.Lifetime)
-	s.emit(event.IKEEstablished{IKE: s.describe(), InitialContact: s.session.contact})
+	s.emit(event.IKEEstablished{IKE: s.describe(), InitialContact: s.session.contact, Redirected: s.session.elsewhere})
 	if s.stopping != "" {
 		s.deleteIKE(byOperator, s.stopping)
 	}

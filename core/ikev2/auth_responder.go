@@ -207,9 +207,10 @@ func (x *authR) finish(c *child) {
 	if s.state != Installing { // the response could not be sent
 		return
 	}
+	s.session.elsewhere = s.redirects(policy.RedirectAuth)
 	s.establish()
 	s.beginLife(x.packet)
-	if s.redirects(policy.RedirectAuth) {
+	if s.session.elsewhere {
 		s.tellRedirected(s.gateway(), "IKE_AUTH", "asked")
 		s.leaveAfterRedirect()
 	}

@@ -109,6 +109,7 @@ func (x *authI) redirectedInAuth() bool {
 		return false
 	}
 	s.calls.Free(x.spi)
+	s.session.elsewhere = true
 	s.establish()
 	f := s.goTo(to, "IKE_AUTH")
 	s.deleteIKE(byRedirect, f.reason)

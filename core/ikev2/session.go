@@ -13,6 +13,7 @@ type session struct {
 	names        []string // children that were asked for
 	redirected   machine.Redirected
 	redirectable bool      // the peer permits to be redirected
+	elsewhere    bool      // IKE_AUTH sends the client to another gateway: the SA carries nothing, and ends
 	replaces     event.UID // the SA that this one reauthenticates; zero when that is done
 	looking      int       // SA backends that were asked what has come in
 
