@@ -1,11 +1,9 @@
 package bench
 
 import (
-	"fmt"
 	"net/netip"
 	"os"
 	"path/filepath"
-	"runtime"
 	"time"
 
 	"github.com/parley-ike/parley/conformance/interop/lab"
@@ -80,9 +78,4 @@ func (s Setup) policy() (*policy.Snapshot, error) {
 	c.Liveness = s.Liveness
 	c.Unique = policy.UniqueNever
 	return &policy.Snapshot{Connections: []*policy.Connection{c}}, nil
-}
-
-// Machine names the class of machine that figures are from.
-func Machine() string {
-	return fmt.Sprintf("%d CPUs, %s/%s, %s", runtime.NumCPU(), runtime.GOOS, runtime.GOARCH, runtime.Version())
 }
