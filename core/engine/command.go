@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"slices"
 	"time"
 
@@ -25,18 +26,19 @@ func (l Selector) matches(e *sa) bool {
 // Command gives in to every SA that sel matches, and returns how many there were. SAs that have ended match nothing.
 func (s *Shard) Command(now time.Time, sel Selector, in machine.Input) int {
 	var chosen []*sa
-	for _, o := range s.owners() {
-		if e := s.sas[o]; sel.matches(e) {
+	for _, e := range s.sas {
+		if sel.matches(e) {
 			chosen = append(chosen, e)
 		}
 	}
+	slices.SortFunc(chosen, func(a, b *sa) int { return cmp.Compare(a.owner, b.owner) }) // a command has one order
 	for _, e := range chosen {
 		s.step(now, e, in)
 	}
 	return len(chosen)
 }
 
-// owners returns the SPIs of all SAs in order, so that a command has one order.
+// owners returns the SPIs of all SAs in order.
 func (s *Shard) owners() []machine.Owner {
 	list := make([]machine.Owner, 0, len(s.sas))
 	for o := range s.sas {
