@@ -77,7 +77,7 @@ func TestAnSAThatIsSentElsewhereTakesNobodysPlace(t *testing.T) {
 		r := NewRoster()
 		ike := event.IKESA{Role: initiator, LocalID: "fqdn:east", RemoteID: "fqdn:west"}
 		for owner := range machine.Owner(2) {
-			uid := event.UID{15: byte(owner)}
+			uid := event.UID{15: byte(owner) + 1}
 			r.admit(owner, machine.Admit{Conn: "west", IKE: ike, UID: uid})
 			gone := r.established(time.Unix(int64(owner), 0), owner, uid, "west", event.IKEEstablished{IKE: ike, Redirected: elsewhere && owner == 1})
 			if want := owner == 1 && !elsewhere; (len(gone) == 1) != want {
