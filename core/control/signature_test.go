@@ -35,6 +35,11 @@ var signatures = map[string]story{
 		event.IKEInitiated{IKE: initiated()},
 		failedBy("peer", known(initiated(), west), failSite.auth, event.CauseAuthentication, "AUTHENTICATION_FAILED", "the peer refused to authenticate us as fqdn:east.example.net"),
 	}},
+	"certificate_encoding": {uid1, "west", []event.Event{
+		event.IKEInitiated{IKE: initiated()},
+		event.AuthFailed{Side: "remote", Method: "Digital Signature", RemoteID: west, Cause: event.CauseUnsupported, Reason: "the peer sent its certificate in encoding 201: let it send X.509 certificates themselves (encoding 4)"},
+		failedBy("us", known(initiated(), west), failSite.auth, event.CauseUnsupported, "AUTHENTICATION_FAILED", "the peer sent its certificate in encoding 201: let it send X.509 certificates themselves (encoding 4)"),
+	}},
 	"auth_method": {uid1, "west", []event.Event{
 		event.IKEInitiated{IKE: asked()},
 		failedBy("us", known(asked(), west), failSite.auth, event.CauseUnsupported, "AUTHENTICATION_FAILED", "the authenticator does not know the peer's authentication method: signature: fqdn:west.example.net authenticates with AUTH method 2 (pre-shared key) where the connection wants a signature: set the peer to a certificate or public key, or auth of the remote to the peer's method: unsupported"),

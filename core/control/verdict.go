@@ -35,8 +35,12 @@ func (t *tale) judge() {
 
 // failed says why there is no IKE SA.
 func (t *tale) failed(e event.IKEFailed) {
-	if isMethod(e) {
+	switch {
+	case isMethod(e):
 		t.otherMethod(e)
+		return
+	case isEncoding(e):
+		t.oddEncoding(e)
 		return
 	}
 	switch e.Cause {

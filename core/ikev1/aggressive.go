@@ -1,9 +1,6 @@
 package ikev1
 
 import (
-	"fmt"
-
-	"github.com/parley-ike/parley/bus/event"
 	"github.com/parley-ike/parley/core/policy"
 	"github.com/parley-ike/parley/core/suite"
 	"github.com/parley-ike/parley/core/wire/wire1"
@@ -35,7 +32,7 @@ func (s *SA) beginAggressive(offer wire1.SA) {
 // sendAggressive sends the first message.
 func (x *phase1) sendAggressive() {
 	s := x.s
-	ps := []wire1.Payload{x.offer, wire1.KE{Data: x.public}, wire1.Nonce{Data: x.ni}, s.ourID()}
+	ps := append([]wire1.Payload{x.offer, wire1.KE{Data: x.public}, wire1.Nonce{Data: x.ni}, s.ourID()}, s.certRequests()...)
 	s.enter(Proposed)
 	s.transmit(&x.exchange, x.message(append(ps, s.vendorIDs()...)...), true)
 }
@@ -57,17 +54,6 @@ func (x *phase1) aggressiveAnswered(p packet) {
 		s.detectNAT(p)
 		x.verify(p, x.admitThen(func() { x.prove(s.ourID(), x.sendProof) }))
 	})
-}
-
-// expectPeer reads the responder's identity, which must be the one of our connection.
-func (x *phase1) expectPeer(p packet) *failure {
-	s := x.s
-	f := x.takeID(p)
-	if f == nil && !s.conn.Remote.Identity.Matches(s.remoteID) {
-		f = &failure{cause: event.CauseUnknownIdentity, notify: wire1.InvalidIDInformation, by: byUs, reason: fmt.Sprintf(
-			"the peer is %v, and connection %q expects %v: set the remote identity to what the peer claims, or mend the peer's", s.remoteID, s.conn.Name, s.conn.Remote.Identity)}
-	}
-	return f
 }
 
 // sendProof sends the third message, which ends phase 1: encrypted, and over port 4500 where a NAT was found (RFC 3947 section 4).

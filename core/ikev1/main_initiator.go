@@ -161,13 +161,7 @@ func (x *phase1) sendIdentity(proof []wire1.Payload) {
 
 // identified takes the responder's identity and proof.
 func (x *phase1) identified(p packet) {
-	s := x.s
-	f := x.takeID(p)
-	if f == nil && !s.conn.Remote.Identity.Matches(s.remoteID) {
-		f = &failure{cause: event.CauseUnknownIdentity, notify: wire1.InvalidIDInformation, by: byUs, reason: fmt.Sprintf(
-			"the peer is %v, and connection %q expects %v: set the remote identity to what the peer claims, or mend the peer's", s.remoteID, s.conn.Name, s.conn.Remote.Identity)}
-	}
-	if f != nil {
+	if f := x.expectPeer(p); f != nil {
 		x.refuse(*f)
 		return
 	}

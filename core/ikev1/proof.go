@@ -1,6 +1,8 @@
 package ikev1
 
 import (
+	"fmt"
+
 	"github.com/parley-ike/parley/bus/event"
 	"github.com/parley-ike/parley/core/machine"
 	"github.com/parley-ike/parley/core/policy"
@@ -102,6 +104,18 @@ func (x *phase1) verifySignature(p packet, then func()) {
 	})
 }
 
+// expectPeer reads the responder's identity, which must be the one of our connection.
+func (x *phase1) expectPeer(p packet) *failure {
+	s := x.s
+	if f := x.takeID(p); f != nil || s.conn.Remote.Identity.Matches(s.remoteID) {
+		return f
+	}
+	f := failure{cause: event.CauseUnknownIdentity, notify: wire1.InvalidIDInformation, by: byUs, reason: fmt.Sprintf(
+		"the peer is %v, and connection %q expects %v: set the remote identity to what the peer claims, or mend the peer's", s.remoteID, s.conn.Name, s.conn.Remote.Identity)}
+	s.authFailed(f)
+	return &f
+}
+
 // maxPeerCerts bounds the chain of a peer; chains with cross-signed authorities have some more than four.
 const maxPeerCerts = 10
 
@@ -120,9 +134,10 @@ func certificates(ps []wire1.Payload) (certs [][]byte) {
 	return certs
 }
 
-// certRequests asks for a certificate of any authority, when the two sides sign (RFC 2408 section 3.10).
+// certRequests asks for a certificate of any authority, when the two sides sign (RFC 2408 section 3.10), or may: whoever begins
+// aggressive mode asks before the method is chosen.
 func (s *SA) certRequests() []wire1.Payload {
-	if !s.signs() {
+	if open := s.method == 0 && s.conn.Local.Signs(); !open && !s.signs() {
 		return nil
 	}
 	return []wire1.Payload{wire1.CertReq{Encoding: wire1.CertX509Signature}}

@@ -2,7 +2,6 @@ package ikev1
 
 import (
 	"bytes"
-	"fmt"
 
 	"github.com/parley-ike/parley/bus/event"
 	"github.com/parley-ike/parley/core/policy"
@@ -151,13 +150,7 @@ func (x *phase1) decrypted(p packet) {
 
 // takeNotedID compares the identity of a peer that has proved it with the one of our connection.
 func (x *phase1) takeNotedID() *failure {
-	s := x.s
-	f := x.takeID(packet{Message: wire1.Message{Payloads: []wire1.Payload{*x.peerID}}})
-	if f == nil && !s.conn.Remote.Identity.Matches(s.remoteID) {
-		f = &failure{cause: event.CauseUnknownIdentity, notify: wire1.InvalidIDInformation, by: byUs, reason: fmt.Sprintf(
-			"the peer is %v, and connection %q expects %v: set the remote identity to what the peer claims, or mend the peer's", s.remoteID, s.conn.Name, s.conn.Remote.Identity)}
-	}
-	return f
+	return x.expectPeer(packet{Message: wire1.Message{Payloads: []wire1.Payload{*x.peerID}}})
 }
 
 // identifying are the payloads that tell who we are with our proof; with public key encryption that was told before.
