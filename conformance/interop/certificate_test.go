@@ -17,9 +17,11 @@ const day = 24 * time.Hour
 const signedConfig = `connection "%PEER%" {
   local  { identity = "%ID%"  auth = "signature" }
   remote { address = "%PEERWAN%"  identity = "%PEERID%"  auth = "%PEERAUTH%" }
+  %CONNECTION%
   child "lan" {
     local_ts = ["%NET%"]
     remote_ts = ["%PEERNET%"]
+    %CHILD%
   }
 }
 credentials {
@@ -123,7 +125,7 @@ func TestDistinguishedNamesAsIdentities(t *testing.T) {
 // TestExplanationsOfCertificates: east begins, west does not accept it, and each says why and what to change.
 func TestExplanationsOfCertificates(t *testing.T) {
 	t.Parallel()
-	refused := []string{"west: the peer refused to authenticate us by our signature", "> have the peer trust the authority that issued our certificate", "east/parley.hcl:10"}
+	refused := []string{"west: the peer refused to authenticate us by our signature", "> have the peer trust the authority that issued our certificate", "east/parley.hcl:12"}
 	for _, c := range []struct {
 		name       string
 		east, west []string
@@ -133,7 +135,7 @@ func TestExplanationsOfCertificates(t *testing.T) {
 	}{
 		{
 			name: "an expired certificate of ours", spoil: func(t *testing.T, p *pki) { p.east = issue(t, p.ca, "east.example.net", -time.Hour) },
-			eastSays: []string{"west: we have no private key to prove that we are fqdn:east.example.net", "own.pem: the certificate expired on", "> mend the certificate and key of fqdn:east.example.net", "east/parley.hcl:10"},
+			eastSays: []string{"west: we have no private key to prove that we are fqdn:east.example.net", "own.pem: the certificate expired on", "> mend the certificate and key of fqdn:east.example.net", "east/parley.hcl:12"},
 		},
 		{
 			name: "an issuer that nobody trusts", spoil: func(t *testing.T, p *pki) {
@@ -141,7 +143,7 @@ func TestExplanationsOfCertificates(t *testing.T) {
 				must(t, err)
 				p.east = issue(t, other, "east.example.net", day)
 			},
-			eastSays: refused, westSays: []string{"no authority here vouches for the certificate of CN=east.example.net,O=Example, issued by CN=Another CA", "> if that authority is to be trusted, add credentials", "west/parley.hcl:9"},
+			eastSays: refused, westSays: []string{"no authority here vouches for the certificate of CN=east.example.net,O=Example, issued by CN=Another CA", "> if that authority is to be trusted, add credentials", "west/parley.hcl:11"},
 		},
 		{
 			name: "a certificate for another identity", spoil: func(t *testing.T, p *pki) { p.east = issue(t, p.ca, "north.example.net", day) },
@@ -187,13 +189,19 @@ func TestAPrivateKeyThatWasLostIsExplained(t *testing.T) {
 		}
 		return err != nil
 	})
-	contains(t, parley(t, east, "explain", "west"), "west: we have no private key to prove that we are fqdn:east.example.net", "own.key", "east/parley.hcl:10")
+	contains(t, parley(t, east, "explain", "west"), "west: we have no private key to prove that we are fqdn:east.example.net", "own.key", "east/parley.hcl:12")
 }
 
 // issue makes a P-256 certificate that is valid for a time yet.
 func issue(t *testing.T, ca *lab.Authority, name string, left time.Duration) lab.Holder {
 	t.Helper()
-	h, err := ca.Issue(name, lab.P256, day, left)
+	return issueKind(t, ca, name, lab.P256, left)
+}
+
+// issueKind makes a certificate for a key of a kind that is valid for a time yet.
+func issueKind(t *testing.T, ca *lab.Authority, name string, kind lab.KeyKind, left time.Duration) lab.Holder {
+	t.Helper()
+	h, err := ca.Issue(name, kind, day, left)
 	must(t, err)
 	return h
 }

@@ -23,6 +23,7 @@
 //	dissect_test.go     Wireshark reads our messages
 //	ikescan_test.go     a scanner gets answers of IKEv1 and leaves nothing
 //	scenario_ikev1_test.go  the rows about IKEv1, with strongSwan without a guest, too; two parleyd by IKEv1
+//	scenario_distrust_test.go  the rows about certificates of peers that do not convince us
 //
 // Whatever is broken on purpose, a tunnel beside it must go on to carry packets, as ESP and nothing in clear, and no process
 // may be left in a namespace at the end. A peer or a privilege that cannot be had is a loud skip with the reason. Every wait is

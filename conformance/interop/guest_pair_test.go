@@ -61,7 +61,7 @@ func TestGuestPairLosesNoPacketOver50Rekeyings(t *testing.T) {
 	east, west := s.pair(t)
 	parley(t, east, "up", "west")
 	s.pings(t, 1)
-	end := s.flood(t)
+	end := s.flood(t, 1000)
 	for i := range 50 {
 		begins, conn := east, "west"
 		if i%2 == 1 {

@@ -28,7 +28,8 @@ type match struct {
 	far       *lab.Capture // of the wire at west
 	ours      *lab.Gateway
 	theirs    peer
-	reason    string // why the scenario cannot be
+	notBefore time.Time // no tunnel is tried before
+	reason    string    // why the scenario cannot be
 }
 
 // place makes the network of a match.
@@ -60,13 +61,15 @@ func (x *match) startBoth(t *testing.T, c terms, own ...string) {
 	x.settle(t)
 }
 
-// startSigned makes a plain network and starts both sides with certificates.
-func (x *match) startSigned(t *testing.T, kind lab.KeyKind) {
+// startSigned starts both sides with certificates.
+func (x *match) startSigned(t *testing.T, kind lab.KeyKind, p pki, c terms, own ...string) {
 	t.Helper()
-	x.place(t, newSite(t, v4in4))
-	p := newPKI(t, kind)
-	x.theirs = x.newPeer(t, terms{begins: !x.weBegin, own: &lab.Identity{Holder: p.west, CA: p.ca.PEM()}, ecdsa: kind == lab.P256})
-	x.ours = x.signed(t, p, x.east)
+	c.begins, c.userspace, c.ecdsa, c.own = !x.weBegin, x.userspace, kind == lab.P256, &lab.Identity{Holder: p.west, CA: p.ca.PEM()}
+	if x.ikev1 {
+		c, own = byIKEv1(c, own)
+	}
+	x.theirs = x.newPeer(t, c)
+	x.ours = x.signed(t, p, x.east, own...)
 	start(t, x.ours)
 	x.settle(t)
 }
@@ -186,6 +189,23 @@ func (x *match) children(t *testing.T) (all []childSA) {
 		all = append(all, sa.Children...)
 	}
 	return all
+}
+
+// repeats reports whether the peer replaces its IKE SA again and again, and keeps the old one beside the new one for a while.
+func (x *match) repeats() bool { return x.ikev1 && !x.weBegin && x.name == "Libreswan" }
+
+// only waits until we have one IKE SA with one child, which a peer may be about to replace, and returns it.
+func (x *match) only(t *testing.T) (sa ikeSA) {
+	t.Helper()
+	eventually(t, "we have one IKE SA with one child", func() bool {
+		now := x.ikeSAs(t)
+		if len(now) != 1 || len(now[0].Children) != 1 {
+			return false
+		}
+		sa = now[0]
+		return true
+	})
+	return sa
 }
 
 // crosses demands that n pings cross between the protected networks, that each went through the child SA that we have now, as

@@ -2,6 +2,7 @@ package interop
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 
@@ -59,7 +60,7 @@ func startCharon(ctx context.Context, s *site, root lab.Root, dir string, values
 		how.Files = []string{"x509/own.pem", c.own.Cert, "private/own.pem", c.own.Key, "x509ca/ca.pem", c.own.CA}
 	}
 	if c.second {
-		own = own.with("SECOND", fmt.Sprintf("dmz {\n local_ts = %s\n remote_ts = %s\n }", dmzNets[1], dmzNets[0]))
+		own = own.with("SECOND", fmt.Sprintf("dmz {\n local_ts = %s\n remote_ts = %s\n esp_proposals = %s\n }", dmzNets[1], dmzNets[0], orDefault(c.charonESP, "default")))
 	}
 	if c.anyAddress {
 		values = values.with("PEERWAN", "%any")
@@ -98,6 +99,11 @@ func (p charon) do(ctx context.Context, args ...string) error {
 
 func (p charon) Up(ctx context.Context) error       { return p.do(ctx, "--initiate", "--child", "lan") }
 func (p charon) UpSecond(ctx context.Context) error { return p.do(ctx, "--initiate", "--child", "dmz") }
+func (p charon) UpBoth(ctx context.Context) error {
+	lan := make(chan error, 1)
+	go func() { lan <- p.Up(ctx) }()
+	return errors.Join(p.UpSecond(ctx), <-lan)
+}
 func (p charon) DownChild(ctx context.Context) error {
 	return p.do(ctx, "--terminate", "--child", "lan")
 }

@@ -24,9 +24,6 @@ ikev2 "lan" %MODE% %TMODE% esp from %NET% to %PEERNET% \
 type iked struct{ *lab.OpenIKED }
 
 func startIked(ctx context.Context, s *site, root lab.Root, dir string, values settings, c terms) (peer, error) {
-	if c.ikev1 {
-		return nil, unable("it does not speak IKEv1")
-	}
 	if c.cookies {
 		return nil, unable("it never asks for a cookie")
 	}
@@ -69,6 +66,7 @@ const ikedDefaultESP = "auth hmac-sha2-512 enc aes-256"
 // Up has it begin; ikectl does not wait, as it should not for the other things that it is told.
 func (p iked) Up(ctx context.Context) error      { return said(p.Ikectl(ctx, "active")) }
 func (p iked) UpSecond(context.Context) error    { return unable("no command to make a child SA") }
+func (p iked) UpBoth(context.Context) error      { return unable("no command to make a child SA") }
 func (p iked) DownChild(context.Context) error   { return unable("no command to delete a child SA") }
 func (p iked) DownIKE(ctx context.Context) error { return said(p.Ikectl(ctx, "reset", "sa")) }
 func (p iked) RekeyChild(context.Context) error  { return nil } // by itself, in time

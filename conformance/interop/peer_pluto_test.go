@@ -73,13 +73,14 @@ func startPluto(ctx context.Context, s *site, root lab.Root, dir string, values 
 		names = append(names, "dmz")
 	}
 	peer, err := lab.StartLibreswan(ctx, s.west, root, dir, setup, conns, lab.Fill("@%ID% @%PEERID% : PSK \"%SECRET%\"\n", values...), c.own)
-	for _, name := range names {
-		if err == nil {
-			err = peer.Add(ctx, name)
-		}
-	}
 	if err != nil {
 		return nil, err
+	}
+	for _, name := range names {
+		if err := peer.Add(ctx, name); err != nil {
+			peer.Stop()
+			return nil, said(peer.Log(), err)
+		}
 	}
 	return pluto{peer, c.ikev1}, nil
 }
@@ -108,7 +109,13 @@ func (p pluto) do(ctx context.Context, args ...string) error { return said(p.Wha
 
 func (p pluto) Up(ctx context.Context) error       { return p.do(ctx, "--initiate", "--name", "lan") }
 func (p pluto) UpSecond(ctx context.Context) error { return p.do(ctx, "--initiate", "--name", "dmz") }
-func (p pluto) DownIKE(ctx context.Context) error  { return p.do(ctx, "--terminate", "--name", "lan") }
+func (p pluto) UpBoth(ctx context.Context) error {
+	if err := p.do(ctx, "--initiate", "--asynchronous", "--name", "lan"); err != nil {
+		return err
+	}
+	return p.UpSecond(ctx)
+}
+func (p pluto) DownIKE(ctx context.Context) error { return p.do(ctx, "--terminate", "--name", "lan") }
 func (p pluto) RekeyChild(ctx context.Context) error {
 	if p.ikev1 { // see rekeysSoon
 		return nil

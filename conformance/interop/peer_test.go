@@ -18,6 +18,7 @@ import (
 type peer interface {
 	Up(ctx context.Context) error         // begins the tunnel
 	UpSecond(ctx context.Context) error   // begins the second child of terms.second
+	UpBoth(ctx context.Context) error     // begins the tunnel with both children at once
 	DownChild(ctx context.Context) error  // deletes the child SA alone
 	DownIKE(ctx context.Context) error    // deletes the IKE SA
 	RekeyChild(ctx context.Context) error // has the child SA replaced

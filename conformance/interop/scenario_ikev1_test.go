@@ -2,13 +2,19 @@ package interop
 
 import (
 	"testing"
+
+	"github.com/parley-ike/parley/conformance/interop/lab"
 )
 
 // ikev1Scenarios are the rows about IKEv1. Those of scenarios that IKEv2 has, too, are the same with version = 1 at both sides.
 var ikev1Scenarios = []scenario{
 	{name: "IKEv1: main mode with a pre-shared key", run: phase1(false)},
 	{name: "IKEv1: aggressive mode with a pre-shared key", run: phase1(true)},
-	{name: "IKEv1: quick mode with perfect forward secrecy", run: forwardSecrecy},
+	{name: "IKEv1: main mode with RSA signatures", run: signedPhase1(lab.RSA2048, false)},
+	{name: "IKEv1: aggressive mode with RSA signatures", run: signedPhase1(lab.RSA2048, true)},
+	{name: "IKEv1: quick mode with perfect forward secrecy", run: inIKEv1(forwardSecrecy)},
+	{name: "IKEv1: further quick mode", run: inIKEv1(furtherChild)},
+	{name: "IKEv1: two quick modes at once", run: inIKEv1(quickModesAtOnce)},
 	{name: "IKEv1: messages in fragments", run: inIKEv1(fragments)},
 	{name: "IKEv1: tunnel through a NAT", run: inIKEv1(throughNAT)},
 	{name: "IKEv1: delete of the IPsec SA", run: inIKEv1(deleteChild)},
@@ -19,6 +25,10 @@ var ikev1Scenarios = []scenario{
 	{name: "IKEv1: refused: no proposal in common", run: inIKEv1(refusedFor(noPhase1Proposal))},
 	{name: "IKEv1: refused: no ESP proposal in common", run: inIKEv1(refusedFor(noPhase2Proposal))},
 	{name: "IKEv1: refused: another pre-shared key", run: inIKEv1(refusedFor(otherPhase1Key))},
+	{name: "IKEv1: refused: another identity", run: inIKEv1(refusedFor(otherPhase1Identity))},
+	{name: "IKEv1: refused: an expired certificate", run: inIKEv1(distrustedFor(expired, lab.RSA2048))},
+	{name: "IKEv1: refused: a certificate of an authority that we do not trust", run: inIKEv1(distrustedFor(untrusted, lab.RSA2048))},
+	{name: "IKEv1: refused: a certificate for another identity", run: inIKEv1(misnamedInPhase1)},
 }
 
 // suite1 is what the peers of IKEv1 have. Perfect forward secrecy cannot be negotiated: what one side wants, the other must want.
@@ -36,17 +46,23 @@ var (
 // inIKEv1 is a scenario whose tunnel comes up by IKEv1.
 func inIKEv1(run func(*testing.T, *match)) func(*testing.T, *match) {
 	return func(t *testing.T, x *match) {
+		if x.name == "OpenIKED" {
+			x.skip(t, "it does not speak IKEv1")
+		}
 		x.ikev1 = true
 		run(t, x)
 	}
 }
+
+// ikev1ESP is what we propose for IPsec SAs, which peers without perfect forward secrecy accept.
+const ikev1ESP = `proposals = ["aes256-sha256"]`
 
 // byIKEv1 turns the settings of both sides into those for IKEv1.
 func byIKEv1(c terms, own settings) (terms, settings) {
 	if c.ikev1 = true; c.suite == (suite{}) {
 		c.suite = suite1
 	}
-	connection, child := "version = 1", `proposals = ["aes256-sha256"]`
+	connection, child := "version = 1", ikev1ESP
 	for i := 0; i < len(own); i += 2 {
 		switch own[i] {
 		case "CONNECTION":
@@ -71,9 +87,30 @@ func phase1(aggressive bool) func(*testing.T, *match) {
 	})
 }
 
+// signedPhase1: main or aggressive mode with signatures (RFC 2409 section 5.1).
+func signedPhase1(kind lab.KeyKind, aggressive bool) func(*testing.T, *match) {
+	return inIKEv1(func(t *testing.T, x *match) {
+		x.place(t, newSite(t, v4in4))
+		x.startSigned(t, kind, newPKI(t, kind), terms{aggressive: aggressive}, "CONNECTION", choose(aggressive, `mode = "aggressive"`, ""))
+		x.up(t)
+		x.crosses(t, 3)
+		contains(t, parley(t, x.ours, "explain", "west"), "it is up", "the peer proved that it is fqdn:west.example.net (RSA signatures)")
+	})
+}
+
+// quickModesAtOnce: the side that begins asks for two IPsec SAs at the same time (RFC 2409 section 5.5), one quick mode each.
+func quickModesAtOnce(t *testing.T, x *match) {
+	x.startTwo(t)
+	if x.weBegin {
+		parley(t, x.ours, "up", "west", "--child", "lan", "--child", "dmz")
+	} else {
+		x.can(t, x.theirs.UpBoth(short(t)))
+	}
+	x.bothCross(t)
+}
+
 // forwardSecrecy: a key exchange in quick mode (RFC 2409 section 5.5).
 func forwardSecrecy(t *testing.T, x *match) {
-	x.ikev1 = true
 	x.start(t, terms{suite: forwardSecret, pfs: true}, "CHILD", `proposals = ["aes256-sha256-modp2048"]`)
 	x.up(t)
 	x.crosses(t, 3)
@@ -101,6 +138,17 @@ var (
 		nil,
 	}
 )
+
+// otherPhase1Identity is otherIdentity where the responder, too, says who it is before anybody could refuse.
+var otherPhase1Identity = refusal{otherIdentity.terms, otherIdentity.own, calledWest, calledWest, nil}
+
+// misnamedInPhase1: see misnamed.
+func misnamedInPhase1(t *testing.T, x *match) {
+	if x.name == "strongSwan" {
+		x.skip(t, "in IKEv1 it finds no private key for an identity that its certificate does not name")
+	}
+	distrustedFor(misnamed, lab.RSA2048)(t, x)
+}
 
 // TestIKEv1WithStrongSwan: the rows about IKEv1 without a guest, with ESP in userspace on both sides.
 func TestIKEv1WithStrongSwan(t *testing.T) {

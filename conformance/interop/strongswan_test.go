@@ -152,3 +152,13 @@ func listSAs(t *testing.T, peer *lab.StrongSwan) string {
 	t.Helper()
 	return swanctl(t, peer, "--list-sas")
 }
+
+// TestRekeyingsUnderAFloodWithStrongSwan is the short form, with ESP in userspace, of what make interop does 50 times on a kernel's.
+func TestRekeyingsUnderAFloodWithStrongSwan(t *testing.T) {
+	t.Parallel()
+	for _, weBegin := range roles {
+		t.Run(role(weBegin), func(t *testing.T) {
+			floodedRekeying(10)(t, &match{maker: makers[0], weBegin: weBegin, userspace: true})
+		})
+	}
+}
