@@ -234,8 +234,8 @@ func fragments(t *testing.T, x *match) {
 	x.capture.Reset()
 	x.up(t)
 	want := 2
-	if x.weBegin && x.name != "strongSwan" {
-		want = 0 // their answer is shorter than what they send in fragments, and no setting changes that
+	if x.name != "strongSwan" && (x.weBegin || x.ikev1) {
+		want = 0 // what they send, their answer or all of IKEv1, is shorter than what they send in fragments, and no setting changes that
 	}
 	if seen := x.capture.Counts(); seen.FragmentsSent < 2 || seen.FragmentsCame < want {
 		t.Errorf("%d fragments left and %d came, want IKE_AUTH in fragments both ways", seen.FragmentsSent, seen.FragmentsCame)
