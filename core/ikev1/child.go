@@ -147,6 +147,7 @@ func (s *SA) announce(c *child, life policy.Lifetime) {
 	}
 	if old == nil {
 		s.emit(event.ChildEstablished{Child: c.describe()})
+		s.tellWeakChild(c)
 		return
 	}
 	s.emit(event.ChildRekeyed{Child: c.describe(), Prev: old.sa.UID, By: sideOf(c.ours)})

@@ -2,6 +2,7 @@ package ikev1
 
 import (
 	"github.com/parley-ike/parley/bus/event"
+	"github.com/parley-ike/parley/core/policy"
 	"github.com/parley-ike/parley/core/wire/wire1"
 )
 
@@ -13,5 +14,16 @@ func (s *SA) tellWeak() {
 		weak.What = append(weak.What, "aggressive mode with a pre-shared key")
 		weak.Reason += ", or main mode: who saw these messages can guess the key"
 	}
+	if list := policy.WeakIn(s.suite); len(list) > 0 {
+		weak.What = append(weak.What, list...)
+		weak.Reason += "; " + policy.WeakReason(list)
+	}
 	s.emit(weak)
+}
+
+// tellWeakChild tells of a child that stands on what is weak, once: not when it is replaced.
+func (s *SA) tellWeakChild(c *child) {
+	if list := policy.WeakIn(c.suite); len(list) > 0 {
+		s.emit(event.WeakAlgorithm{Scope: scopeChild, What: list, Reason: policy.WeakReason(list)})
+	}
 }

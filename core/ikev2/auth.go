@@ -128,6 +128,7 @@ func (s *SA) establish() {
 	s.openWindow()
 	s.life = s.spanOf(s.conn.Lifetime)
 	s.emit(event.IKEEstablished{IKE: s.describe(), InitialContact: s.session.contact, Redirected: s.session.elsewhere})
+	s.tellWeak(scopeIKE, s.suite)
 	if s.stopping != "" {
 		s.deleteIKE(byOperator, s.stopping)
 	}

@@ -129,6 +129,7 @@ func (s *SA) childInstalled(c *child, err *machine.CallError) *failure {
 func (s *SA) announce(c *child) {
 	c.up, c.life = true, s.spanOf(c.conf.Lifetime)
 	s.emit(event.ChildEstablished{Child: c.describe()})
+	s.tellWeak(scopeChild, c.suite)
 	s.endEarly(c)
 }
 

@@ -31,7 +31,7 @@ func offer(t testing.TB, scope Scope, lines ...string) wire2.SA {
 var shortWords = map[string]Transform{
 	"c128": {Type: 1, ID: 12, KeyBits: 128}, "c192": {Type: 1, ID: 12, KeyBits: 192}, "c256": {Type: 1, ID: 12, KeyBits: 256},
 	"g128": {Type: 1, ID: 20, KeyBits: 128}, "g192": {Type: 1, ID: 20, KeyBits: 192}, "g256": {Type: 1, ID: 20, KeyBits: 256},
-	"ctr256": {Type: 1, ID: 13, KeyBits: 256}, "ctr128": {Type: 1, ID: 13, KeyBits: 128}, "cp": {Type: 1, ID: 28}, "3des": {Type: 1, ID: 3},
+	"ctr256": {Type: 1, ID: 13, KeyBits: 256}, "ctr128": {Type: 1, ID: 13, KeyBits: 128}, "cp": {Type: 1, ID: 28}, "3des": {Type: 1, ID: 3}, "bf": {Type: 1, ID: 7},
 	"s1": {Type: 3, ID: 2}, "s256": {Type: 3, ID: 12}, "s384": {Type: 3, ID: 13}, "s512": {Type: 3, ID: 14}, "xcbc": {Type: 3, ID: 5},
 	"cmac": {Type: 3, ID: 8}, "md5": {Type: 3, ID: 1}, "inone": {Type: 3},
 	"p1": {Type: 2, ID: 2}, "p256": {Type: 2, ID: 5}, "p384": {Type: 2, ID: 6}, "p512": {Type: 2, ID: 7}, "pxcbc": {Type: 2, ID: 4},

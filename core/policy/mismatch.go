@@ -3,7 +3,6 @@ package policy
 import (
 	"fmt"
 	"slices"
-	"strings"
 
 	"github.com/parley-ike/parley/core/wire/wire2"
 )
@@ -193,25 +192,4 @@ func firstOf(scope Scope, p Proposal) string {
 		}
 	}
 	return q.String()
-}
-
-// weak lists algorithms that RFC 8247 and RFC 8221 advise against and that peers still offer.
-var weak = []string{"sha1", "prfsha1", "modp1024", "modp1536"}
-
-// caution warns when only weak algorithms would help.
-func caution(add []Transform) string {
-	var bad []string
-	for _, t := range add {
-		if slices.Contains(weak, t.Token()) {
-			bad = append(bad, t.Token())
-		}
-	}
-	if len(bad) == 0 {
-		return ""
-	}
-	verb := "is"
-	if len(bad) > 1 {
-		verb = "are"
-	}
-	return fmt.Sprintf(" (%s %s weak: for this connection only)", strings.Join(bad, " and "), verb)
 }

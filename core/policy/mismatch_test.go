@@ -27,11 +27,11 @@ func TestClosestNamesTheOneChangeThatWouldHaveHelped(t *testing.T) {
 			"add modp2048 or modp3072 to our ike proposals, or ask the peer for ecp256"},
 		{"only the cipher", ScopeIKE, []string{"aes256-sha256-modp2048"}, []string{"c128 / s256 / p256 / 14"},
 			"add aes128 to our ike proposals, or ask the peer for aes256"},
-		{"a cipher that Parley lacks", ScopeIKE, []string{"aes256-sha256-modp2048"}, []string{"3des / s256 / p256 / 14"},
-			"the peer's proposal 1 has only ENCR_3DES for ENCR, which Parley does not have: ask the peer for aes256"},
+		{"a cipher that Parley lacks", ScopeIKE, []string{"aes256-sha256-modp2048"}, []string{"bf / s256 / p256 / 14"},
+			"the peer's proposal 1 has only ENCR_BLOWFISH for ENCR, which Parley does not have: ask the peer for aes256"},
 		{"the nearest of several pairs", ScopeIKE, []string{modern, "aes256-sha256-modp2048"}, []string{"3des / md5 / p1 / 2", "c256 / s1 / p256 / 14"},
 			"add sha1 to our ike proposals (sha1 is weak: for this connection only), or ask the peer for sha256"},
-		{"one change we can make before one we cannot", ScopeIKE, []string{"aes256-sha256-modp2048"}, []string{"3des / s256 / p256 / 14", "c256 / s256 / p256 / 31"},
+		{"one change we can make before one we cannot", ScopeIKE, []string{"aes256-sha256-modp2048"}, []string{"bf / s256 / p256 / 14", "c256 / s256 / p256 / 31"},
 			"add x25519 to our ike proposals, or ask the peer for modp2048"},
 		{"another kind of proposal", ScopeIKE, []string{modern}, []string{"3des / s1 / p1 / 2", "c128 / s256 / p256 / 14"},
 			`add the proposal "aes128-sha256-prfsha256-modp2048" to our ike proposals, or ask the peer for "aes256gcm16-prfsha256-x25519"`},
@@ -69,13 +69,13 @@ func TestTheAdviceHelps(t *testing.T) {
 
 func TestAMismatchReportsEachTypeOfEachPair(t *testing.T) {
 	t.Parallel()
-	_, m := Choose(ScopeIKE, parse(t, ScopeIKE, "aes256gcm16-prfsha256-x25519", "aes256-aes128-sha256-modp2048"), offer(t, ScopeIKE, "3des c128 / s256 / p256 / 2"), 0)
+	_, m := Choose(ScopeIKE, parse(t, ScopeIKE, "aes256gcm16-prfsha256-x25519", "aes256-aes128-sha256-modp2048"), offer(t, ScopeIKE, "bf c128 / s256 / p256 / 2"), 0)
 	want := []Report{
-		{1, 1, "ENCR", []string{"ENCR_3DES", "aes128"}, []string{"aes256gcm16"}, nil, false},
+		{1, 1, "ENCR", []string{"ENCR_BLOWFISH", "aes128"}, []string{"aes256gcm16"}, nil, false},
 		{1, 1, "INTEG", []string{"sha256"}, []string{"none"}, nil, false},
 		{1, 1, "PRF", []string{"prfsha256"}, []string{"prfsha256"}, []string{"prfsha256"}, true},
 		{1, 1, "KE", []string{"modp1024"}, []string{"x25519"}, nil, false},
-		{1, 2, "ENCR", []string{"ENCR_3DES", "aes128"}, []string{"aes256", "aes128"}, []string{"aes128"}, true},
+		{1, 2, "ENCR", []string{"ENCR_BLOWFISH", "aes128"}, []string{"aes256", "aes128"}, []string{"aes128"}, true},
 		{1, 2, "INTEG", []string{"sha256"}, []string{"sha256"}, []string{"sha256"}, true},
 		{1, 2, "PRF", []string{"prfsha256"}, []string{"prfsha256"}, []string{"prfsha256"}, true},
 		{1, 2, "KE", []string{"modp1024"}, []string{"modp2048"}, nil, false},

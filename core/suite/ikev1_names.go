@@ -12,7 +12,7 @@ type number[ID, V1 ~uint8 | ~uint16] struct {
 }
 
 // ikev1Encryptions: values of the attribute Encryption Algorithm (RFC 2409 appendix A).
-var ikev1Encryptions = []number[EncrID, uint16]{{EncrAESCBC, wire1.EncrAESCBC}}
+var ikev1Encryptions = []number[EncrID, uint16]{{EncrAESCBC, wire1.EncrAESCBC}, {Encr3DES, wire1.Encr3DESCBC}}
 
 // ikev1Hashes: values of the attribute Hash Algorithm (RFC 2409 appendix A). A PRF other than the HMAC of the hash is
 // never negotiated.
@@ -23,7 +23,7 @@ var ikev1Hashes = []number[PRFID, uint16]{
 // espTransforms: transform IDs of ESP (RFC 2407 section 4.4.4, RFC 4106 section 9). ESP with ChaCha20-Poly1305 has none.
 var espTransforms = []number[EncrID, uint8]{
 	{EncrAESCBC, wire1.ESPAESCBC}, {EncrAESGCM16, wire1.ESPAESGCM16}, {encrAESGCM12, wire1.ESPAESGCM12}, {encrAESGCM8, wire1.ESPAESGCM8},
-	{EncrNull, wire1.ESPNull},
+	{Encr3DES, wire1.ESP3DES}, {EncrNull, wire1.ESPNull},
 }
 
 // AES-GCM with the short ICVs of RFC 4106: named, so that an offer of them can be explained.

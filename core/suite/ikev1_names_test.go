@@ -19,6 +19,13 @@ func TestIKEv1NumbersTranslateBothWays(t *testing.T) {
 			t.Errorf("%v is ESP transform %d, which is %v", id, v, back)
 		}
 	}
+	for id, want := range map[EncrID][2]uint16{EncrAESCBC: {7, 12}, Encr3DES: {5, 3}} {
+		v, ok := id.IKEv1()
+		esp, known := id.ESP()
+		if !ok || !known || v != want[0] || uint16(esp) != want[1] {
+			t.Errorf("%v is cipher %d and ESP transform %d", id, v, esp)
+		}
+	}
 	for id, want := range map[PRFID]uint16{PRFHMACSHA1: 2, PRFHMACSHA256: 4, PRFHMACSHA384: 5, PRFHMACSHA512: 6} {
 		v, ok := id.IKEv1()
 		back, known := PRFFromIKEv1(v)

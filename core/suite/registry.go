@@ -15,6 +15,7 @@ type EncrID uint16
 // Encryption algorithms. EncrNone marks an unset field; EncrNull has a number and no implementation.
 const (
 	EncrNone             EncrID = 0
+	Encr3DES             EncrID = 3 // RFC 2451; weak: its blocks of 64 bits repeat after some gigabytes
 	EncrNull             EncrID = 11
 	EncrAESCBC           EncrID = 12 // RFC 3602
 	EncrAESGCM16         EncrID = 20 // RFC 4106, RFC 5282
@@ -129,6 +130,7 @@ var encryptions = []Encryption{
 		tokens: []string{"chacha20poly1305"}, newAEAD: newChaCha20Poly1305},
 	{ID: EncrAESCBC, Name: "ENCR_AES_CBC", KeyBits: aesKeyBits, IVLen: 16, BlockLen: 16,
 		tokens: []string{"aes%d", "aes%dcbc"}, newBlock: newAESCBC},
+	{ID: Encr3DES, Name: "ENCR_3DES", FixedKeyLen: 24, IVLen: 8, BlockLen: 8, tokens: []string{"3des"}, newBlock: newTripleDES},
 }
 
 var prfs = []PRF{

@@ -22,7 +22,10 @@ const (
 )
 
 // keySizes are those of the ciphers that we use, in bits (IANA, IKEv2 transform type 1).
-var keySizes = map[uint16][]uint16{12: {128, 192, 256}, 20: {128, 192, 256}}
+var keySizes = map[uint16][]uint16{3: {tripleDES}, 12: {128, 192, 256}, 20: {128, 192, 256}}
+
+// tripleDES is the only size of a key for 3DES, parity bits included, which is not named in proposals (RFC 2451 section 2.1).
+const tripleDES = 192
 
 // Flags of SAs that Linux has.
 const (
@@ -57,6 +60,9 @@ func usable(d *pfkeyv2.Dialect, answer *pfkeyv2.Message) (out []sa.Algorithm) {
 			}
 		}
 		if a.KeyBits != nil {
+			if len(keySizes[id]) == 1 {
+				a.KeyBits = nil
+			}
 			out = append(out, a)
 		}
 	}
@@ -98,7 +104,11 @@ func (d *driver) checkTransforms(c *sa.Child) error {
 	if ci.AEAD != (c.Integ == 0) || !ci.AEAD && !d.has(typeIntegrity, c.Integ, 0) {
 		return fmt.Errorf("integrity transform %d with encryption transform %d: %w", c.Integ, c.Encr, sdk.ErrUnsupported)
 	}
-	want := int(c.KeyBits)/8 + ci.Salt
+	bits := c.KeyBits
+	if bits == 0 {
+		bits = keySizes[c.Encr][0]
+	}
+	want := int(bits)/8 + ci.Salt
 	if len(c.EncrIn) != want || len(c.EncrOut) != want || len(c.IntegIn) != in.Key || len(c.IntegOut) != in.Key {
 		return fmt.Errorf("keys of %d and %d octets, where %d and %d are needed: %w", len(c.EncrOut), len(c.IntegOut), want, in.Key, sdk.ErrInvalid)
 	}

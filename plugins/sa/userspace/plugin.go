@@ -96,7 +96,7 @@ func (p *Plugin) Probe(context.Context) (sa.Capabilities, error) {
 		Name: "userspace", Modes: []sa.Mode{sa.Tunnel}, ESN: true, MaxReplayWindow: maxReplayWindow, Offload: "none", Epoch: p.epoch, Traps: true, TFC: true,
 		Algorithms: []sa.Algorithm{
 			{Type: 1, ID: esp.EncrAESGCM16, KeyBits: []uint16{128, 192, 256}}, {Type: 1, ID: esp.EncrAESCBC, KeyBits: []uint16{128, 192, 256}},
-			{Type: 1, ID: esp.EncrChaCha20Poly1305}, {Type: 3, ID: esp.IntegHMACSHA1_96}, {Type: 3, ID: esp.IntegHMACSHA256_128},
+			{Type: 1, ID: esp.EncrChaCha20Poly1305}, {Type: 1, ID: esp.Encr3DES}, {Type: 3, ID: esp.IntegHMACSHA1_96}, {Type: 3, ID: esp.IntegHMACSHA256_128},
 			{Type: 3, ID: esp.IntegHMACSHA384_192}, {Type: 3, ID: esp.IntegHMACSHA512_256},
 		},
 	}

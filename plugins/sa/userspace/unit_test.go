@@ -41,7 +41,7 @@ func TestProbeNamesWhatIsMissing(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if c, err := p.Probe(context.Background()); err != nil || c.Name != "userspace" || c.Reason == "" || c.Epoch == 0 || len(c.Algorithms) != 7 {
+	if c, err := p.Probe(context.Background()); err != nil || c.Name != "userspace" || c.Reason == "" || c.Epoch == 0 || len(c.Algorithms) != 8 {
 		t.Errorf("Probe = %+v, %v", c, err)
 	}
 }

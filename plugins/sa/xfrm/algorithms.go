@@ -19,14 +19,16 @@ type attribute struct {
 type cipher struct {
 	name string
 	bits []uint16 // nil: one size
+	key  int      // octets of that, the salt not counted
 	salt int      // octets at the end of the keying material
 	aead bool
 }
 
 var ciphers = map[uint16]cipher{
+	3:  {name: "cbc(des3_ede)", key: 24},
 	12: {name: "cbc(aes)", bits: []uint16{128, 192, 256}},
 	20: {name: "rfc4106(gcm(aes))", bits: []uint16{128, 192, 256}, salt: 4, aead: true},
-	28: {name: "rfc7539esp(chacha20,poly1305)", salt: 4, aead: true},
+	28: {name: "rfc7539esp(chacha20,poly1305)", key: 32, salt: 4, aead: true},
 }
 
 // integrity says how the kernel names an integrity transform (IANA, IKEv2 transform type 3); the ICV must be told, since the
@@ -51,7 +53,7 @@ func transforms(c *sa.Child, encr, integ []byte) ([]attribute, error) {
 	if !ok {
 		return nil, fmt.Errorf("encryption transform %d: %w", c.Encr, sdk.ErrUnsupported)
 	}
-	want := 32 + ci.salt
+	want := ci.key + ci.salt
 	if ci.bits != nil {
 		want = int(c.KeyBits)/8 + ci.salt
 	}

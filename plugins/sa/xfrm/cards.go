@@ -104,7 +104,7 @@ func (p *Plugin) sit(c *sa.Child, h kernel.Half, at seat) error {
 func trial(addrs [2]netip.Addr, encr, bits, integ uint16) *sa.Child {
 	size := int(bits)/8 + ciphers[encr].salt
 	if ciphers[encr].bits == nil {
-		size = 32 + ciphers[encr].salt
+		size = ciphers[encr].key + ciphers[encr].salt
 	}
 	return &sa.Child{Conn: "probe", SPIOut: probeSPI, Local: addrs[0], Remote: addrs[1], Encr: encr, KeyBits: bits, Integ: integ,
 		EncrOut: slices.Repeat([]byte{0x5a}, size), IntegOut: make([]byte, integrities[integ].key)}

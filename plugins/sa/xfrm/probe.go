@@ -50,19 +50,19 @@ func (p *Plugin) probe() sa.Capabilities {
 
 // algorithms tries every one.
 func algorithms(try func(encr, bits, integ uint16) error) (out []sa.Algorithm) {
-	for _, id := range []uint16{20, 12, 28} {
+	for _, id := range []uint16{20, 12, 28, 3} {
 		a := sa.Algorithm{Type: 1, ID: id}
+		integ := uint16(0)
+		if !ciphers[id].aead {
+			integ = 2
+		}
 		if ciphers[id].bits == nil {
-			if try(id, 0, 0) == nil {
+			if try(id, 0, integ) == nil {
 				out = append(out, a)
 			}
 			continue
 		}
 		for _, bits := range ciphers[id].bits {
-			integ := uint16(0)
-			if !ciphers[id].aead {
-				integ = 2
-			}
 			if try(id, bits, integ) == nil {
 				a.KeyBits = append(a.KeyBits, bits)
 			}

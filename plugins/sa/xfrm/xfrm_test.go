@@ -54,7 +54,8 @@ func TestTransformsAreCheckedBeforeTheKernelSeesThem(t *testing.T) {
 		kind error
 	}{
 		"gcm": {suite{20, 256, 0}, 36, 0, nil}, "chacha": {suite{28, 0, 0}, 36, 0, nil}, "cbc": {suite{12, 128, 12}, 16, 32, nil},
-		"no cipher": {suite{3, 0, 2}, 24, 20, sdk.ErrUnsupported}, "gcm with integrity": {suite{20, 128, 12}, 20, 32, sdk.ErrUnsupported},
+		"3des": {suite{3, 0, 2}, 24, 20, nil}, "short 3des": {suite{3, 0, 2}, 16, 20, sdk.ErrInvalid},
+		"no cipher": {suite{7, 0, 2}, 24, 20, sdk.ErrUnsupported}, "gcm with integrity": {suite{20, 128, 12}, 20, 32, sdk.ErrUnsupported},
 		"cbc without": {suite{12, 128, 0}, 16, 0, sdk.ErrUnsupported}, "md5": {suite{12, 128, 1}, 16, 16, sdk.ErrUnsupported},
 		"short": {suite{20, 128, 0}, 16, 0, sdk.ErrInvalid}, "odd": {suite{20, 64, 0}, 12, 0, sdk.ErrInvalid}, "short mac": {suite{12, 128, 12}, 16, 20, sdk.ErrInvalid},
 	} {

@@ -18,6 +18,7 @@ var suites = []struct {
 	{"aes128gcm16", 20, 128, 0}, {"aes192gcm16", 20, 192, 0}, {"aes256gcm16", 20, 256, 0},
 	{"chacha20poly1305", 28, 0, 0},
 	{"aes128cbc-sha1", 12, 128, 2}, {"aes192cbc-sha256", 12, 192, 12},
+	{"3des-sha1", 3, 0, 2}, {"3des-sha256", 3, 0, 12},
 	{"aes128cbc-sha256", 12, 128, 12}, {"aes256cbc-sha384", 12, 256, 13}, {"aes256cbc-sha512", 12, 256, 14},
 }
 
@@ -224,7 +225,7 @@ func TestIVsOfAEADSuitesAreTheSequenceNumber(t *testing.T) {
 
 func TestLookupRefusesWhatItCannotDo(t *testing.T) {
 	t.Parallel()
-	for _, c := range [][3]uint16{{20, 0, 0}, {20, 128, 12}, {20, 64, 0}, {12, 128, 0}, {12, 128, 1}, {12, 512, 2}, {28, 128, 0}, {3, 0, 2}, {11, 0, 2}, {21, 128, 0}} {
+	for _, c := range [][3]uint16{{20, 0, 0}, {20, 128, 12}, {20, 64, 0}, {12, 128, 0}, {12, 128, 1}, {12, 512, 2}, {28, 128, 0}, {3, 128, 2}, {3, 0, 0}, {11, 0, 2}, {21, 128, 0}} {
 		if _, err := Lookup(c[0], c[1], c[2]); !errors.Is(err, ErrUnsupported) {
 			t.Errorf("Lookup(%v): %v", c, err)
 		}

@@ -3,6 +3,7 @@ package esp
 import (
 	"crypto/aes"
 	"crypto/cipher"
+	"crypto/des"
 	"crypto/hmac"
 	"fmt"
 	"hash"
@@ -19,8 +20,8 @@ type Params struct {
 	ESN   bool         // 64-bit sequence numbers (RFC 4303 section 2.2.1)
 	Encr  secret.Bytes // keying material; for an AEAD cipher the salt is its last 4 octets
 	Integ secret.Bytes
-	// IVKey makes the IVs of AES-CBC: they must be unpredictable (RFC 3602 section 3), and are the sequence number
-	// encrypted under this key. 16 fresh random octets from the caller; unused by AEAD ciphers and by an Opener.
+	// IVKey makes the IVs of ciphers in CBC mode: they must be unpredictable (RFC 3602 section 3), and are the sequence number
+	// encrypted under this key, by AES whatever the cipher. 16 fresh random octets from the caller; unused by AEAD ciphers and by an Opener.
 	IVKey [16]byte
 }
 
@@ -68,6 +69,9 @@ func newKeys(p Params) (*keys, error) {
 	case EncrAESCBC:
 		k.block, err = aes.NewCipher(key)
 		k.mac = hmac.New(p.Suite.hash, p.Integ)
+	case Encr3DES:
+		k.block, err = des.NewTripleDESCipher(key)
+		k.mac = hmac.New(p.Suite.hash, p.Integ)
 	default:
 		err = ErrUnsupported
 	}
@@ -77,7 +81,7 @@ func newKeys(p Params) (*keys, error) {
 	return k, nil
 }
 
-// icv computes the ICV of AES-CBC suites over a packet without its ICV, with the high half of an extended sequence number
+// icv computes the ICV of suites in CBC mode over a packet without its ICV, with the high half of an extended sequence number
 // behind it (RFC 4303 section 2.2.1).
 func (k *keys) icv(covered []byte, seq uint64) []byte {
 	k.mac.Reset()

@@ -31,8 +31,8 @@ func NewOpener(p Params) (*Opener, error) {
 		return nil, err
 	}
 	o := &Opener{keys: *k}
-	if p.Suite.Encr == EncrAESCBC {
-		o.cbc = cipher.NewCBCDecrypter(k.block, make([]byte, cbcBlock)).(ivSetter)
+	if p.Suite.cbc() {
+		o.cbc = cipher.NewCBCDecrypter(k.block, make([]byte, p.Suite.IV)).(ivSetter)
 	}
 	return o, nil
 }
@@ -68,8 +68,8 @@ func (o *Opener) openCBC(dst, packet []byte, seq uint64) ([]byte, error) {
 		return nil, ErrIntegrity
 	}
 	n := len(dst)
-	dst = append(dst, covered[HeaderLen+cbcBlock:]...)
-	o.cbc.SetIV(covered[HeaderLen : HeaderLen+cbcBlock])
+	dst = append(dst, covered[HeaderLen+o.suite.IV:]...)
+	o.cbc.SetIV(covered[HeaderLen : HeaderLen+o.suite.IV])
 	o.cbc.CryptBlocks(dst[n:], dst[n:])
 	return dst, nil
 }

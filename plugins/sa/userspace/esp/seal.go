@@ -23,10 +23,10 @@ func NewSealer(p Params) (*Sealer, error) {
 		return nil, err
 	}
 	s := &Sealer{keys: *k}
-	if p.Suite.Encr != EncrAESCBC {
+	if !p.Suite.cbc() {
 		return s, nil
 	}
-	s.cbc = cipher.NewCBCEncrypter(k.block, make([]byte, cbcBlock)).(ivSetter)
+	s.cbc = cipher.NewCBCEncrypter(k.block, make([]byte, p.Suite.IV)).(ivSetter)
 	s.ivs, err = aes.NewCipher(p.IVKey[:])
 	return s, err
 }

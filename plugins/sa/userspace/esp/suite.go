@@ -11,6 +11,7 @@ import (
 
 // Encryption transforms (IANA, IKEv2 transform type 1).
 const (
+	Encr3DES             uint16 = 3  // RFC 2451
 	EncrAESCBC           uint16 = 12 // RFC 3602
 	EncrAESGCM16         uint16 = 20 // RFC 4106
 	EncrChaCha20Poly1305 uint16 = 28 // RFC 7634
@@ -32,6 +33,7 @@ const (
 	saltLen    = 4  // at the end of an AEAD cipher's keying material (RFC 4106 section 8.1, RFC 7634 section 2)
 	aeadAlign  = 4  // the trailer ends on a 4-octet boundary (RFC 4303 section 2.4)
 	cbcBlock   = 16 // AES block, and size of its IV (RFC 3602 section 3)
+	desBlock   = 8  // the same of 3DES (RFC 2451 section 2.2)
 
 	// MaxHeadroom is what Seal writes before a payload at most: the header and the largest IV.
 	MaxHeadroom = HeaderLen + cbcBlock
@@ -77,13 +79,26 @@ func Lookup(encr, keyBits, integ uint16) (Suite, error) {
 	case EncrAESCBC:
 		s.aesKey, s.EncrKey, s.hasSalt = true, int(keyBits)/8, false
 		s.IV, s.align = cbcBlock, cbcBlock
+	case Encr3DES:
+		s.EncrKey, s.hasSalt = 24, false
+		s.IV, s.align = desBlock, desBlock
 	default:
-		return Suite{}, fmt.Errorf("%w: encryption transform %d; propose AES-GCM-16 (20), AES-CBC (12) or ChaCha20-Poly1305 (28)", ErrUnsupported, encr)
+		return Suite{}, fmt.Errorf("%w: encryption transform %d; propose AES-GCM-16 (20), AES-CBC (12), ChaCha20-Poly1305 (28) or 3DES (3)", ErrUnsupported, encr)
 	}
-	if s.aesKey && keyBits != 128 && keyBits != 192 && keyBits != 256 || !s.aesKey && keyBits != 0 && keyBits != 256 {
+	if s.aesKey && keyBits != 128 && keyBits != 192 && keyBits != 256 || !s.aesKey && keyBits != 0 && int(keyBits) != 8*(s.EncrKey-s.salt()) {
 		return Suite{}, fmt.Errorf("%w: encryption transform %d with a key of %d bits", ErrUnsupported, encr, keyBits)
 	}
 	return s.withIntegrity()
+}
+
+// cbc reports whether the cipher runs in CBC mode, which takes an integrity transform beside it.
+func (s Suite) cbc() bool { return !s.hasSalt }
+
+func (s Suite) salt() int {
+	if s.hasSalt {
+		return saltLen
+	}
+	return 0
 }
 
 // withIntegrity adds the integrity transform: none beside an AEAD cipher (RFC 8221 section 4), one of the table beside CBC.
@@ -96,7 +111,7 @@ func (s Suite) withIntegrity() (Suite, error) {
 	}
 	i, ok := integrities[s.Integ]
 	if !ok {
-		return Suite{}, fmt.Errorf("%w: integrity transform %d beside AES-CBC; propose 2, 12, 13 or 14", ErrUnsupported, s.Integ)
+		return Suite{}, fmt.Errorf("%w: integrity transform %d beside a cipher in CBC mode; propose 2, 12, 13 or 14", ErrUnsupported, s.Integ)
 	}
 	s.IntegKey, s.ICV, s.hash = i.key, i.icv, i.hash
 	return s, nil
