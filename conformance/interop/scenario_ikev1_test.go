@@ -125,7 +125,7 @@ func oldSuite(t *testing.T, x *match) {
 		"CONNECTION", `proposals = ["3des-sha1-modp1024"]`, "CHILD", `proposals = ["3des-sha1"]`)
 	x.up(t)
 	x.crosses(t, 3)
-	contains(t, parley(t, x.ours, "sa", "show", "west"), "ENCR_3DES")
+	contains(t, parley(t, x.ours, "sa", "show", "west"), "3DES/HMAC_SHA1_96")
 	contains(t, parley(t, x.ours, "explain", "west"), "3des")
 }
 
