@@ -170,7 +170,7 @@ func TestDerivationsRefuseWhatTheyCannotDo(t *testing.T) {
 	for name, s := range map[string]Suite{
 		"no encryption":                    {PRF: PRFHMACSHA256, Integ: IntegHMACSHA256_128},
 		"null encryption":                  {Encr: EncrNull, PRF: PRFHMACSHA256, Integ: IntegHMACSHA256_128},
-		"unknown encryption":               {Encr: 3, PRF: PRFHMACSHA256, Integ: IntegHMACSHA256_128},
+		"unknown encryption":               {Encr: 7, PRF: PRFHMACSHA256, Integ: IntegHMACSHA256_128},
 		"AES without key length":           {Encr: EncrAESGCM16, PRF: PRFHMACSHA256},
 		"AES with odd key length":          {Encr: EncrAESGCM16, KeyBits: 129, PRF: PRFHMACSHA256},
 		"fixed key with key length":        {Encr: EncrChaCha20Poly1305, KeyBits: 256, PRF: PRFHMACSHA256},

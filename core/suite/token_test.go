@@ -75,7 +75,7 @@ func TestEveryTokenRoundTrips(t *testing.T) {
 		}
 		seen[v.word] = true
 	}
-	if n := len(Tokens()); n != 8+4+4+len(keyExchanges)-1+2 {
+	if n := len(Tokens()); n != 9+4+4+len(keyExchanges)-1+2 {
 		t.Errorf("%d preferred tokens: %v", n, Tokens())
 	}
 }
