@@ -143,7 +143,7 @@ func TestSuitesReadAsTheirAlgorithms(t *testing.T) {
 func TestTransformsThatWeLackHaveNamesToo(t *testing.T) {
 	t.Parallel()
 	for want, tr := range map[string]Transform{
-		"ENCR_3DES":                    {Type: wire2.TransformENCR, ID: 3},
+		"ENCR_CAST":                    {Type: wire2.TransformENCR, ID: 6},
 		"ENCR_CAMELLIA_CBC (256 bits)": {Type: wire2.TransformENCR, ID: 23, KeyBits: 256},
 		"ENCR_999":                     {Type: wire2.TransformENCR, ID: 999},
 		"PRF_AES128_XCBC":              {Type: wire2.TransformPRF, ID: 4},
