@@ -20,7 +20,7 @@ func (a *app) saCommand() *cobra.Command {
 func (a *app) saListCommand() *cobra.Command {
 	return &cobra.Command{
 		Use: "list [CONNECTION]", Short: "List IKE SAs", Args: args(0, 1, ""), ValidArgsFunction: a.complete(connections),
-		Long: "list shows the IKE SAs, of one connection or of all; -o wide adds identities, versions of IKE, suites and the SPIs of child SAs.\n\n" + exitHelp,
+		Long: "list shows the IKE SAs, of one connection or of all; -o wide adds identities, suites and the SPIs of child SAs.\n\n" + exitHelp,
 		RunE: func(cmd *cobra.Command, given []string) error {
 			req := &controlv1.ListSAsRequest{Connection: strings.Join(given, "")}
 			return a.ask(cmd.Context(), func(ctx context.Context, c *control.Client) error {
@@ -38,15 +38,15 @@ func (a *app) saList(out *controlv1.ListSAsResponse) error {
 	if a.json() {
 		return a.writeJSON(out)
 	}
-	header := []string{"CONNECTION", "STATE", "ROLE", "REMOTE", "AGE", "CHILDREN", "UID"}
+	header := []string{"CONNECTION", "STATE", "ROLE", "IKE", "REMOTE", "AGE", "CHILDREN", "UID"}
 	if a.wide() {
-		header = append(header, "PEER", "IKE", "SUITE", "CHILD SPIS")
+		header = append(header, "PEER", "SUITE", "CHILD SPIS")
 	}
 	var rows [][]string
 	for _, sa := range out.Sas {
-		row := []string{orDash(sa.Connection), sa.State, sa.Role, sa.Remote, a.age(sa.Created), childNames(sa.Children), sa.Uid}
+		row := []string{orDash(sa.Connection), sa.State, sa.Role, fmt.Sprintf("v%d", sa.Version), sa.Remote, a.age(sa.Created), childNames(sa.Children), sa.Uid}
 		if a.wide() {
-			row = append(row, orDash(sa.RemoteId), fmt.Sprintf("v%d", sa.Version), orDash(sa.Suite), childSPIs(sa.Children))
+			row = append(row, orDash(sa.RemoteId), orDash(sa.Suite), childSPIs(sa.Children))
 		}
 		rows = append(rows, row)
 	}

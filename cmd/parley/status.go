@@ -83,11 +83,11 @@ func nats(n *controlv1.NATS) string {
 }
 
 func (a *app) connectionTable(all []*controlv1.Connection) error {
-	header := []string{"CONNECTION", "STATE", "SINCE", "CHILDREN", "REMOTE", "PEER"}
+	header := []string{"CONNECTION", "STATE", "SINCE", "IKE", "CHILDREN", "REMOTE", "PEER"}
 	var rows [][]string
 	failed := false
 	for _, c := range all {
-		rows = append(rows, []string{c.Name, c.State, a.age(c.Since), childStates(c.Children), c.Remote, c.RemoteId})
+		rows = append(rows, []string{c.Name, c.State, a.age(c.Since), orDash(c.Ike), childStates(c.Children), c.Remote, c.RemoteId})
 		failed = failed || c.LastError != ""
 	}
 	if err := a.table(header, rows, func(row, column int) control.Tone {

@@ -191,6 +191,7 @@ type connection struct {
 	name              string
 	localID, remoteID string
 	local, remote     string // address, name or "any"
+	ike               string // its versions of IKE: "v1", "v2" or "any"
 	auth              string // of the remote side
 	signs, peerSigns  bool   // which side authenticates itself by a signature
 	children          []string
@@ -208,6 +209,9 @@ func connectionOf(c *config.Snapshot, name string) (connection, bool) {
 	}
 	conn := connection{name: name, localID: p.Local.Identity.String(), remoteID: p.Remote.Identity.String(), auth: p.Remote.Auth, signs: p.Local.Signs(), peerSigns: p.Remote.Signs(),
 		local: endpoint(p.Local.Addr, "", nil), remote: endpoint(p.Remote.Addr, p.Remote.Host, p.Remote.Prefixes)}
+	if conn.ike = fmt.Sprintf("v%d", p.Initiates()); p.Speaks(1) && p.Speaks(2) {
+		conn.ike = "any"
+	}
 	for _, child := range p.Children {
 		conn.children = append(conn.children, child.Name)
 	}

@@ -82,7 +82,7 @@ func (s *Server) plugins() []Plugin {
 // connection tells the state of a connection from its SAs, and when nothing is up, from its last attempt.
 func (s *Server) connection(snapshot *config.Snapshot, name string, sas []machine.Info) *controlv1.Connection {
 	conn, _ := connectionOf(snapshot, name)
-	out := &controlv1.Connection{Name: name, State: "down", LocalId: conn.localID, RemoteId: conn.remoteID, Remote: conn.remote}
+	out := &controlv1.Connection{Name: name, State: "down", LocalId: conn.localID, RemoteId: conn.remoteID, Remote: conn.remote, Ike: conn.ike}
 	up := map[string]bool{}
 	for _, info := range sas {
 		switch {

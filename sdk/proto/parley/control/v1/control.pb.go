@@ -799,6 +799,7 @@ type Connection struct {
 	Since         *timestamppb.Timestamp `protobuf:"bytes,8,opt,name=since,proto3" json:"since,omitempty"`                       // when the oldest established IKE SA was established
 	LastCode      string                 `protobuf:"bytes,9,opt,name=last_code,json=lastCode,proto3" json:"last_code,omitempty"` // of the last attempt when it failed and nothing is up: the verdict of Explain
 	LastError     string                 `protobuf:"bytes,10,opt,name=last_error,json=lastError,proto3" json:"last_error,omitempty"`
+	Ike           string                 `protobuf:"bytes,11,opt,name=ike,proto3" json:"ike,omitempty"` // the versions of IKE that it speaks: "v1", "v2", "any"
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -899,6 +900,13 @@ func (x *Connection) GetLastCode() string {
 func (x *Connection) GetLastError() string {
 	if x != nil {
 		return x.LastError
+	}
+	return ""
+}
+
+func (x *Connection) GetIke() string {
+	if x != nil {
+		return x.Ike
 	}
 	return ""
 }
@@ -3820,7 +3828,7 @@ const file_parley_control_v1_control_proto_rawDesc = "" +
 	"\aBackend\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x16\n" +
 	"\x06reason\x18\x02 \x01(\tR\x06reason\x12\x14\n" +
-	"\x05unset\x18\x03 \x03(\tR\x05unset\"\xc8\x02\n" +
+	"\x05unset\x18\x03 \x03(\tR\x05unset\"\xda\x02\n" +
 	"\n" +
 	"Connection\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x14\n" +
@@ -3834,7 +3842,8 @@ const file_parley_control_v1_control_proto_rawDesc = "" +
 	"\tlast_code\x18\t \x01(\tR\blastCode\x12\x1d\n" +
 	"\n" +
 	"last_error\x18\n" +
-	" \x01(\tR\tlastError\"J\n" +
+	" \x01(\tR\tlastError\x12\x10\n" +
+	"\x03ike\x18\v \x01(\tR\x03ike\"J\n" +
 	"\n" +
 	"ChildState\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x0e\n" +
