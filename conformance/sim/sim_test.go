@@ -44,6 +44,7 @@ var kept = []struct {
 	{534399, haunted, "a responder that moved while it rekeyed, and told nobody"},
 	{609838, haunted, "a list of addresses that waited for the window and kept an update from being asked"},
 	{795438, haunted, "an IKE SA that came up to be redirected, and took the place of one that served"},
+	{829583, haunted, "children that waited for a return routability check when their IKE SA was rekeyed, and stayed behind"},
 }
 
 // historicShare is how many worlds of IKEv2 there are for each of IKEv1.

@@ -283,13 +283,22 @@ func (s *SA) sameCookie(p packet, cookie []byte) bool {
 // moveChildren gives all children the addresses of the IKE SA (RFC 4555 section 3.5).
 func (s *SA) moveChildren() {
 	for _, c := range slices.Clone(s.children) {
-		sa := c.sa
-		sa.Local, sa.Remote, sa.Encap, sa.LocalPort, sa.RemotePort = s.local.Addr(), s.remote.Addr(), false, 0, 0
-		if s.encapsulates() {
-			sa.Encap, sa.LocalPort, sa.RemotePort = true, s.local.Port(), s.remote.Port()
-		}
-		s.updateChild(c, sa)
+		s.updateChild(c, s.onPath(c.sa))
 	}
+}
+
+// onPath returns a child with the addresses and ports of the IKE SA.
+func (s *SA) onPath(sa machine.ChildSA) machine.ChildSA {
+	sa.Local, sa.Remote, sa.Encap, sa.LocalPort, sa.RemotePort = s.local.Addr(), s.remote.Addr(), false, 0, 0
+	if s.encapsulates() {
+		sa.Encap, sa.LocalPort, sa.RemotePort = true, s.local.Port(), s.remote.Port()
+	}
+	return sa
+}
+
+// strays reports whether children have not followed the IKE SA: the answer that they were to wait for has not come.
+func (s *SA) strays() bool {
+	return s.mobike.on && slices.ContainsFunc(s.children, func(c *child) bool { return !c.removing && !samePath(s.onPath(c.sa), c.sa) })
 }
 
 // updateChild has a backend bring a child to another path, if it is another one.

@@ -233,12 +233,7 @@ func (s *SA) originate() {
 		s.emit(event.IKERekeyed{IKE: s.describe(), Prev: o.prev, By: o.by})
 		s.announceWindow()
 		s.resumeChildren(o.update)
-		switch {
-		case o.moved && s.mobike.decide:
-			s.updateAddresses()
-		case o.moved:
-			s.listAddresses()
-		}
+		s.resumeMove(o.moved)
 		if o.stop.reason != "" {
 			s.deleteIKE(o.stop.by, o.stop.reason)
 		}
@@ -248,6 +243,19 @@ func (s *SA) originate() {
 		s.awaitDelete(redundantReason)
 	case giveUp:
 		s.deleteIKE(byRekey, orphanedReason)
+	}
+}
+
+// resumeMove asks or tells the peer what the old SA did not get an answer to (RFC 4555 sections 3.5 to 3.7).
+func (s *SA) resumeMove(owed bool) {
+	switch {
+	case s.mobike.decide && (owed || s.strays()):
+		s.updateAddresses()
+	case s.strays():
+		s.checkRoutability()
+	}
+	if owed && !s.mobike.decide {
+		s.listAddresses()
 	}
 }
 
