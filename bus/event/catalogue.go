@@ -25,8 +25,9 @@ func (ChildLost) Kind() Kind          { return Kind{1111, "child_sa.lost", Warni
 func (ChildPlaced) Kind() Kind        { return Kind{1112, "child_sa.placed", Notice, Success} }
 func (ChildInstallFailed) Kind() Kind { return Kind{1108, "child_sa.install_failed", Error, Failure} }
 
-func (AuthSucceeded) Kind() Kind { return Kind{1201, "auth.succeeded", Info, Success} }
-func (AuthFailed) Kind() Kind    { return Kind{1202, "auth.failed", Warning, Failure} }
+func (AuthSucceeded) Kind() Kind       { return Kind{1201, "auth.succeeded", Info, Success} }
+func (AuthFailed) Kind() Kind          { return Kind{1202, "auth.failed", Warning, Failure} }
+func (AuthMessageReceived) Kind() Kind { return Kind{1207, "auth.message_received", Info, Unknown} }
 
 func (ProposalMismatch) Kind() Kind {
 	return Kind{1301, "negotiation.proposal_mismatch", Warning, Failure}

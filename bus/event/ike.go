@@ -12,7 +12,9 @@ type IKESA struct {
 	Remote   netip.AddrPort `json:"remote"`
 	LocalID  string         `json:"local_id,omitempty"` // "fqdn:east.example.net"
 	RemoteID string         `json:"remote_id,omitempty"`
-	Suite    string         `json:"suite,omitempty"`
+	// User is who the user of one of the sides is, as extended authentication of IKEv1 proves it.
+	User  string `json:"user,omitempty"`
+	Suite string `json:"suite,omitempty"`
 	// Fragmentation says that both sides fragment large messages (RFC 7383, or as Microsoft and Cisco do in IKEv1).
 	Fragmentation bool `json:"fragmentation,omitempty"`
 	// Window is how many requests of ours the peer takes at a time (RFC 7296 section 2.3), if more than one.
@@ -162,8 +164,9 @@ type ChildInstallFailed struct {
 
 // AuthSucceeded says: the peer proved its identity.
 type AuthSucceeded struct {
-	Method   string `json:"method"` // IANA name
+	Method   string `json:"method"` // IANA name, or "XAUTH"
 	RemoteID string `json:"remote_id"`
+	User     string `json:"user,omitempty"` // who the peer's user is, with XAUTH
 }
 
 // AuthFailed says: a proof was refused, by us or by the peer.
@@ -172,8 +175,15 @@ type AuthFailed struct {
 	Method   string `json:"method"`
 	LocalID  string `json:"local_id"`
 	RemoteID string `json:"remote_id"`
+	User     string `json:"user,omitempty"` // with XAUTH: whose password it was, "" when nobody was named
 	Cause    Cause  `json:"cause"`
 	Reason   string `json:"reason"`
+}
+
+// AuthMessageReceived says: the server of extended authentication had something to say to the user.
+type AuthMessageReceived struct {
+	User string `json:"user"`
+	Text string `json:"text"` // as the peer sent it, on one line and of at most 512 octets
 }
 
 // ProposalMismatch says: no proposal of the peer is acceptable, or the peer accepted none of ours.

@@ -31,7 +31,7 @@ var every = []event.Event{
 	event.IKEUniqueness{}, event.IKEReauthenticated{}, event.IKERedirected{},
 	event.IKERekeyed{}, event.IKERekeyCollision{}, event.IKEExpired{}, event.ChildRekeyed{}, event.ChildExpired{},
 	event.ChildEstablished{}, event.ChildDeleted{}, event.ChildFailed{}, event.ChildTSMismatch{}, event.ChildTSNarrowed{}, event.ChildInstallFailed{},
-	event.AuthSucceeded{}, event.AuthFailed{},
+	event.AuthSucceeded{}, event.AuthFailed{}, event.AuthMessageReceived{},
 	event.ProposalMismatch{}, event.WeakAlgorithm{}, event.InvalidKE{}, event.UnsupportedCritical{}, event.SuiteChosen{}, event.NotifyReceived{},
 	event.PeerUnreachable{}, event.PeerReachable{}, event.LivenessTimedOut{}, event.Retransmitted{}, event.RetransmitTimedOut{},
 	event.NATDetected{}, event.NATMappingChanged{}, event.AddressChanged{}, event.ChildLost{}, event.ChildPlaced{}, event.RoutabilityFailed{},

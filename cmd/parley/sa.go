@@ -105,6 +105,9 @@ func (a *app) saShow(out *controlv1.ListSAsResponse) error {
 			{"we", sa.Local + " " + orDash(sa.LocalId)}, {"peer", sa.Remote + " " + orDash(sa.RemoteId)},
 			{"suite", orDash(sa.Suite)}, {"messages", messages(sa)}, {"age", a.age(sa.Created) + ", established " + a.age(sa.Established)},
 		})
+		if sa.User != "" {
+			a.facts("  ", [][]string{{"user", sa.User}})
+		}
 		if len(sa.Given) > 0 {
 			a.facts("  ", [][]string{{"gave", list(sa.Given) + " to the peer"}})
 		}

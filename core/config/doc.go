@@ -7,7 +7,7 @@
 //	              half_open_timeout, plugin_health, flood { cookie_threshold, source_cookie_threshold, max_half_open,
 //	              source_max_half_open, rate, source_rate, errors, source_errors, ikev1_max_half_open, ikev1_source_max_half_open,
 //	              ikev1_rate, ikev1_source_rate }
-//	connection X  version, mode, allow_aggressive_psk, rsa_deviation, local { address, identity, auth, send_certificate }, remote { address, identity, auth }, proposals or profile,
+//	connection X  version, mode, allow_aggressive_psk, rsa_deviation, local { address, identity, auth, user, send_certificate }, remote { address, identity, auth, user }, proposals or profile,
 //	              liveness, nat_keepalive, call_budget, force_encap, max_children, lifetime { time, margin, jitter }, fragmentation { enable, size }, window, netns,
 //	              retransmit { initial, factor, max, tries },
 //	              child Y { local_ts, remote_ts, proposals or profile, mode, start, backend, replay_window, mark, output_mark, if_id, interface,
@@ -15,7 +15,7 @@
 //	              lifetime { time, margin, jitter, bytes, packets } }
 //	bypass X      local_ts, remote_ts: traffic that passes in clear
 //	discard X     likewise: traffic that is dropped
-//	credentials   psk "IDENTITY" { file, local }
+//	credentials   psk "IDENTITY" { file, local }, password "USER" { file, own }
 //	plugin Z      kind, path, sha256, args, config, privileges, user
 //	nats          mode, url, credentials, store_dir, max_bytes, tls { ca, cert, key }
 //	events        nothing yet

@@ -21,7 +21,7 @@ func timestamp(t time.Time) *timestamppb.Timestamp {
 func saMessage(info machine.Info) *controlv1.SA {
 	sa := &controlv1.SA{Uid: info.UID.String(), Connection: info.Conn, State: info.State, Role: info.IKE.Role, Version: uint32(info.IKE.Version),
 		SpiI: info.IKE.SPIi, SpiR: info.IKE.SPIr, Local: addrPort(info.IKE.Local), Remote: addrPort(info.IKE.Remote),
-		LocalId: clean(info.IKE.LocalID), RemoteId: clean(info.IKE.RemoteID), Suite: info.IKE.Suite,
+		LocalId: clean(info.IKE.LocalID), RemoteId: clean(info.IKE.RemoteID), User: clean(info.IKE.User), Suite: info.IKE.Suite,
 		Fragmentation: info.IKE.Fragmentation, Window: info.IKE.Window,
 		Created: timestamp(info.Created), Established: timestamp(info.Established),
 		Given: addrs(info.Inner.Given), Assigned: addrs(info.Inner.Assigned)}

@@ -40,14 +40,26 @@ func ikeSentence(e event.Event) string {
 	case event.IKEFailed:
 		return fmt.Sprintf("IKE SA failed in %s%s: %s", e.Stage, notified(e.Notify, e.By), e.Reason)
 	case event.AuthSucceeded:
-		return fmt.Sprintf("the peer proved that it is %s (%s)", e.RemoteID, e.Method)
+		return provedSentence(e)
 	case event.AuthFailed:
 		return authSentence(e)
+	case event.AuthMessageReceived:
+		return fmt.Sprintf("the peer says to user %s: %s", e.User, e.Text)
 	}
 	return ""
 }
 
+func provedSentence(e event.AuthSucceeded) string {
+	if e.User != "" {
+		return fmt.Sprintf("the peer's user proved to be %s (%s)", e.User, e.Method)
+	}
+	return fmt.Sprintf("the peer proved that it is %s (%s)", e.RemoteID, e.Method)
+}
+
 func authSentence(e event.AuthFailed) string {
+	if e.Method == methodXAUTH {
+		return userSentence(e)
+	}
 	if e.Side == "local" {
 		return fmt.Sprintf("our proof as %s did not serve: %s", e.LocalID, e.Reason)
 	}

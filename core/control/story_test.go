@@ -188,7 +188,7 @@ func (unheardOf) Kind() event.Kind { return event.Kind{Name: "plugin.unheard_of"
 var everyEvent = []event.Event{
 	event.IKEInitiated{}, event.IKEStateChanged{}, event.IKEHalfOpenTimedOut{}, event.IKEEstablished{}, event.IKEDeleted{}, event.IKEFailed{},
 	event.ChildEstablished{}, event.ChildDeleted{}, event.ChildFailed{}, event.ChildTSMismatch{}, event.ChildTSNarrowed{}, event.ChildInstallFailed{},
-	event.AuthSucceeded{}, event.AuthFailed{}, event.ProposalMismatch{}, event.WeakAlgorithm{}, event.SuiteChosen{}, event.InvalidKE{}, event.UnsupportedCritical{},
+	event.AuthSucceeded{}, event.AuthFailed{}, event.AuthMessageReceived{}, event.ProposalMismatch{}, event.WeakAlgorithm{}, event.SuiteChosen{}, event.InvalidKE{}, event.UnsupportedCritical{},
 	event.PeerUnreachable{}, event.PeerReachable{}, event.LivenessTimedOut{}, event.Retransmitted{}, event.RetransmitTimedOut{}, event.NATDetected{}, event.NATMappingChanged{}, event.CookieRequested{},
 	event.CookieThreshold{}, event.RateLimited{}, event.ParseErrors{}, event.IntegrityFailed{}, event.FragmentFailed{}, event.NotifyReceived{},
 	event.PluginStarted{}, event.PluginStopped{}, event.PluginCrashed{}, event.PluginRestarted{}, event.PluginUnhealthy{}, event.PluginDegraded{}, event.PluginRejected{},

@@ -43,6 +43,9 @@ func (t *tale) failed(e event.IKEFailed) {
 		t.oddEncoding(e)
 		return
 	}
+	if t.userFailed() {
+		return
+	}
 	switch e.Cause {
 	case event.CauseAuthentication:
 		t.authentication(e)

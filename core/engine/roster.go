@@ -28,8 +28,10 @@ type Roster struct {
 	conns   map[string][]*member // initiators: they know their connection before they know the peer
 }
 
-// pair is two identities that talk to each other, as events render them.
-type pair struct{ local, remote string }
+// pair is two identities that talk to each other, as events render them. Many users may share one.
+type pair struct{ local, remote, user string }
+
+func pairOf(ike event.IKESA) pair { return pair{ike.LocalID, ike.RemoteID, ike.User} }
 
 // member is an SA in the roster. What says how it began stays when it is rekeyed: both sides see that alike.
 type member struct {
@@ -71,7 +73,7 @@ func NewRoster() *Roster {
 func (r *Roster) admit(owner machine.Owner, op machine.Admit) (machine.Admitted, []summons) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	m := &member{owner: owner, uid: op.UID, conn: op.Conn, ike: op.IKE, pair: pair{op.IKE.LocalID, op.IKE.RemoteID},
+	m := &member{owner: owner, uid: op.UID, conn: op.Conn, ike: op.IKE, pair: pairOf(op.IKE),
 		admitted: true, keep: op.Keep, replaces: op.Replaces, begun: op.Begun}
 	var answer machine.Admitted
 	for _, other := range r.others(m) {
@@ -95,7 +97,7 @@ func (r *Roster) established(now time.Time, owner machine.Owner, uid event.UID, 
 		r.drop(before)
 		*m = *before
 	}
-	m.uid, m.conn, m.ike, m.pair, m.up = uid, conn, e.IKE, pair{e.IKE.LocalID, e.IKE.RemoteID}, now
+	m.uid, m.conn, m.ike, m.pair, m.up = uid, conn, e.IKE, pairOf(e.IKE), now
 	r.put(m)
 	if !m.admitted || e.Redirected { // one that ends at once takes nobody's place
 		return nil
@@ -175,7 +177,7 @@ func (r *Roster) inherit(now time.Time, from, owner machine.Owner, info machine.
 	}
 	m.owner, m.uid, m.conn = owner, info.UID, info.Conn
 	m.ike.Local, m.ike.Remote = info.IKE.Local, info.IKE.Remote
-	m.pair = pair{info.IKE.LocalID, info.IKE.RemoteID}
+	m.pair = pairOf(info.IKE)
 	r.put(m)
 }
 

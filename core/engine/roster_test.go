@@ -245,3 +245,23 @@ func TestWhoCalledWhomOutlivesRekeying(t *testing.T) {
 		t.Errorf("a third SA of the peer, and %v are summoned, not the second one alone", got)
 	}
 }
+
+// Users of a group share the identity of phase 1, and each has an SA of their own.
+func TestUsersOfOneIdentityDoNotReplaceEachOther(t *testing.T) {
+	t.Parallel()
+	r := NewRoster()
+	up := func(owner machine.Owner, user string) []summons {
+		ike := event.IKESA{Role: responder, LocalID: "fqdn:gateway", RemoteID: "keyid:staff", User: user}
+		uid := event.UID{byte(owner)}
+		if _, calls := r.admit(owner, machine.Admit{Conn: "road", IKE: ike, UID: uid}); len(calls) > 0 {
+			t.Errorf("%s was asked for %v", user, calls)
+		}
+		return r.established(epoch.Add(time.Duration(owner)*time.Hour), owner, uid, "road", event.IKEEstablished{IKE: ike, InitialContact: true})
+	}
+	if calls := append(up(1, "alice"), up(2, "bob")...); len(calls) > 0 {
+		t.Errorf("users replace each other: %v", calls)
+	}
+	if calls := up(3, "alice"); len(calls) != 1 || calls[0].to != 1 {
+		t.Errorf("a user who came again has %v", calls)
+	}
+}

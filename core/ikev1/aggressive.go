@@ -45,7 +45,6 @@ func (x *phase1) aggressiveAnswered(p packet) {
 	}
 	x.takeExchange(p)
 	x.nr = x.peerNonce(p)
-	s.detectVendors(p)
 	if f := x.expectPeer(p); f != nil {
 		s.fail(*f)
 		return
@@ -71,7 +70,6 @@ func (x *phase1) answerAggressive(p packet) {
 	if !x.choose(p) {
 		return
 	}
-	s.detectVendors(p)
 	if s.decrypts() {
 		x.answerAggressiveHidden(p)
 		return

@@ -109,6 +109,7 @@ func (s *SA) shutdown(reason string, linger time.Duration) {
 // wipe overwrites what keys could be computed from.
 func (s *SA) wipe() {
 	s.keys.Wipe()
+	s.xauth.wipe()
 	if s.phase1 != nil {
 		s.phase1.wipe()
 	}
@@ -150,6 +151,8 @@ func (s *SA) expireState() {
 	case s.state >= Established:
 	case s.phase1 != nil && s.phase1.suspicion != nil:
 		s.fail(*s.phase1.suspicion)
+	case s.userTrouble() != nil:
+		s.userFailed(*s.userTrouble())
 	default:
 		s.emit(event.IKEHalfOpenTimedOut{IKE: s.describe(), State: s.state.String()})
 		s.fail(failure{cause: event.CauseHalfOpen, by: s.blameForDelay(), reason: s.delay()})

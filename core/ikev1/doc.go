@@ -9,7 +9,7 @@
 // proof.go; quick*.go is quick mode; informational.go and dpd.go the rest. exchange.go is what all exchanges share: repetition, and the
 // chain of IVs. A message of phase 1 meets a row of table.go before a handler sees it, one of quick mode a row of quick.go. What waits
 // for plugins is a small value (phase1, quick) whose methods are the continuations of its calls. Everything slow leaves as a call
-// (call.go), and every wait has an end.
+// (call.go), and every wait has an end. xauth*.go is extended authentication, between phase 1 and the first quick mode.
 //
 // Promises:
 //   - A message that was taken before is answered by the same octets as then; the running IV moves on only with a message that makes
@@ -25,6 +25,10 @@
 //
 // Secrets. Step takes over the secrets in a Reply and wipes them after use: who records inputs does so before Step. Ops that leave
 // carry copies of their own, which belong to the receiver.
+//
+// Users. An SA with a user is not established before the user has proved who they are: until then nothing but XAUTH is answered, and a
+// wrong password is answered after a pause. The pause is of one SA: who begins many guesses faster, and a credential store that counts has
+// to stop that. There is the generic kind of XAUTH alone, with a name and a password; a side has one user and one password.
 //
 // Choices. With several selectors a child is several pairs of IPsec SAs, because IKEv1 has one selector of each side in a quick mode, and
 // cannot narrow: a responder takes what lies within its own. Lifetimes are those of the side that has the shorter. Of two SAs for the

@@ -35,6 +35,7 @@ func (s *SA) describe() event.IKESA {
 	if s.suite.Encr != suite.EncrNone {
 		d.Suite = s.suite.String()
 	}
+	d.User = s.userName()
 	d.LocalID, d.RemoteID = idText(s.localID), idText(s.remoteID)
 	return d
 }
@@ -197,6 +198,9 @@ func (s *SA) silence(x *exchange, waited string) string {
 
 // delay explains that an SA was not established in time.
 func (s *SA) delay() string {
+	if s.state == Authenticating {
+		return s.noUser()
+	}
 	if in(Answered, HalfOpen).has(s.state) {
 		return fmt.Sprintf("%v began, but did not go on: our answer may have been lost, or the pre-shared keys differ, or UDP 4500 is blocked", s.remote)
 	}
@@ -204,7 +208,7 @@ func (s *SA) delay() string {
 }
 
 func (s *SA) blameForDelay() string {
-	if in(Answered, HalfOpen).has(s.state) {
+	if in(Answered, HalfOpen, Authenticating).has(s.state) {
 		return byPeer
 	}
 	return byUs

@@ -159,8 +159,12 @@ func (s *SA) deletedByPeer(d wire1.Delete) {
 func (s *SA) endedByPeer() {
 	const reason = "the peer deleted the ISAKMP SA"
 	if s.state < Established {
-		s.tellFailed(failure{cause: event.CausePeerError, by: byPeer, reason: reason + " before it was of use"})
-		s.shutdown(reason, 0)
+		f := failure{cause: event.CausePeerError, by: byPeer, reason: reason + " before it was of use"}
+		if user := s.userTrouble(); user != nil {
+			f = *user
+		}
+		s.tellFailed(f)
+		s.shutdown(f.reason, 0)
 		return
 	}
 	s.goodbyeFor(byPeer, reason)

@@ -111,9 +111,10 @@ func (s *SA) rekey(r machine.Rekey) {
 }
 
 // rekeyISAKMP asks the driver for a new ISAKMP SA with the peer. IKEv1 has no exchange by which one grows out of another. To a peer
-// behind a NAT we cannot begin one unless we did so before: that is for the peer to do.
+// behind a NAT we cannot begin one unless we did so before: that is for the peer to do. So it is for the side of a user, who alone
+// knows when a password is at hand.
 func (s *SA) rekeyISAKMP() {
-	if s.state != Established || !s.initiator && s.nat.remote {
+	if s.state != Established || !s.initiator && (s.nat.remote || s.conn.Remote.Extended()) {
 		return
 	}
 	if s.life.soft = s.now.Add(s.jittered(replacePause)); !s.life.hard.IsZero() && s.life.soft.After(s.life.hard) {

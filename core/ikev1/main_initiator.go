@@ -71,7 +71,6 @@ func (x *phase1) proposalAnswered(p packet) {
 	if !x.accept(p) {
 		return
 	}
-	s.detectVendors(p)
 	s.enter(Preparing)
 	x.value(x.sendExchange)
 }
@@ -88,6 +87,11 @@ func (x *phase1) accept(p packet) bool {
 	case p.Header.ResponderSPI == 0:
 		x.mistaken(failure{cause: event.CauseMalformed, by: byUs, reason: "the peer's answer has no responder cookie"})
 	default:
+		s.detectVendors(p)
+		if f := s.consents(choice.Method); f != nil {
+			x.mistaken(*f)
+			return false
+		}
 		s.cookieR = p.Header.ResponderSPI
 		s.suite, s.method, x.terms = choice.Suite, choice.Method, choice
 		s.tellSuite()
@@ -141,6 +145,10 @@ func (x *phase1) identify() {
 	s := x.s
 	s.localID = s.conn.Local.Identity
 	s.enter(Signing)
+	if s.conn.Remote.Extended() { // who it is for is known when its user is
+		x.prove(s.ourID(), x.sendIdentity)
+		return
+	}
 	s.admit(func(r machine.Admitted, err *machine.CallError) {
 		if f := s.notAdmitted(r, err); f != nil {
 			s.fail(*f)

@@ -18,7 +18,6 @@ func (x *phase1) answerProposal(p packet) {
 	if !x.choose(p) {
 		return
 	}
-	s.detectVendors(p)
 	s.deadline = s.now.Add(s.conn.HalfOpen)
 	s.enter(Answered)
 	s.transmit(&x.exchange, x.message(append([]wire1.Payload{x.terms.Answer}, s.vendorIDs()...)...), false)
@@ -28,6 +27,7 @@ func (x *phase1) answerProposal(p packet) {
 // that permits one (RFC2409-7.1-1). Which connection it is shows when the peer tells its identity.
 func (x *phase1) choose(p packet) bool {
 	s := x.s
+	s.detectVendors(p)
 	s.candidates = s.fitting(x.kind)
 	if len(s.candidates) == 1 {
 		s.conn, s.named = s.candidates[0], true
@@ -40,15 +40,24 @@ func (x *phase1) choose(p packet) bool {
 		return false
 	}
 	for _, c := range s.candidates {
-		if choice, ok := policy.PickPhase1(c.IKE, methodsOf(c), offer); ok {
+		if choice, ok := policy.PickPhase1(c.IKE, s.methodsOf(c), offer); ok {
 			s.conn, s.suite, s.method, x.terms = c, choice.Suite, choice.Method, choice
-			s.candidates = permitting(s.candidates, choice)
+			s.candidates = s.permitting(s.candidates, choice)
 			s.tellSuite()
-			return true
+			return x.agreeable()
 		}
 	}
 	x.refuseProposal(offer)
 	return false
+}
+
+// agreeable ends phase 1 when the peer cannot mean what was chosen.
+func (x *phase1) agreeable() bool {
+	f := x.s.consents(x.s.method)
+	if f != nil {
+		x.s.fail(*f)
+	}
+	return f == nil
 }
 
 // refuseProposal tells in clear, which is believed by nobody who is careful and helps the others (RFC 2408 section 5.4), that
@@ -56,7 +65,7 @@ func (x *phase1) choose(p packet) bool {
 func (x *phase1) refuseProposal(offer wire1.SA) {
 	s := x.s
 	first := s.candidates[0]
-	why := policy.ExplainPhase1(first.IKE, methodsOf(first), offer)
+	why := policy.ExplainPhase1(first.IKE, s.methodsOf(first), offer)
 	s.emit(mismatchEvent(scopeIKE, why, policy.Phase1Strings(offer), first.IKE))
 	s.conn = first
 	h := s.header(wire1.Informational, 0)
@@ -114,6 +123,10 @@ func (x *phase1) selectConnection() *failure {
 func (x *phase1) admitThen(then func()) func() {
 	s := x.s
 	return func() {
+		if s.conn.Remote.Extended() { // it is asked when it is known who the user is
+			then()
+			return
+		}
 		s.admit(func(r machine.Admitted, err *machine.CallError) {
 			if f := s.notAdmitted(r, err); f != nil {
 				f.notify = wire1.AuthenticationFailed
@@ -161,9 +174,9 @@ func (s *SA) noConnection(kind wire.ExchangeType) string {
 }
 
 // permitting returns the connections that permit what was chosen.
-func permitting(list []*policy.Connection, choice policy.Terms) (out []*policy.Connection) {
+func (s *SA) permitting(list []*policy.Connection, choice policy.Terms) (out []*policy.Connection) {
 	for _, c := range list {
-		if _, ok := policy.PickPhase1(c.IKE, methodsOf(c), choice.Answer); ok {
+		if _, ok := policy.PickPhase1(c.IKE, s.methodsOf(c), choice.Answer); ok {
 			out = append(out, c)
 		}
 	}

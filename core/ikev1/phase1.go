@@ -31,6 +31,7 @@ type phase1 struct {
 	contact   bool      // the peer said INITIAL-CONTACT
 	alone     bool      // there are no other SAs of the peer
 	peerCerts [][]byte  // that it wants to be encrypted to (RFC 2409 section 5.3)
+	certAsked bool      // the peer asked for a certificate
 	short     bool      // the peer's encrypted nonce is none, being too short or too long
 }
 
@@ -183,6 +184,9 @@ func (x *phase1) proof(ofInitiator bool, id wire1.ID) []byte {
 
 // ourID is our identity as it is sent: without protocol and port, which say nothing here (RFC3947-4-10).
 func (s *SA) ourID() wire1.ID {
+	if s.unnamed() {
+		return wire1.ID{}
+	}
 	return wire1.ID{IDType: wire1.IDType(s.conn.Local.Identity.Type), Data: []byte(s.conn.Local.Identity.Data)}
 }
 
@@ -193,6 +197,9 @@ func (x *phase1) takeID(p packet) *failure {
 	s := x.s
 	f := failure{cause: event.CauseUnknownIdentity, notify: wire1.InvalidIDInformation, by: byUs}
 	switch {
+	case id.IDType == 0 && len(id.Data) == 0 && s.hybrid() && !s.peerSigns(): // a user is known by the password
+		x.peerID, s.remoteID = &id, policy.AddressIdentity(s.remote.Addr())
+		return nil
 	case id.Protocol == 0 && id.Port == 0, id.Protocol == protoUDP && (id.Port == portIKE || id.Port == 0 || id.Port == portNAT):
 	default:
 		f.reason = fmt.Sprintf("the peer's identity is for protocol %d and port %d, not for IKE (RFC 2407 section 4.6.2)", id.Protocol, id.Port)
@@ -220,7 +227,7 @@ func (x *phase1) checkHash(p packet) bool {
 func (x *phase1) verify(p packet, then func()) {
 	s := x.s
 	s.enter(Verifying)
-	if s.signs() {
+	if s.peerSigns() {
 		x.verifySignature(p, then)
 		return
 	}
@@ -228,7 +235,9 @@ func (x *phase1) verify(p packet, then func()) {
 		x.unproved(fmt.Sprintf("the proof of %v is wrong: %s", s.remoteID, s.otherKeys()))
 		return
 	}
-	s.emit(event.AuthSucceeded{Method: s.method.String(), RemoteID: s.remoteID.String()})
+	if !s.signs() { // else it is a user, who proves nothing yet
+		s.emit(event.AuthSucceeded{Method: s.method.String(), RemoteID: s.remoteID.String()})
+	}
 	then()
 }
 

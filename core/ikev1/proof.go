@@ -15,11 +15,13 @@ import (
 const authPSK = policy.DefaultAuth
 
 // authMethod is the method that an initiator offers.
-func (s *SA) authMethod() wire1.AuthMethod { return methodsOf(s.conn)[0] }
+func (s *SA) authMethod() wire1.AuthMethod { return s.methodsOf(s.conn)[0] }
 
 // methodsOf lists the methods that a connection permits, the preferred one first. IKEv1 has one method for both sides.
-func methodsOf(c *policy.Connection) []wire1.AuthMethod {
+func (s *SA) methodsOf(c *policy.Connection) []wire1.AuthMethod {
 	switch {
+	case c.Extended():
+		return extendedMethods(c, s.initiator)
 	case c.Local.Auth == policy.AuthRSAEncryption:
 		return []wire1.AuthMethod{wire1.AuthRSAEnc}
 	case c.Local.Auth == policy.AuthRevisedRSAEncryption:
@@ -30,16 +32,16 @@ func methodsOf(c *policy.Connection) []wire1.AuthMethod {
 	return []wire1.AuthMethod{wire1.AuthPSK}
 }
 
-// signs reports whether the method that was chosen is by signatures.
+// signs reports whether the method that was chosen is by signatures, be it of one side alone.
 func (s *SA) signs() bool {
-	return s.method == wire1.AuthRSASig || s.method >= wire1.AuthECDSA256 && s.method <= wire1.AuthECDSA521
+	return s.base() == wire1.AuthRSASig || s.base() >= wire1.AuthECDSA256 && s.base() <= wire1.AuthECDSA521
 }
 
 // prove makes our proof and goes on with then: the payloads behind our identity.
 func (x *phase1) prove(id wire1.ID, then func([]wire1.Payload)) {
 	hash := x.proof(x.s.initiator, id)
-	if !x.s.signs() {
-		then([]wire1.Payload{wire1.Hash{Data: hash}})
+	if !x.s.weSign() {
+		then(append(x.emptyCert(), wire1.Hash{Data: hash}))
 		return
 	}
 	x.sign(hash, then)
@@ -63,7 +65,7 @@ func (x *phase1) sign(hash []byte, then func([]wire1.Payload)) {
 			}
 			s.authFailed(f)
 			s.fail(f)
-		case wire1.AuthMethod(r.Method) != s.method:
+		case wire1.AuthMethod(r.Method) != s.base():
 			s.fail(failure{cause: event.CauseUnsupported, by: byUs, reason: "our key signs by " + wire1.AuthMethod(r.Method).String() + ", and what was agreed on is " + s.method.String()})
 		default:
 			then(append(s.ownCerts(r), wire1.Sig{Data: r.Data}))
@@ -88,7 +90,7 @@ func (x *phase1) verifySignature(p packet, then func()) {
 	sig, _ := wire1.Get[wire1.Sig](p.Payloads)
 	x.busy = true
 	op := machine.Verify{Version: 1, Auth: s.conn.Remote.Auth, Local: opIdentity(s.localID), Remote: opIdentity(s.remoteID), PRF: uint16(s.suite.PRF),
-		Octets: x.proof(!s.initiator, *x.peerID), Method: uint8(s.method), Data: sig.Data, Certs: certificates(p.Payloads)}
+		Octets: x.proof(!s.initiator, *x.peerID), Method: uint8(s.base()), Data: sig.Data, Certs: certificates(p.Payloads)}
 	ask(s, op, 0, func(_ machine.Verified, err *machine.CallError) {
 		switch {
 		case err == nil:
@@ -134,10 +136,10 @@ func certificates(ps []wire1.Payload) (certs [][]byte) {
 	return certs
 }
 
-// certRequests asks for a certificate of any authority, when the two sides sign (RFC 2408 section 3.10), or may: whoever begins
+// certRequests asks for a certificate of any authority, when the peer signs (RFC 2408 section 3.10), or may: whoever begins
 // aggressive mode asks before the method is chosen.
 func (s *SA) certRequests() []wire1.Payload {
-	if open := s.method == 0 && s.conn.Local.Signs(); !open && !s.signs() {
+	if open := s.method == 0 && s.conn.Remote.Signs(); !open && !s.peerSigns() {
 		return nil
 	}
 	return []wire1.Payload{wire1.CertReq{Encoding: wire1.CertX509Signature}}

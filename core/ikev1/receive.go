@@ -92,6 +92,8 @@ func (s *SA) receivePhase1(h wire.Header, d machine.Datagram) {
 	s.fresh(p)
 	x.take(p)
 	x.hope()
+	_, asks := wire1.Get[wire1.CertReq](p.Payloads)
+	x.certAsked = x.certAsked || asks
 	row.do(x, p)
 }
 

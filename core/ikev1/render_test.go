@@ -175,6 +175,10 @@ func renderOp(op machine.Op) string {
 		return fmt.Sprintf("Protect %s %d as %s for %s certificates %s", op.Auth, len(op.Plain), renderIdentity(op.Local), renderIdentity(op.Remote), op.Certs)
 	case machine.Unprotect:
 		return fmt.Sprintf("Unprotect %s %d as %s, HASH(1) of %d octets", op.Auth, len(op.Cipher), renderIdentity(op.Local), len(op.KeyHash))
+	case machine.CheckPassword:
+		return "CheckPassword of " + op.User
+	case machine.OwnPassword:
+		return "OwnPassword of " + op.User
 	case machine.AllocateSPI:
 		return strings.TrimSpace(fmt.Sprintf("AllocateSPI %v %v %s", op.Local, op.Remote, strings.TrimPrefix(op.Backend, "fake")))
 	case machine.InstallChild:
@@ -234,7 +238,11 @@ func renderField(key string, v any) string {
 	m, _ := v.(map[string]any)
 	switch key {
 	case "ike":
-		return fmt.Sprintf("{%v %v %v %v}", m["role"], text(m["local_id"]), text(m["remote_id"]), text(m["suite"]))
+		user := ""
+		if m["user"] != nil {
+			user = fmt.Sprintf(" user %v", m["user"])
+		}
+		return fmt.Sprintf("{%v %v %v %v%s}", m["role"], text(m["local_id"]), text(m["remote_id"]), text(m["suite"]), user)
 	case "child":
 		return fmt.Sprintf("{%v in %v out %v %v %v %v}", m["name"], m["spi_in"], m["spi_out"], m["suite"], m["local_ts"], m["remote_ts"])
 	case "traffic":

@@ -29,13 +29,14 @@ import (
 
 // decrypts reports whether the method that was chosen is public key encryption.
 func (s *SA) decrypts() bool {
-	return s.method == wire1.AuthRSAEnc || s.method == wire1.AuthRSAEncRevised
+	return s.base() == wire1.AuthRSAEnc || s.base() == wire1.AuthRSAEncRevised
 }
 
-// proofs returns how the two sides prove themselves.
-func (s *SA) proofs() proofs {
+// proofs returns how one side proves itself to the other.
+func (s *SA) proofs(from role) proofs {
+	ours := (from == fromInitiator) == s.initiator
 	switch {
-	case s.signs():
+	case ours && s.weSign(), !ours && s.peerSigns():
 		return bySigning
 	case s.decrypts():
 		return byDecrypting
@@ -51,7 +52,7 @@ func (x *phase1) hide(nonce []byte, then func([]wire1.Payload)) {
 		peer = s.conn.Remote.Identity
 	}
 	op := machine.Protect{Auth: s.conn.Remote.Auth, Local: opIdentity(s.conn.Local.Identity), Remote: opIdentity(peer), Certs: x.peerCerts}
-	if s.method == wire1.AuthRSAEnc {
+	if s.base() == wire1.AuthRSAEnc {
 		op.Plain = append(op.Plain, wire1.Body(s.ourID()))
 	}
 	op.Plain = append(op.Plain, nonce)
@@ -60,7 +61,7 @@ func (x *phase1) hide(nonce []byte, then func([]wire1.Payload)) {
 		switch {
 		case err != nil:
 			x.unhidden(peer, err)
-		case s.method == wire1.AuthRSAEnc:
+		case s.base() == wire1.AuthRSAEnc:
 			then(append(append([]wire1.Payload{wire1.KE{Data: x.public}}, x.keyHash(r)...), rawPayload(wire1.TypeID, r.Cipher[0]), wire1.Nonce{Data: r.Cipher[1]}))
 		default:
 			behind := append([]wire1.Payload{wire1.KE{Data: x.public}, s.ourID()}, s.decryptionCert(r)...)
@@ -136,7 +137,7 @@ func (x *phase1) reveal(p packet, then func(packet, bool)) {
 	id, _ := wire1.Get[wire1.ID](p.Payloads)
 	nonce, _ := wire1.Get[wire1.Nonce](p.Payloads)
 	op := machine.Unprotect{Auth: s.conn.Local.Auth, PRF: uint16(s.suite.PRF), Cipher: [][]byte{nonce.Data}}
-	if s.method == wire1.AuthRSAEnc {
+	if s.base() == wire1.AuthRSAEnc {
 		op.Cipher = append(op.Cipher, wire1.Body(id))
 	}
 	if s.certain() {
@@ -152,7 +153,7 @@ func (x *phase1) reveal(p packet, then func(packet, bool)) {
 			f := pluginFailure("what the peer encrypted could not be decrypted", err)
 			s.authFailed(f)
 			s.fail(f)
-		case s.method == wire1.AuthRSAEnc:
+		case s.base() == wire1.AuthRSAEnc:
 			then(p.with(r.Plain[0], func(q wire1.Payload) (wire1.Payload, bool) { return revealedID(q, r.Plain[1]), true }))
 		default:
 			x.revealBehind(p, r.Plain[0], then)

@@ -24,7 +24,7 @@ func (x *phase1) onlyOne() {
 // sendAggressiveHidden sends the first message.
 func (x *phase1) sendAggressiveHidden() {
 	s := x.s
-	if s.method == wire1.AuthRSAEncRevised {
+	if s.base() == wire1.AuthRSAEncRevised {
 		x.onlyOne()
 	}
 	x.hide(x.ni, func(ps []wire1.Payload) {
@@ -39,7 +39,6 @@ func (x *phase1) aggressiveRevealed(p packet) {
 	if !x.accept(p) {
 		return
 	}
-	s.detectVendors(p)
 	x.reveal(p, func(p packet, ok bool) {
 		x.noteID(p)
 		if ok {

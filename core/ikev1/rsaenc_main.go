@@ -22,7 +22,7 @@ func (x *phase1) sendHidden() {
 
 // alsoInClear adds what stands in clear behind an encrypted nonce: nothing does in the revised mode, where it is encrypted already.
 func (x *phase1) alsoInClear(ps []wire1.Payload) []wire1.Payload {
-	if x.s.method == wire1.AuthRSAEncRevised {
+	if x.s.base() == wire1.AuthRSAEncRevised {
 		return ps
 	}
 	return append(ps, x.s.natDetection()...)
@@ -70,7 +70,7 @@ func (x *phase1) known(p packet, ok bool) bool {
 		return false
 	}
 	x.takeExchange(p)
-	if s.method == wire1.AuthRSAEncRevised {
+	if s.base() == wire1.AuthRSAEncRevised {
 		x.peerCerts = encryptionCerts(p.Payloads)
 	}
 	return true

@@ -45,7 +45,10 @@ type SA struct {
 	lastIV            suite.IV            // of phase 1, from which those of phase 2 follow
 	localID, remoteID policy.Identity
 	mode              wire.ExchangeType // of phase 1
-	phase1            *phase1           // nil when it is over and its last message need not be repeated any more
+	user              string            // the peer's, proved by extended authentication
+	xauth             xauth
+	xauthAble         bool    // the peer sent the vendor ID of XAUTH
+	phase1            *phase1 // nil when it is over and its last message need not be repeated any more
 	phase2            []*exchange
 	used              []uint32 // message IDs of the peer's quick modes, sorted: they never come again
 	early             []machine.Datagram
@@ -156,6 +159,7 @@ func (s *SA) tick() {
 	s.checkAge()
 	s.keepAlive()
 	s.tendPeer()
+	s.tendXAuth()
 	s.forgetFragments()
 }
 
@@ -165,7 +169,7 @@ func (s *SA) Deadline() time.Time {
 		return never
 	}
 	at := s.deadline
-	for _, due := range [...]time.Time{s.exchangesDue(), s.childrenDue(), s.ageDue(), s.workDue(), s.keepAliveDue(), s.peerDue(), s.fragmentsDue()} {
+	for _, due := range [...]time.Time{s.exchangesDue(), s.childrenDue(), s.ageDue(), s.workDue(), s.keepAliveDue(), s.peerDue(), s.xauthDue(), s.fragmentsDue()} {
 		at = earliest(at, due)
 	}
 	at = earliest(at, s.calls.Due())

@@ -144,6 +144,8 @@ func (p *player) command(w []string) {
 		"mistransact": func() { p.transact(p.sa(arg(1)), 1, w[2:]) },
 		"moveto":      func() { p.node(arg(1)).nat = netip.MustParseAddr(arg(2)) },
 		"dead":        func() { p.node(arg(1)).addr = netip.MustParseAddr("203.0.113.99") },
+		"strip":       func() { p.strip(p.index(arg(1)), arg(2)) },
+		"early":       func() { p.early(p.sa(arg(1))) },
 		"state":       p.state,
 	}
 	run, ok := commands[w[0]]
@@ -266,8 +268,8 @@ func (p *player) makeNode(name, local, localID, remoteID, localTS, remoteTS stri
 	}
 	conn := &policy.Connection{
 		Name: "to-" + remoteID, Version: 1,
-		Local:  policy.Endpoint{Addr: netip.MustParseAddr(local), Identity: p.identity(get("local-id", localID)), Auth: get("auth", "psk")},
-		Remote: policy.Endpoint{Identity: p.identity(get("remote-id", remoteID)), Auth: get("auth", "psk")},
+		Local:  policy.Endpoint{Addr: netip.MustParseAddr(local), Identity: p.identity(get("local-id", localID)), Auth: get("local-auth", get("auth", "psk")), Users: list(get("local-user", ""))},
+		Remote: policy.Endpoint{Identity: p.identity(get("remote-id", remoteID)), Auth: get("remote-auth", get("auth", "psk")), Users: list(get("remote-user", ""))},
 		IKE:    p.proposals(policy.ScopeIKE, get("ike", "aes256-sha256-modp2048")),
 		Children: []*policy.Child{{Name: "lan", LocalTS: p.selectors(get("local-ts", localTS)), RemoteTS: p.selectors(get("remote-ts", remoteTS)),
 			ESP: p.proposals(policy.ScopeESP, get("esp", "aes128-sha256")), Backend: "fake"}},
@@ -293,6 +295,7 @@ func (p *player) makeNode(name, local, localID, remoteID, localTS, remoteTS stri
 		conn.Children[0].ReplayWindow = 0
 	}
 	n := p.addNode(name, conn, map[string]string{get("psk-for", ""): get("psk", "secret")})
+	n.passwords, n.own = get("passwords", ""), get("own", "")
 	if v := get("nat", ""); v != "" && strings.Contains(strings.Join(keysOf(opt), " "), name+".nat") {
 		n.nat = netip.MustParseAddr(v)
 		if name == "a" { // a masquerading NAT; that of b forwards ports
@@ -300,6 +303,8 @@ func (p *player) makeNode(name, local, localID, remoteID, localTS, remoteTS stri
 		}
 	}
 }
+
+func list(s string) []string { return strings.FieldsFunc(s, func(r rune) bool { return r == ',' }) }
 
 func keysOf(opt map[string]string) (list []string) {
 	for k := range opt {

@@ -106,7 +106,7 @@ func (x *phase1) maxNonce() int {
 // fits reports whether a row is about the present state of phase 1.
 func (x *phase1) fits(r *row, sealed bool) bool {
 	return r.in.has(x.s.state) && (r.from == fromResponder) == x.s.initiator && (r.cover == either || (r.cover == encrypted) == sealed) &&
-		(r.method == anyProof || r.method&x.s.proofs() != 0)
+		(r.method == anyProof || r.method&x.s.proofs(r.from) != 0)
 }
 
 func (r *row) admits(have payloads) bool {

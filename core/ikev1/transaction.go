@@ -99,8 +99,8 @@ func (s *SA) receiveQuestion(h wire.Header, d machine.Datagram) {
 		return
 	}
 	c, ok := configOf(p)
-	if !ok || answerTo(c.Kind) == 0 {
-		return
+	if !ok || answerTo(c.Kind) == 0 || s.state == Authenticating && !slices.ContainsFunc(c.Attributes, isXAuth) {
+		return // before it is known who the user is nothing else comes (draft-beaulieu-ike-xauth-02 section 6): it is repeated
 	}
 	s.use(h.MessageID)
 	x.busy, x.asking = true, true

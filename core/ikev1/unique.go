@@ -20,7 +20,7 @@ func (s *SA) admit(then func(machine.Admitted, *machine.CallError)) {
 		return
 	}
 	ask(s, machine.Admit{Conn: s.conn.Name, IKE: s.describe(), UID: s.uid, Begun: s.created, Keep: s.conn.Unique == policy.UniqueKeep,
-		Contact: s.phase1.contact, Replaces: s.session.replaces}, 0, then)
+		Contact: s.toldContact(), Replaces: s.session.replaces}, 0, then)
 }
 
 // notAdmitted returns why there is no place for the SA, nil when there is one.
@@ -42,6 +42,14 @@ func (x *phase1) noteNotifies(p packet) {
 	_, said := wire1.GetNotify(p.Payloads, wire1.InitialContact)
 	x.contact = said && x.s.conn.Unique != policy.UniqueNever
 	x.s.noticeAll(p)
+}
+
+// toldContact reports whether the peer said INITIAL-CONTACT.
+func (s *SA) toldContact() bool {
+	if s.state.secured() {
+		return s.session.contact
+	}
+	return s.phase1.contact
 }
 
 // contactNotify returns INITIAL-CONTACT when it is true. It goes with our proof, as the installed base does it: RFC 2407 section

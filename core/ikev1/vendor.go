@@ -9,6 +9,9 @@ func (s *SA) vendorIDs() (ps []wire1.Payload) {
 	for _, v := range []wire1.Vendor{wire1.VendorDPD, wire1.VendorNATT, wire1.VendorNATTDraft03, wire1.VendorNATTDraft02n, wire1.VendorNATTDraft02} {
 		ps = append(ps, v.ID())
 	}
+	if s.method.IsXAuth() {
+		ps = append(ps, wire1.VendorXAUTH.ID())
+	}
 	if s.announcesFragments() {
 		ps = append(ps, wire1.VendorFragmentation.ID())
 	}
@@ -19,6 +22,8 @@ func (s *SA) vendorIDs() (ps []wire1.Payload) {
 func (s *SA) detectVendors(p packet) {
 	for _, v := range wire1.All[wire1.VendorID](p.Payloads) {
 		switch v.Vendor() {
+		case wire1.VendorXAUTH:
+			s.xauthAble = true
 		case wire1.VendorDPD:
 			s.dpd.able = true
 		case wire1.VendorFragmentation:

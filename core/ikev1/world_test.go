@@ -70,6 +70,8 @@ type node struct {
 	held     []pending
 	hold     map[string]bool // kinds of calls that are kept
 	faults   []fault
+
+	passwords, own string // of users: alice:sesame,bob:simsim
 }
 
 // host is one SA with what the world knows of it.
@@ -521,6 +523,10 @@ func (n *node) plugin(op machine.Op) (machine.Result, *machine.CallError) {
 			return nil, &machine.CallError{Kind: machine.Refused, Text: "signature: wrong"}
 		}
 		return machine.Verified{Remote: op.Remote}, nil
+	case machine.CheckPassword:
+		return n.checkPassword(op)
+	case machine.OwnPassword:
+		return n.ownPassword(op)
 	case machine.Protect:
 		return n.protect(op)
 	case machine.Unprotect:
@@ -697,6 +703,9 @@ func cloneInput(in machine.Input) machine.Input {
 			in.Result = r
 		case machine.SKEYIDDerived:
 			r.Value = r.Value.Clone()
+			in.Result = r
+		case machine.OwnPasswordFound:
+			r.Password = r.Password.Clone()
 			in.Result = r
 		case machine.Unprotected:
 			r.Plain = slices.Clone(r.Plain)

@@ -275,6 +275,9 @@ func Clone(op Op) Op {
 			op.Plain[i] = p.Clone()
 		}
 		return op
+	case CheckPassword:
+		op.Password = op.Password.Clone()
+		return op
 	}
 	return op
 }

@@ -25,6 +25,11 @@ type Identity struct {
 	Data string
 }
 
+// IsAddress reports whether the identity says no more than an address does.
+func (id Identity) IsAddress() bool {
+	return id.Type == wire2.IDIPv4Addr || id.Type == wire2.IDIPv6Addr
+}
+
 // IsAny reports whether the identity stands for any.
 func (id Identity) IsAny() bool { return id == Identity{} }
 

@@ -84,6 +84,24 @@ func (m AuthMethod) IsXAuth() bool {
 	return m >= firstXAuthAuth && m <= lastXAuthAuth || m >= firstHybridAuth && m <= lastHybridAuth
 }
 
+// Base returns the method by which phase 1 itself goes when extended authentication follows it, else m. In hybrid authentication one
+// side signs, and the other sends what it would have signed (draft-ietf-ipsec-isakmp-hybrid-auth-05 section 4.2).
+func (m AuthMethod) Base() AuthMethod {
+	switch m {
+	case AuthXAuthInitPSK, AuthXAuthRespPSK:
+		return AuthPSK
+	case AuthXAuthInitRSA, AuthXAuthRespRSA, AuthHybridInitRSA, AuthHybridRespRSA:
+		return AuthRSASig
+	case AuthXAuthInitDSS, AuthXAuthRespDSS, AuthHybridInitDSS, AuthHybridRespDSS:
+		return AuthDSS
+	case AuthXAuthInitEnc, AuthXAuthRespEnc:
+		return AuthRSAEnc
+	case AuthXAuthInitRev, AuthXAuthRespRev:
+		return AuthRSAEncRevised
+	}
+	return m
+}
+
 // String returns the RFC's or draft's name.
 func (m AuthMethod) String() string { return nameOf(authNames, "AUTH_METHOD", m) }
 

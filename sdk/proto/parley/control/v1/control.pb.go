@@ -1868,6 +1868,7 @@ type SA struct {
 	Given         []string               `protobuf:"bytes,16,rep,name=given,proto3" json:"given,omitempty"`                  // inner addresses of our pools that the peer has
 	Assigned      []string               `protobuf:"bytes,17,rep,name=assigned,proto3" json:"assigned,omitempty"`            // inner addresses that the peer gave us
 	Fragmentation bool                   `protobuf:"varint,20,opt,name=fragmentation,proto3" json:"fragmentation,omitempty"` // both sides send large messages in fragments (RFC 7383)
+	User          string                 `protobuf:"bytes,22,opt,name=user,proto3" json:"user,omitempty"`                    // of one of the sides, as extended authentication of IKEv1 proves it
 	Window        uint32                 `protobuf:"varint,21,opt,name=window,proto3" json:"window,omitempty"`               // how many requests of ours the peer takes at a time, if more than one (RFC 7296 section 2.3)
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -2027,6 +2028,13 @@ func (x *SA) GetFragmentation() bool {
 		return x.Fragmentation
 	}
 	return false
+}
+
+func (x *SA) GetUser() string {
+	if x != nil {
+		return x.User
+	}
+	return ""
 }
 
 func (x *SA) GetWindow() uint32 {
@@ -3927,7 +3935,7 @@ const file_parley_control_v1_control_proto_rawDesc = "" +
 	"\x0fListSAsResponse\x12'\n" +
 	"\x03sas\x18\x01 \x03(\v2\x15.parley.control.v1.SAR\x03sas\"\x1f\n" +
 	"\rShowSARequest\x12\x0e\n" +
-	"\x02sa\x18\x01 \x01(\tR\x02sa\"\xba\x04\n" +
+	"\x02sa\x18\x01 \x01(\tR\x02sa\"\xce\x04\n" +
 	"\x02SA\x12\x10\n" +
 	"\x03uid\x18\x01 \x01(\tR\x03uid\x12\x1e\n" +
 	"\n" +
@@ -3949,7 +3957,8 @@ const file_parley_control_v1_control_proto_rawDesc = "" +
 	"\bchildren\x18\x0f \x03(\v2\x18.parley.control.v1.ChildR\bchildren\x12\x14\n" +
 	"\x05given\x18\x10 \x03(\tR\x05given\x12\x1a\n" +
 	"\bassigned\x18\x11 \x03(\tR\bassigned\x12$\n" +
-	"\rfragmentation\x18\x14 \x01(\bR\rfragmentation\x12\x16\n" +
+	"\rfragmentation\x18\x14 \x01(\bR\rfragmentation\x12\x12\n" +
+	"\x04user\x18\x16 \x01(\tR\x04user\x12\x16\n" +
 	"\x06window\x18\x15 \x01(\rR\x06window\"\x9c\x03\n" +
 	"\x05Child\x12\x10\n" +
 	"\x03uid\x18\x01 \x01(\tR\x03uid\x12\x12\n" +
