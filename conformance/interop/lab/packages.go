@@ -22,7 +22,8 @@ type Packages struct {
 }
 
 // StrongSwanPackages are charon and its userspace ESP; LibreswanPackages pluto and the tools of its key database;
-// OpenIKEDPackages iked; TSharkPackages Wireshark's dissectors; IKEScanPackages a scanner for IKE daemons.
+// OpenIKEDPackages iked; TSharkPackages Wireshark's dissectors; IKEScanPackages a scanner for IKE daemons; XAUTHPackages a charon
+// that knows users, too.
 var (
 	StrongSwanPackages = Packages{"strongswan", []string{
 		"charon-systemd", "strongswan-swanctl", "libstrongswan-standard-plugins", "libstrongswan-extra-plugins", "libcharon-extra-plugins",
@@ -31,9 +32,10 @@ var (
 	OpenIKEDPackages  = Packages{"openiked", []string{"openiked"}}
 	TSharkPackages    = Packages{"tshark", []string{"tshark"}}
 	IKEScanPackages   = Packages{"ike-scan", []string{"ike-scan"}}
+	XAUTHPackages     = Packages{"strongswan-xauth", append(StrongSwanPackages.Packages[:len(StrongSwanPackages.Packages):len(StrongSwanPackages.Packages)], "libcharon-extauth-plugins")}
 
 	// Peers are all that the tests use.
-	Peers = []Packages{StrongSwanPackages, LibreswanPackages, OpenIKEDPackages, TSharkPackages, IKEScanPackages}
+	Peers = []Packages{StrongSwanPackages, LibreswanPackages, OpenIKEDPackages, TSharkPackages, IKEScanPackages, XAUTHPackages}
 )
 
 // CacheDir is where unpacked packages are kept: PARLEY_CACHE, or a folder of the user's cache.

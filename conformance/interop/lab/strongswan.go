@@ -18,6 +18,7 @@ type Charon struct {
 	// always and does tunnel mode only.
 	KernelESP bool
 	Quiet     bool     // it logs nothing, for measurements
+	Plugins   string   // more plugins: "xauth-generic"
 	Settings  string   // more lines of its section in strongswan.conf
 	Files     []string // below its folder, name and content in turn: certificates and keys in swanctl's folders
 }
@@ -26,7 +27,7 @@ type Charon struct {
 // before kernel-netlink.
 const (
 	charonPlugins = "random nonce openssl drbg aes des sha1 sha2 md5 hmac kdf gmp curve25519 gcm ctr chapoly " +
-		"pem pkcs1 pkcs8 pubkey x509 %LIBIPSEC% kernel-netlink socket-default vici updown attr"
+		"pem pkcs1 pkcs8 pubkey x509 %LIBIPSEC% kernel-netlink socket-default vici updown attr %PLUGINS%"
 	userspaceESP = "kernel-libipsec"
 )
 
@@ -104,7 +105,7 @@ func (s *StrongSwan) files(swanctlConf string, how Charon) error {
 	if how.Quiet {
 		levels = "default = -1"
 	}
-	config := Fill(charonConfig, "LEVELS", levels, "LIBIPSEC", esp, "DIR", s.Dir, "SETTINGS", how.Settings)
+	config := Fill(charonConfig, "LEVELS", levels, "LIBIPSEC", esp, "DIR", s.Dir, "PLUGINS", how.Plugins, "SETTINGS", how.Settings)
 	return s.write(append([]string{"strongswan.conf", config, "swanctl.conf", swanctlConf}, how.Files...)...)
 }
 

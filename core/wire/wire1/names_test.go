@@ -58,6 +58,26 @@ func TestErrorNotifiesEndAt16383(t *testing.T) {
 	}
 }
 
+// Phase 1 goes by the method without XAUTH (draft-beaulieu-ike-xauth-02 section 7.2), in hybrid authentication by a signature
+// (draft-ietf-ipsec-isakmp-hybrid-auth-05 section 4.2).
+func TestEveryMethodOfXAuthHasABase(t *testing.T) {
+	t.Parallel()
+	for m, want := range map[wire1.AuthMethod]wire1.AuthMethod{
+		wire1.AuthXAuthInitPSK: wire1.AuthPSK, wire1.AuthXAuthRespRSA: wire1.AuthRSASig, wire1.AuthXAuthRespEnc: wire1.AuthRSAEnc,
+		wire1.AuthXAuthInitRev: wire1.AuthRSAEncRevised, wire1.AuthXAuthInitDSS: wire1.AuthDSS, wire1.AuthHybridRespRSA: wire1.AuthRSASig,
+		wire1.AuthPSK: wire1.AuthPSK, wire1.AuthECDSA256: wire1.AuthECDSA256,
+	} {
+		if got := m.Base(); got != want {
+			t.Errorf("%v has the base %v, want %v", m, got, want)
+		}
+	}
+	for m := wire1.AuthHybridInitRSA; m <= wire1.AuthXAuthRespRev; m++ {
+		if m.IsXAuth() && m.Base().IsXAuth() {
+			t.Errorf("%v has no base", m)
+		}
+	}
+}
+
 func TestXAuthFollowsXAuthAndHybridMethods(t *testing.T) {
 	t.Parallel()
 	for m, want := range map[wire1.AuthMethod]bool{
