@@ -70,7 +70,7 @@ func (p Parley) Start(ctx context.Context, place Place, s Settings, all []Connec
 			"MORE", parleyMore(s, c), "SECOND", parleySecond(s, c))...))
 	}
 	if s.Certified {
-		if err := parleyCertificate(g, &psks); err != nil {
+		if err := parleyCertificate(g, s, &psks); err != nil {
 			return nil, err
 		}
 	}
@@ -96,12 +96,16 @@ func parleyAuth(s Settings) string {
 }
 
 // parleyCertificate gives the daemon a certificate, and has it trust the authority.
-func parleyCertificate(g *lab.Gateway, credentials *strings.Builder) error {
+func parleyCertificate(g *lab.Gateway, s Settings, credentials *strings.Builder) error {
 	ca, err := authority()
 	if err != nil {
 		return err
 	}
-	own, err := holder(DaemonID, ca)
+	issue := holder
+	if s.IKEv1 != "" { // which begins by RSA signatures only
+		issue = rsaHolder
+	}
+	own, err := issue(DaemonID, ca)
 	if err != nil {
 		return err
 	}

@@ -29,6 +29,13 @@ func (sa *ISAKMP) quick() *Quick {
 	return q
 }
 
+// secretly gives a quick mode a key exchange.
+func (q *Quick) secretly(group uint16) *Quick {
+	q.half = peer.NewExchange(group)
+	q.ours = peer1.ESP(1, q.in, group)
+	return q
+}
+
 // offer is all that our first message says behind its hash.
 func (q *Quick) offer() []peer.Payload {
 	return q.keyed(peer1.SAPayload(q.ours), q.ni)
@@ -164,4 +171,9 @@ func (q *Quick) proved() {
 	if rest := q.sa.behind(m, func([]peer.Payload) []byte { return q.sa.Hash3(q.id, q.ni, q.nr) }); len(rest) > 0 {
 		q.sa.t.Errorf("the third message of quick mode has more than its hash: %s", peer1.Describe(m))
 	}
+}
+
+// gone is the deletion of our half of the child.
+func (q *Quick) gone() peer.Payload {
+	return peer1.Delete{DOI: peer1.DOI, Protocol: peer1.ProtoESP, SPIs: [][]byte{q.in}}.Payload()
 }

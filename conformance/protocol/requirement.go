@@ -23,6 +23,12 @@ var documents = []struct{ file, title string }{
 	{"rfc7296.tsv", "RFC 7296: IKEv2"},
 	{"rfc7383.tsv", "RFC 7383: fragmentation"},
 	{"rfc4555.tsv", "RFC 4555: MOBIKE"},
+	{"rfc2407.tsv", "RFC 2407: the IPsec DOI for ISAKMP"},
+	{"rfc2408.tsv", "RFC 2408: ISAKMP"},
+	{"rfc2409.tsv", "RFC 2409: IKEv1"},
+	{"rfc3706.tsv", "RFC 3706: dead peer detection"},
+	{"rfc3947.tsv", "RFC 3947: NAT traversal of IKEv1"},
+	{"rfc3948.tsv", "RFC 3948: ESP in UDP"},
 }
 
 // requirements reads the rules of one document: lines of id, level, role and text with tabs between, and headings with #.

@@ -16,11 +16,15 @@ type ISAKMP struct {
 	t      *T
 	half   *peer.Exchange // ours of the key exchange
 	way    path
+	secret []byte          // of the key exchange
+	method uint16          // of authentication that we choose
 	id     peer1.ID        // who we say we are
 	ours   peer1.Proposal  // that we offer
 	seq    uint32          // of our last R-U-THERE
 	opened map[string]bool // messages of the daemon that were read
 }
+
+const sharedKey = 1 // an authentication method (RFC 2409 appendix A)
 
 // usual1 is the suite of cases that do not care.
 var usual1 = peer1.Suite{Group: peer.X25519}
@@ -157,6 +161,7 @@ func (sa *ISAKMP) keyed(m peer.Message) {
 	}
 	secret, err := sa.agree(sa.half, ke)
 	sa.t.must(err)
+	sa.secret = secret
 	sa.Agreed(sa.t.Key, secret)
 }
 
@@ -344,6 +349,25 @@ func (sa *ISAKMP) acknowledged(ps []peer.Payload) {
 	}
 }
 
+// ignores demands that the daemon ignores octets: neither an answer nor a change, the SA goes on.
+func (sa *ISAKMP) ignores(b []byte) {
+	sa.t.send(sa.way, b)
+	sa.alive()
+}
+
+// gone demands that the daemon no longer serves the SA.
+func (sa *ISAKMP) gone() {
+	sa.tell(sa.ruThere().Payload())
+	if d, ok := sa.t.receive(silence, sa.belongs); ok {
+		sa.t.Fatalf("the SA still lives: %v", sa.open(d))
+	}
+}
+
+// anew encrypts a message as if it were the first of its exchange, which it may not be.
+func (sa *ISAKMP) anew(m peer.Message) []byte {
+	return sa.Seal(m, peer1.Oddities{IV: sa.FirstIV(m.ID), Keep: true})
+}
+
 // called1 waits for a first message of the daemon and returns our half of the SA with it.
 func (t *T) called1() (*ISAKMP, peer.Message) {
 	d, ok := t.receive(patience, func(d peer.Datagram) bool {
@@ -357,7 +381,7 @@ func (t *T) called1() (*ISAKMP, peer.Message) {
 	t.must(err)
 	t.form1(m)
 	sa := &ISAKMP{SA: &peer1.SA{Suite: usual1, CookieI: m.SPIi, CookieR: peer.SPI64(), Nr: peer.Random(32), SAi: m.Body(peer1.TypeSA)},
-		t: t, way: path{t.ports[d.Local], d.Remote}, id: peer1.ID{Kind: t.PeerID.Kind, Data: []byte(t.PeerID.Data)}, opened: map[string]bool{}}
+		t: t, method: sharedKey, way: path{t.ports[d.Local], d.Remote}, id: peer1.ID{Kind: t.PeerID.Kind, Data: []byte(t.PeerID.Data)}, opened: map[string]bool{}}
 	return sa, m
 }
 
@@ -366,6 +390,7 @@ func (sa *ISAKMP) choose() peer1.Proposal {
 	offer, err := peer1.ParseSA(sa.SAi)
 	sa.t.must(err)
 	want := sa.Suite.Transform(0)
+	want.Attributes[3].Value = sa.method
 	for _, p := range offer {
 		for _, tr := range p.Transforms {
 			if !slices.ContainsFunc(want.Attributes[:5], func(a peer1.Attribute) bool { got, ok := tr.Value(a.Class); return !ok || got != a.Number() }) {

@@ -85,3 +85,17 @@ func TestAConnectionOfOneVersionDoesNotAnswerTheOther(t *testing.T) {
 		}
 	}
 }
+
+// RFC3947-4-7: who answered the main mode begins the next one on the ports of today, because it chose none.
+func TestAResponderOfIKEv1ReplacesItsSAOnThePortsOfTheOldOne(t *testing.T) {
+	t.Parallel()
+	w := newPeers1(t, nil, 1, 1)
+	w.connect(1)
+	old := w.west.Infos()[0].UID
+	w.west.Command(w.now, Selector{Conn: "east"}, machine.Rekey{})
+	w.pass(time.Minute)
+	infos := w.west.Infos()
+	if len(infos) != 1 || infos[0].UID == old || infos[0].IKE.Local.Port() != us.Port() || infos[0].State != stateEstablished {
+		t.Errorf("%+v", infos)
+	}
+}

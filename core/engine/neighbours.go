@@ -67,8 +67,11 @@ func (s *Shard) renew(e *sa, fx machine.Renew) {
 			return
 		}
 		info := e.machine.Info()
-		local := netip.AddrPortFrom(info.IKE.Local.Addr(), e.dial[0].Port())
-		remote := netip.AddrPortFrom(info.IKE.Remote.Addr(), e.dial[1].Port())
+		local, remote := info.IKE.Local, info.IKE.Remote
+		if e.dial[0].IsValid() { // the ports that we began with: what there is of NATs shows anew. Else those of today (RFC 3947 section 4)
+			local = netip.AddrPortFrom(local.Addr(), e.dial[0].Port())
+			remote = netip.AddrPortFrom(remote.Addr(), e.dial[1].Port())
+		}
 		next, err := s.again(now, e, local, remote)
 		if err != nil { // its connection is gone, and it goes as well
 			return

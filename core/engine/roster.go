@@ -73,6 +73,9 @@ func NewRoster() *Roster {
 func (r *Roster) admit(owner machine.Owner, op machine.Admit) (machine.Admitted, []summons) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if up := r.members[owner]; up != nil && !up.up.IsZero() {
+		return machine.Admitted{}, r.disowned(up)
+	}
 	m := &member{owner: owner, uid: op.UID, conn: op.Conn, ike: op.IKE, pair: pairOf(op.IKE),
 		admitted: true, keep: op.Keep, replaces: op.Replaces, begun: op.Begun}
 	var answer machine.Admitted
@@ -86,6 +89,17 @@ func (r *Roster) admit(owner machine.Owner, op machine.Admit) (machine.Admitted,
 	}
 	r.put(m)
 	return answer, nil
+}
+
+// disowned ends the SAs that were there before an established one, whose peer says only now that it knows none (RFC 2407 section
+// 4.6.3.3: after aggressive mode INITIAL-CONTACT comes by itself).
+func (r *Roster) disowned(m *member) (list []summons) {
+	for _, other := range r.peers[m.pair] {
+		if other != m && !other.up.IsZero() && other.up.Before(m.begun) {
+			list = append(list, other.givesWay(machine.Replaced{By: m.uid, Cause: machine.ReplaceContact})...)
+		}
+	}
+	return list
 }
 
 // established notes that an SA is up and returns what others, or it, have to do about it.

@@ -59,8 +59,10 @@ func (x *phase1) aggressiveAnswered(p packet) {
 func (x *phase1) sendProof(proof []wire1.Payload) {
 	s := x.s
 	s.float()
-	ps := append(proof, s.natDetection()...)
-	s.transmit(&x.exchange, s.seal(&x.exchange, append(ps, s.contactNotify(x)...)), false)
+	s.transmit(&x.exchange, s.seal(&x.exchange, append(proof, s.natDetection()...)), false)
+	if contact := s.contactNotify(x); len(contact) > 0 { // HASH_I does not cover a notify beside it (RFC2407-4.6.3-2)
+		s.inform(contact...)
+	}
 	x.establish()
 }
 

@@ -62,19 +62,23 @@ func (s *SA) readProbe(n wire1.Notify) (uint32, bool) {
 }
 
 // answerProbe acknowledges a question with its number (RFC3706-5.2-1, RFC3706-6.1-2). An old one is not answered: it was recorded.
-func (s *SA) answerProbe(n wire1.Notify) {
+func (s *SA) answerProbe(p packet, n wire1.Notify) {
 	seq, ok := s.readProbe(n)
 	if !ok || s.dpd.began && seq-s.dpd.peer >= maxSkip {
 		return
+	}
+	if !s.dpd.began || seq != s.dpd.peer {
+		s.fresh(p)
 	}
 	s.dpd.peer, s.dpd.began = seq, true
 	s.inform(s.probeNotify(wire1.RUThereAck, seq))
 }
 
 // probeAnswered takes an acknowledgement of the question that is out (RFC3706-6.1-3, RFC3706-6.1-4).
-func (s *SA) probeAnswered(n wire1.Notify) {
+func (s *SA) probeAnswered(p packet, n wire1.Notify) {
 	if seq, ok := s.readProbe(n); ok && seq == s.dpd.seq && s.dpd.asked > 0 {
-		s.dpd.asked, s.dpd.again, s.lastHeard = 0, never, s.now
+		s.dpd.asked, s.dpd.again = 0, never
+		s.fresh(p)
 	}
 }
 

@@ -38,6 +38,8 @@ func (s *SA) receiveInformational(h wire.Header, d machine.Datagram, protected b
 		s.hint(d)
 	case !protected || s.keys.A == nil:
 		s.countForgery(d)
+	case s.state == Verifying: // it overtakes the end of phase 1
+		s.overtaken(h, d)
 	default:
 		x := &exchange{kind: wire1.Informational, id: h.MessageID, iv: s.exchangeIV(h.MessageID)}
 		switch p, ok := s.openPhase2(x, h, d); {
@@ -74,8 +76,11 @@ func (s *SA) explainRefusal(kind wire1.NotifyType) {
 
 // informed takes an authentic informational message. Before phase 1 is over its keys prove nothing yet about the peer: errors are a
 // sign of failure, and nothing else counts.
+//
+// Its message ID is remembered by nobody, so that it may be an old message again: of what it says only the numbers of dead peer
+// detection show that it is not.
 func (s *SA) informed(p packet) {
-	s.fresh(p)
+	s.heard = true
 	s.noticeAll(p)
 	if !s.state.secured() {
 		for _, n := range wire1.All[wire1.Notify](p.Payloads) {
@@ -88,7 +93,7 @@ func (s *SA) informed(p packet) {
 	for _, payload := range p.Payloads {
 		switch payload := payload.(type) {
 		case wire1.Notify:
-			s.notified(p.Header.MessageID, payload)
+			s.notified(p, payload)
 		case wire1.Delete:
 			s.deletedByPeer(payload)
 		}
@@ -99,14 +104,16 @@ func (s *SA) informed(p packet) {
 }
 
 // notified takes a notify of an authenticated peer.
-func (s *SA) notified(id uint32, n wire1.Notify) {
+func (s *SA) notified(p packet, n wire1.Notify) {
 	switch {
 	case n.Kind == wire1.Connected:
-		s.peerConnected(id)
+		s.peerConnected(p.Header.MessageID)
 	case n.Kind == wire1.RUThere:
-		s.answerProbe(n)
+		s.answerProbe(p, n)
 	case n.Kind == wire1.RUThereAck:
-		s.probeAnswered(n)
+		s.probeAnswered(p, n)
+	case n.Kind == wire1.InitialContact:
+		s.disown()
 	case n.Kind == wire1.ResponderLifetime && n.Protocol == wire1.ProtoISAKMP:
 		s.shortenLife(n)
 	case n.Kind.IsError():

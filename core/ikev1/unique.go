@@ -61,6 +61,13 @@ func (s *SA) contactNotify(x *phase1) []wire1.Payload {
 	return []wire1.Payload{s.notify(wire1.InitialContact)}
 }
 
+// disown ends the SAs that the peer had before this one, and does not know: so it says after aggressive mode (RFC 2407 section 4.6.3).
+func (s *SA) disown() {
+	if s.conn.Unique != policy.UniqueNever {
+		ask(s, machine.Admit{Conn: s.conn.Name, IKE: s.describe(), UID: s.uid, Contact: true}, 0, func(machine.Admitted, *machine.CallError) {})
+	}
+}
+
 // replaced gives way to another SA.
 func (s *SA) replaced(r machine.Replaced) {
 	switch {

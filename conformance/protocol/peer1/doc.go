@@ -8,5 +8,5 @@
 //	suite.go    algorithms, SKEYID and what follows from it
 //	seal.go     encryption with its chain of IVs, and the hashes of phase 2
 //
-// Limits: pre-shared keys only; AES-CBC-256 with SHA2-256, X25519, P-256 and MODP-2048. It is for tests: its keys are not wiped.
+// Limits: pre-shared keys and signatures; AES-CBC-256 with SHA2-256, X25519, P-256 and MODP-2048. It is for tests: its keys are not wiped.
 package peer1

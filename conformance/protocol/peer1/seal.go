@@ -73,9 +73,14 @@ func (sa *SA) running(id uint32) []byte {
 		return sa.iv
 	}
 	if sa.runs[id] == nil {
-		sa.runs[id] = hash(sa.iv, binary.BigEndian.AppendUint32(nil, id))[:block]
+		sa.runs[id] = sa.FirstIV(id)
 	}
 	return sa.runs[id]
+}
+
+// FirstIV is the IV of the first message of an exchange after phase 1.
+func (sa *SA) FirstIV(id uint32) []byte {
+	return hash(sa.iv, binary.BigEndian.AppendUint32(nil, id))[:block]
 }
 
 // move makes the last block of ciphertext the running IV.

@@ -88,8 +88,17 @@ func (sa *SA) Cookies() []byte {
 // Agreed derives the keys from a pre-shared key and the secret of the key exchange (RFC 2409 section 5, appendix B). SHA2-256 gives as
 // much as the cipher wants.
 func (sa *SA) Agreed(psk string, secret []byte) {
+	sa.derive(prf([]byte(psk), sa.Ni, sa.Nr), secret)
+}
+
+// Keyed does so for authentication by signatures.
+func (sa *SA) Keyed(secret []byte) {
+	sa.derive(prf(slices.Concat(sa.Ni, sa.Nr), secret), secret)
+}
+
+func (sa *SA) derive(skeyid, secret []byte) {
 	k, c := &sa.Keys, sa.Cookies()
-	k.ID = prf([]byte(psk), sa.Ni, sa.Nr)
+	k.ID = skeyid
 	k.D = prf(k.ID, secret, c, []byte{0})
 	k.A = prf(k.ID, k.D, secret, c, []byte{1})
 	k.E = prf(k.ID, k.A, secret, c, []byte{2})
