@@ -28,6 +28,8 @@ type Daemon interface {
 	Count(ctx context.Context, connection string) (ike, child int, err error)
 	// Load tells what the daemon holds.
 	Load(ctx context.Context) (Load, error)
+	// Told reports whether the daemon has raised an event of some name, or whose name begins so, with certain words in it.
+	Told(ctx context.Context, name, words string) (bool, error)
 	// Log is what the daemon wrote so far.
 	Log() string
 	// Stop ends the daemon.

@@ -18,7 +18,7 @@ var v1NATCases = []Case{
 	{IDs: ids("RFC3947-3-1", "RFC3947-3-2"), Title: "An initiator on another port than 500 is answered on that.", Run: otherPort},
 	{IDs: ids("RFC3947-4-8"), Title: "A main mode that begins on port 4500 stays there.", Run: beginsOn4500v1},
 	{IDs: ids("RFC3947-4-9"), Title: "Main mode on port 500 after the change to 4500 does not move the SA back.", Run: backTo500},
-	{IDs: ids("RFC3947-3-3", "RFC3947-4-7"), Title: "The daemon replaces an ISAKMP SA that it began on the ports of the old one.", Run: replacesOn4500},
+	{IDs: ids("RFC3947-3-3", "RFC3947-4-7"), Title: "The daemon replaces an ISAKMP SA that it answered on the ports of the old one, 500 or 4500.", Run: replacesOnPorts},
 	{IDs: ids("RFC3947-5.2-1", "RFC3947-5.2-3"), Title: "The daemon's offer of UDP-encapsulated transport mode comes with both original addresses.", Run: natOAOfDaemon, Settings: hosts},
 	{IDs: ids("RFC3947-5.2-1", "RFC3947-5.2-4"), Title: "Its acceptance of UDP-encapsulated transport mode does, too; without a NAT there is none.", Run: natOAOfResponder, Settings: hosts},
 	{IDs: ids("RFC3948-2.3-1", "RFC3948-2.3-4", "RFC3948-4-2"), Title: "Behind a NAT the daemon sends keepalives of one octet 0xff on port 4500.", Run: keepalives1, Settings: Settings{Keepalive: time.Second}},
@@ -171,15 +171,18 @@ func backTo500(t *T) {
 	sa.tellsBy(there)
 }
 
-func replacesOn4500(t *T) {
-	_, q := t.behindByDaemon(false, true)
-	q.answer(q.grant()...)
-	q.proved()
-	t.counts(1, 1)
-	t.order(RekeyIKE)
-	sa, _ := t.called1()
-	if sa.way.to.Port() != peer.PortNAT || sa.way.from.Addr().Port() != peer.PortNAT {
-		t.Errorf("the new main mode came from port %d to port %d", sa.way.to.Port(), sa.way.from.Addr().Port())
+func replacesOnPorts(t *T) {
+	for _, make := range []func() *ISAKMP{t.main, func() *ISAKMP { return t.mainBehind(false, true) }} {
+		old := make()
+		t.counts(1, 0)
+		t.order(RekeyIKE)
+		sa, _ := t.called1()
+		if sa.way.to != old.way.to || sa.way.from.Addr() != old.way.from.Addr() {
+			t.Errorf("the new main mode came from %v to %v, and the old went from %v to %v", sa.way.to, sa.way.from.Addr(), old.way.from.Addr(), old.way.to)
+		}
+		t.order(Down)
+		t.counts(0, 0)
+		t.forget()
 	}
 }
 
@@ -273,6 +276,7 @@ func follows1(t *T) {
 	sa := t.mainBehind(true, false)
 	sa.way = t.from(40601, peer.PortNAT)
 	sa.alive()
+	t.told("mobility.nat_mapping_changed", sa.way.from.Addr().String())
 	sa.tellsBy(sa.way)
 }
 

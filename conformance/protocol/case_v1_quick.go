@@ -3,7 +3,6 @@ package protocol
 import (
 	"bytes"
 	"encoding/binary"
-	"fmt"
 	"slices"
 
 	"github.com/parley-ike/parley/conformance/protocol/peer"
@@ -15,7 +14,7 @@ var secret1 = Settings{PFS: true}
 
 // Quick mode and new group mode (RFC 2409 sections 5.5 and 5.6, RFC 2407 sections 4.4 to 4.6, RFC 2408 sections 4.2 and 5.4 to 5.8).
 var v1QuickCases = []Case{
-	{IDs: ids("RFC2409-5.5-3", "RFC2409-3.3-1"), Title: "With a group in the offer, quick mode has a key exchange of its own.", Run: pfsOfPeer, Settings: secret1},
+	{IDs: ids("RFC2409-5.5-3"), Title: "With a group in the offer, quick mode has a key exchange of its own.", Run: pfsOfPeer, Settings: secret1},
 	{IDs: ids("RFC2409-5.5-3", "RFC2409-5.5-6", "RFC2408-5.7-1"), Title: "The daemon's quick mode with perfect forward secrecy has its group in every transform.", Run: pfsOfDaemon, Settings: secret1},
 	{IDs: ids("RFC2408-5.7-2", "RFC2409-5.5-3"), Title: "A group without a value, or a value without a group, or a wrong value, makes no child; the SA lives.", Run: pfsMismatch, Settings: secret1},
 	{IDs: ids("RFC2408-4.2-4", "RFC2408-4.2-5", "RFC2408-4.2-6", "RFC2409-3.2-1", "RFC2409-5-12", "RFC2408-5.5-2", "RFC2408-5.6-3", "RFC2407-4.5-1"),
@@ -27,7 +26,7 @@ var v1QuickCases = []Case{
 	{IDs: ids("RFC2409-5.5-4", "RFC2409-5.5-7"), Title: "Client identities come back as they were sent, IDci before IDcr.", Run: clientsComeBack},
 	{IDs: ids("RFC2409-5.5-2", "RFC2408-5.2-2"), Title: "A quick mode whose SA payload does not follow its hash makes no child; the SA lives.", Run: saNotFirst},
 	{IDs: ids("RFC2409-5.5-1", "RFC2408-5.11-2", "RFC2408-4.8-1"), Title: "A quick mode with a wrong HASH(1), without one, or in clear is ignored; the SA lives.", Run: wrongHash1},
-	{IDs: ids("RFC2408-5.11-2", "RFC2409-5.5-8"), Title: "A wrong HASH(3) brings up no child; the right one after it does.", Run: wrongHash3},
+	{IDs: ids("RFC2408-5.11-2"), Title: "A wrong HASH(3) brings up no child; the right one after it does.", Run: wrongHash3},
 	{IDs: ids("RFC2408-5.11-2", "RFC2409-5-13", "RFC2408-4.2-7"), Title: "Answers with a wrong HASH(2), or that the daemon did not offer, make no child.", Run: wrongAnswers, Settings: hasty},
 	{IDs: ids("RFC2409-4-2", "RFC2409-4-3", "RFC2409-5.6-1", "RFC2409-5.5-1"), Title: "Quick mode and new group mode before the end of phase 1 are not served.", Run: quickTooEarly},
 	{IDs: ids("RFC2409-5.6-3", "RFC2408-5.14-3"), Title: "New group mode gets ATTRIBUTES-NOT-SUPPORTED under the SA, which lives.", Run: newGroup},
@@ -37,7 +36,7 @@ var v1QuickCases = []Case{
 	{IDs: ids("RFC2407-4.5-1", "RFC2407-4.5-2", "RFC2407-4.5-3", "RFC2407-4.5-5", "RFC2407-4.5.1-1", "RFC2407-4.4.4-1", "RFC2408-4.2-2", "RFC2408-4.2-3", "RFC2409-A-3", "RFC2408-5.5-1", "RFC2407-4.6.1-1", "RFC2407-4.2.2-1",
 		"RFC2407-4.2.3-1", "RFC3947-5.1-2", "RFC3948-2.1-4", "RFC3948-1-3"),
 		Title: "The daemon's ESP offer is numbered, has basic attributes in the short form, a duration behind each life type, plain tunnels, and a good SPI.", Run: offerESP},
-	{IDs: ids("RFC2408-3.1-6", "RFC2408-3.1-7"), Title: "A child that the peer wants to confirm by CONNECTED (commit bit) comes up, and CONNECTED is not answered.", Run: commitBit},
+	{IDs: ids("RFC2408-5.2-2"), Title: "A child that the peer wants to confirm by CONNECTED (commit bit) comes up, and CONNECTED is not answered.", Run: commitBit},
 	{IDs: ids("RFC2408-4.3-2", "RFC2408-5.15-2"), Title: "The peer replaces a child: both serve until it deletes the old one.", Run: replacedByPeer},
 	{IDs: ids("RFC2408-4.3-2"), Title: "The daemon replaces a child by a quick mode of its own, and deletes the old one afterwards.", Run: replacedByDaemon},
 }
@@ -446,12 +445,11 @@ func replacedByPeer(t *T) {
 }
 
 func replacedByDaemon(t *T) {
-	sa, old := t.up1()
+	sa, old := t.up1ByDaemon() // had we begun it so short a time ago, the two could have crossed
 	t.order(RekeyChild)
 	q := sa.offered()
 	q.answer(q.grant()...)
 	q.proved()
-	t.note("!", fmt.Sprintf("old in %x out %x, new in %x out %x", old.in, old.out, q.in, q.out))
 	sa.deleted(old)
 	t.counts(1, 1)
 }

@@ -9,7 +9,7 @@ func Cases() []Case {
 
 // ikev1Cases are those for IKEv1.
 func ikev1Cases() []Case {
-	return slices.Concat(v1HeaderCases, v1MainCases, v1IdentityCases, v1AggressiveCases, v1QuickCases, v1InformCases, v1NATCases, v1SignatureCases)
+	return slices.Concat(v1HeaderCases, v1MainCases, v1IdentityCases, v1AggressiveCases, v1QuickCases, v1InformCases, v1NATCases, v1SignatureCases, v1AbuseCases)
 }
 
 // byMain has cases begin IKEv1 by main mode, unless they say otherwise.

@@ -229,6 +229,11 @@ func (d charon) Load(ctx context.Context) (l Load, err error) {
 	return l, err
 }
 
+// Told implements Daemon.
+func (charon) Told(context.Context, string, string) (bool, error) {
+	return false, fmt.Errorf("%w: events by the names of ours", ErrCannot)
+}
+
 // Log implements Daemon.
 func (d charon) Log() string { return d.StrongSwan.Log() }
 

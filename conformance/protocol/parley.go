@@ -307,6 +307,20 @@ func (d parleyd) Load(ctx context.Context) (l Load, err error) {
 	return l, err
 }
 
+// Told implements Daemon.
+func (d parleyd) Told(ctx context.Context, name, words string) (bool, error) {
+	out, err := d.Parley(ctx, "events", "tail", "--no-follow", "--since", "10m", "--lines", "1000", "--filter", name+"*", "-o", "json")
+	if err != nil {
+		return false, fmt.Errorf("protocol: parley events tail: %w: %s", err, out)
+	}
+	for line := range strings.Lines(out) {
+		if strings.Contains(line, words) {
+			return true, nil
+		}
+	}
+	return false, nil
+}
+
 // resident is how much memory of its own a process holds, in octets (proc(5), RssAnon).
 func resident(pid int) (octets int64, err error) {
 	raw, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))

@@ -226,7 +226,10 @@ func (r *Roster) leave(owner machine.Owner) []summons {
 // others lists the members between the same identities; for an initiator, whose peer may turn out to be another, also those
 // that it began by the same connection.
 func (r *Roster) others(m *member) []*member {
-	list := slices.Clone(r.peers[m.pair])
+	var list []*member
+	if m.pair.remote != "" { // else it does not know yet who its peer is, and neither do those that it would be taken for
+		list = slices.Clone(r.peers[m.pair])
+	}
 	if m.ike.Role == initiator {
 		for _, other := range r.conns[m.conn] {
 			if !slices.Contains(list, other) {

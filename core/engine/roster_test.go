@@ -265,3 +265,34 @@ func TestUsersOfOneIdentityDoNotReplaceEachOther(t *testing.T) {
 		t.Errorf("a user who came again has %v", calls)
 	}
 }
+
+// An initiator of main mode tells of an SA whose peer it does not know yet: another one of which it does not know it either is none of
+// its peer's, so that INITIAL-CONTACT may be said.
+func TestWhoseIdentityIsNotKnownYetIsNobodysOther(t *testing.T) {
+	t.Parallel()
+	r := NewRoster()
+	for i, want := range []int{0, 0, 1} {
+		conn := []string{"east", "west", "west"}[i]
+		got, _ := r.admit(machine.Owner(i+1), machine.Admit{Conn: conn, IKE: event.IKESA{Role: initiator, LocalID: "fqdn:us"}, UID: event.UID{byte(i + 1)}})
+		if got.Others != want {
+			t.Errorf("SA %d of %s has %d others, want %d", i, conn, got.Others, want)
+		}
+	}
+}
+
+// After aggressive mode INITIAL-CONTACT comes by itself, when the SA is established (RFC2407-4.6.3-1).
+func TestInitialContactThatComesLaterEndsTheSAsBefore(t *testing.T) {
+	t.Parallel()
+	r := NewRoster()
+	ike := event.IKESA{Role: responder, LocalID: "fqdn:us", RemoteID: "fqdn:them"}
+	for i := range 3 {
+		uid, at := event.UID{byte(i + 1)}, epoch.Add(time.Duration(i)*time.Minute)
+		r.admit(machine.Owner(i+1), machine.Admit{Conn: fmt.Sprint("c", i), IKE: ike, UID: uid, Begun: at})
+		r.established(at.Add(time.Second), machine.Owner(i+1), uid, fmt.Sprint("c", i), event.IKEEstablished{IKE: ike})
+	}
+	_, list := r.admit(2, machine.Admit{Conn: "c1", IKE: ike, UID: event.UID{2}, Contact: true})
+	want := []summons{{1, machine.Replaced{By: event.UID{2}, Cause: machine.ReplaceContact}}}
+	if !slices.Equal(list, want) {
+		t.Errorf("%+v, want %+v", list, want)
+	}
+}

@@ -20,7 +20,7 @@ func bodyCipher(t *testing.T, s Suite, nonce string, cookie uint64, padding Revi
 	return c
 }
 
-// RFC 2409 section 5.3, written out: Ne = prf(N_b, CKY), Ke = prf(Ne, 0) | prf(Ne, K1) for AES-256 under SHA-1, an IV of zero, then the
+// RFC 2409 section 5.3, written out (RFC2409-5.3-4): Ne = prf(N_b, CKY), Ke = prf(Ne, 0) | prf(Ne, K1) for AES-256 under SHA-1, an IV of zero, then the
 // last block of the payload before, and padding that counts itself without its last octet.
 func TestBodiesAreEncryptedAsSection53Says(t *testing.T) {
 	t.Parallel()

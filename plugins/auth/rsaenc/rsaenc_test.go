@@ -89,7 +89,7 @@ func newKey(t testing.TB, bits int) *rsa.PrivateKey {
 	return key
 }
 
-// RFC 2409 section 5.2: the bodies of the ID and NONCE payloads, each in a block of its own.
+// RFC 2409 section 5.2: the bodies of the ID and NONCE payloads, each in a block of its own, as PKCS #1 pads it (RFC2409-5.2-2).
 func TestWhatOneSideProtectsTheOtherUnprotects(t *testing.T) {
 	t.Parallel()
 	a, b := newKey(t, 2048), newKey(t, 1531)
