@@ -117,7 +117,8 @@ func nothingLasts1(t *T) {
 	t.told("protocol.parse_error", t.Peer.String())
 	pause(time.Second)
 	t.forget()
-	t.main().alive()
+	t.main().child()
+	t.counts(1, 1)
 }
 
 func replayedFirst(t *T) {

@@ -330,10 +330,10 @@ func repeatsAnswers(t *T) {
 	}
 	again(first)
 	sa.SAi = sa.offer()[0].Body
-	_, m := t.clear1(sa.CookieI)
+	_, m := t.clear1(sa.CookieI, 0)
 	sa.accepted(m)
 	again(sa.message(peer1.MainMode, 0, sa.exchange()...).Encode())
-	_, m = t.clear1(sa.CookieI)
+	_, m = t.clear1(sa.CookieI, 0)
 	sa.exchanged(m)
 	fifth := sa.Seal(sa.message(peer1.MainMode, 0, sa.identity()...), peer1.Oddities{})
 	again(fifth)

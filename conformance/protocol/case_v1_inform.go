@@ -30,7 +30,9 @@ var v1InformCases = []Case{
 	{IDs: ids("RFC2408-5.15-4", "RFC2408-3.15-1"), Title: "Deletes of unknown SPIs, other protocols, wrong sizes and counts delete nothing; the SA lives.", Run: oddDeletes},
 	{IDs: ids("RFC2408-3.15-1", "RFC2408-3.15-2", "RFC2408-5.15-3"), Title: "The daemon deletes ISAKMP SA and child by payloads of one protocol each.", Run: deletesOfDaemon},
 	{IDs: ids("RFC2408-5.14-4", "RFC2408-5.2-2", "RFC2408-5.3-2"), Title: "Notifies that nobody knows, of other DOIs or cut off, and unknown payloads under a right hash change nothing.", Run: oddNotifies},
-	{IDs: ids("RFC2407-4.6.3.1-1", "RFC2407-4.5.4-2"), Title: "RESPONDER-LIFETIME and REPLAY-STATUS in the peer's answer are taken; malformed ones are ignored.", Run: responderLifetime},
+	{IDs: ids("RFC2407-4.6.3.1-1", "RFC2407-4.5.4-1", "RFC2407-4.5.4-2", "RFC2407-4.6.3-1"),
+		Title: "To who offers a longer lifetime than the daemon's, in either phase, it announces its own by RESPONDER-LIFETIME under the keys.", Run: announcesLifetime},
+	{IDs: ids("RFC2408-5.14-4"), Title: "RESPONDER-LIFETIME and REPLAY-STATUS in the peer's answer are taken; malformed ones are ignored.", Run: responderLifetime},
 	{IDs: ids("RFC2407-4.6.3.3-1", "RFC2407-4.6.3.3-2", "RFC2407-4.6.3-1", "RFC2407-4.6.3-3"), Title: "INITIAL-CONTACT of the daemon goes under the keys, names the SA, and has no data.", Run: contactOfDaemon},
 	{IDs: ids("RFC3947-6-1", "RFC3947-6-2"), Title: "INITIAL-CONTACT ends the other SAs of the same identity, from wherever they came.", Run: contactOfPeer},
 	{IDs: ids("RFC2408-4.3-1", "RFC2408-4.3-2", "RFC2408-5.15-2"), Title: "A peer that replaces the ISAKMP SA and deletes the old one keeps its child.", Run: outlives},
@@ -268,6 +270,36 @@ func responderLifetime(t *T) {
 		t.counts(1, 0)
 		t.order(Up)
 	}
+}
+
+// lifetime demands a RESPONDER-LIFETIME with fewer seconds than were offered (RFC 2407 section 4.6.3.1).
+func (t *T) lifetime(ps []peer.Payload, protocol uint8, spi []byte, kind, duration uint16, offered uint32) {
+	n, ok := peer1.NotifyOf(ps, peer1.ResponderLifetime)
+	as, err := peer1.ParseAttributes(n.Data)
+	tr := peer1.Transform{Attributes: as}
+	unit, _ := tr.Value(kind)
+	seconds, _ := tr.Value(duration)
+	if !ok || err != nil || n.DOI != peer1.DOI || n.Protocol != protocol || !slices.Equal(n.SPI, spi) || unit != peer1.Seconds || seconds == 0 || seconds >= uint64(offered) {
+		t.Errorf("RESPONDER-LIFETIME is %+v (%v) with %d of unit %d", n, ok, seconds, unit)
+	}
+}
+
+func announcesLifetime(t *T) {
+	const days = 100 * 24 * 3600
+	sa := t.newISAKMP(usual1)
+	as := sa.ours.Transforms[0].Attributes
+	copy(as[len(as)-2:], peer1.Life(peer1.LifeType, peer1.LifeDuration, peer1.Seconds, days))
+	sa.meets()
+	sa.enters()
+	t.lifetime(sa.told(), peer1.ProtoISAKMP, sa.Cookies(), peer1.LifeType, peer1.LifeDuration, days)
+	q := sa.quick()
+	as = q.ours.Transforms[0].Attributes
+	copy(as[len(as)-2:], peer1.Life(peer1.SALifeType, peer1.SALifeDuration, peer1.Seconds, days))
+	ps := q.ask(q.offer()...)
+	q.agree(ps)
+	t.lifetime(ps, peer1.ProtoESP, q.out, peer1.SALifeType, peer1.SALifeDuration, days)
+	sa.push(q.proof())
+	t.counts(1, 1)
 }
 
 func contactOfDaemon(t *T) {

@@ -56,18 +56,19 @@ func (sa *ISAKMP) bid(m peer.Message) peer.Message {
 		sa.SAi = body
 	}
 	sa.t.send(sa.way, m.Encode())
-	d, answer := sa.t.clear1(sa.CookieI)
+	d, answer := sa.t.clear1(sa.CookieI, 0)
 	if d.Local != sa.way.from.Addr() || d.Remote != sa.way.to {
 		sa.t.Errorf("the answer came from %v to %v, the message went from %v to %v", d.Remote, d.Local, sa.way.from.Addr(), sa.way.to)
 	}
 	return answer
 }
 
-// clear1 receives the next message in clear of an ISAKMP SA.
-func (t *T) clear1(cookie uint64) (peer.Datagram, peer.Message) {
+// clear1 receives the next message in clear of an ISAKMP SA, with a certain responder's cookie if that is not 0: the daemon may repeat what it
+// sent before it knew ours.
+func (t *T) clear1(cookie, responder uint64) (peer.Datagram, peer.Message) {
 	d, ok := t.receive(patience, func(d peer.Datagram) bool {
 		m, err := peer.Header(d.Bytes)
-		return !d.ESP && err == nil && m.Version == peer1.Version && m.SPIi == cookie
+		return !d.ESP && err == nil && m.Version == peer1.Version && m.SPIi == cookie && (responder == 0 || m.SPIr == responder)
 	})
 	if !ok {
 		t.Fatalf("no answer came within %v", patience)
@@ -411,7 +412,7 @@ func (sa *ISAKMP) welcome() peer.Message {
 // answered sends a message of phase 1 in clear and returns the next one of the daemon in clear.
 func (sa *ISAKMP) answered(m peer.Message) peer.Message {
 	sa.t.send(sa.way, m.Encode())
-	_, next := sa.t.clear1(sa.CookieI)
+	_, next := sa.t.clear1(sa.CookieI, sa.CookieR)
 	return next
 }
 

@@ -22,7 +22,7 @@ func Life(kind, duration, unit uint16, amount uint32) []Attribute {
 // Transform returns the suite as a transform of phase 1 with a pre-shared key (RFC 2409 appendix A).
 func (s Suite) Transform(number uint8) Transform {
 	return Transform{Number: number, ID: 1, Attributes: append([]Attribute{{Class: Encryption, Value: 7}, {Class: KeyLength, Value: 256}, {Class: Hash, Value: 4},
-		{Class: AuthMethod, Value: 1}, {Class: Group, Value: s.Group}}, Life(LifeType, LifeDuration, Seconds, 28800)...)}
+		{Class: AuthMethod, Value: 1}, {Class: Group, Value: s.Group}}, Life(LifeType, LifeDuration, Seconds, 3600)...)}
 }
 
 // Proposal returns the suite as a proposal for an ISAKMP SA.
@@ -37,7 +37,7 @@ func ESP(number uint8, spi []byte, group uint16) Proposal {
 	if group != 0 {
 		as = append(as, Attribute{Class: SAGroup, Value: group})
 	}
-	as = append(as, Life(SALifeType, SALifeDuration, Seconds, 3600)...)
+	as = append(as, Life(SALifeType, SALifeDuration, Seconds, 1800)...)
 	return Proposal{Number: number, Protocol: ProtoESP, SPI: spi, Transforms: []Transform{{Number: 1, ID: 20, Attributes: as}}}
 }
 
