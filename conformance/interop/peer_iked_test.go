@@ -33,7 +33,8 @@ func startIked(ctx context.Context, s *site, root lab.Root, dir string, values s
 	own := settings{"WAN", s.westWAN, "IKE", orDefault(line("ikesa", c.ikedIKE), "\\"), "ESP", "childsa " + orDefault(c.ikedESP, ikedDefaultESP),
 		"DPD", seconds(c.liveness), "MODE", "passive", "GLOBAL", "", "INNER", "", "TMODE", choose(c.transport, "transport", "tunnel")}
 	own = append(own, "AUTH", choose(c.own == nil, `psk "%SECRET%"`, ""))
-	own = own.with("LIFETIMES", choose(c.rekeysIKE, "ikelifetime 5", "ikelifetime 0")+" "+choose(c.rekeysChild, "lifetime 10", "lifetime 3h"))
+	// It replaces at 85 to 95 % of a lifetime, and at its end the kernel takes a child SA away, whether there is another or not.
+	own = own.with("LIFETIMES", choose(c.rekeysIKE, "ikelifetime 10", "ikelifetime 0")+" "+choose(c.rekeysChild, "lifetime 20", "lifetime 3h"))
 	if c.esn {
 		own = own.with("ESP", "childsa "+ikedDefaultESP+" esn")
 	}

@@ -34,8 +34,8 @@ type pluto struct {
 func startPluto(ctx context.Context, s *site, root lab.Root, dir string, values settings, c terms) (peer, error) {
 	own := settings{"WAN", s.westWAN, "IKE", line("ike", c.plutoIKE), "ESP", line("esp", c.plutoESP), "LIVENESS", "",
 		"VERSION", "ikev2=insist\n\tfragmentation=force\n\tmobike=" + choose(c.mobike, "yes", "no") + "\n\tnarrowing=yes\n\tesn=" + choose(c.esn, "yes", "either"), "SUBNETS", "leftsubnet=%NET%\n\trightsubnet=%PEERNET%"}
-	own = append(own, "AUTH", "authby=secret", "PATIENCE", choose(c.own == nil, "5", "30")) // signatures take long on a busy guest
-	if c.own != nil {                                                                       // rsasig is RSA with SHA-1 or RSASSA-PSS, the choice is left to it
+	own = append(own, "AUTH", "authby=secret", "PATIENCE", choose(c.own == nil, "10", "30")) // signatures take long on a busy guest
+	if c.own != nil {                                                                        // rsasig is RSA with SHA-1 or RSASSA-PSS, the choice is left to it
 		own = own.with("AUTH", choose(c.ecdsa, "authby=ecdsa", "authby=rsasig")+"\n\tleftcert=own\n\tleftsendcert=always")
 	}
 	if c.childless && c.begins {
@@ -54,7 +54,7 @@ func startPluto(ctx context.Context, s *site, root lab.Root, dir string, values 
 		own = own.with("SUBNETS", "type=transport")
 	}
 	if c.liveness != 0 {
-		own = own.with("LIVENESS", fmt.Sprintf("dpddelay=%s\n\tdpdtimeout=%s\n\tdpdaction=clear", seconds(c.liveness), seconds(3*c.liveness)))
+		own = own.with("LIVENESS", fmt.Sprintf("dpddelay=%s\n\tdpdtimeout=%s\n\tdpdaction=clear", seconds(c.liveness), seconds(5*c.liveness)))
 	}
 	if c.anyAddress {
 		values = values.with("PEERWAN", "%any")
