@@ -355,6 +355,11 @@ var stories = map[string][]story{
 		event.AuthFailed{Side: "remote", Method: "pre-shared key", Cause: event.CauseAuthentication, Reason: "a message of 192.0.2.2:4500 cannot be decrypted: the pre-shared keys of the two sides differ, or it was forged"},
 		failedBy("us", phase1(asked()), "MAIN_MODE", event.CauseAuthentication, "", "a message of 192.0.2.2:4500 cannot be decrypted: the pre-shared keys of the two sides differ, or it was forged"),
 	}}},
+	"unknown_identity ikev1": {{uid1, "west", []event.Event{
+		event.IKEInitiated{IKE: phase1(initiated())},
+		event.AuthFailed{Side: "remote", Method: "pre-shared key", LocalID: "fqdn:east.example.net", RemoteID: "fqdn:north.example.net", Cause: event.CauseUnknownIdentity, Reason: `the peer is fqdn:north.example.net, and connection "west" expects fqdn:west.example.net`},
+		failedBy("us", phase1(known(initiated(), "fqdn:north.example.net")), "MAIN_MODE", event.CauseUnknownIdentity, "INVALID-ID-INFORMATION", `the peer is fqdn:north.example.net, and connection "west" expects fqdn:west.example.net`),
+	}}},
 	"silent_after_answer ikev1": {{uid1, "west", []event.Event{
 		event.IKEInitiated{IKE: phase1(initiated())},
 		event.SuiteChosen{Scope: "ike", Suite: suite1},
