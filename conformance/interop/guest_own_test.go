@@ -302,6 +302,17 @@ func ownCard(mode string) func(*testing.T) {
 	}
 }
 
+// wireDelay is how long a packet is under way in time travel, where whatever computes takes no time.
+const wireDelay = 20 * time.Millisecond
+
+// delay makes the wire a long one.
+func (s *site) delay(t *testing.T) {
+	t.Helper()
+	for _, ns := range []*lab.Namespace{s.east, s.west} {
+		must(t, ns.Delay("wan", wireDelay))
+	}
+}
+
 // count says how often something happened at a gateway.
 func count(t *testing.T, g *lab.Gateway, what string) int {
 	t.Helper()

@@ -1,9 +1,11 @@
 package interop
 
 import (
+	"fmt"
 	"os"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/parley-ike/parley/conformance/interop/lab"
 	"github.com/parley-ike/parley/conformance/kit/guest"
@@ -25,12 +27,25 @@ func needFull(t *testing.T, why string) {
 
 // TestKillsOnAKernelsOwnESP runs that of two parleyd that are killed.
 func TestKillsOnAKernelsOwnESP(t *testing.T) {
-	needFull(t, "it keeps a processor busy for minutes, and the guest kernel has lost its clock in it")
-	runInGuest(t, "TestGuestKills")
+	travelInGuest(t, "TestGuestKills", "-kills="+fmt.Sprint(*killSeed))
 }
 
 // runInGuest runs the tests in a guest whose names begin so.
 func runInGuest(t *testing.T, tests string) {
+	t.Helper()
+	bootFor(t, guest.Run, guestTime, tests)
+}
+
+// travelTime is of the guest's clock, in which waiting costs nothing.
+const travelTime = 100 * time.Hour
+
+// travelInGuest does so in time travel.
+func travelInGuest(t *testing.T, tests string, flags ...string) {
+	t.Helper()
+	bootFor(t, guest.Travel, travelTime, tests, flags...)
+}
+
+func bootFor(t *testing.T, boot func(testing.TB, time.Duration, ...string) string, within time.Duration, tests string, flags ...string) {
 	t.Helper()
 	if guest.Inside() {
 		t.Skip("this is the guest")
@@ -40,7 +55,8 @@ func runInGuest(t *testing.T, tests string) {
 	must(t, err)
 	bin, err := lab.BinDir()
 	must(t, err)
-	text := guest.Run(t, guestTime, "env", "PARLEY_BIN="+bin, self, "-test.run=^"+tests, "-test.v", "-test.timeout="+guestTime.String())
+	command := []string{"env", "PARLEY_BIN=" + bin, fullVariable + "=" + os.Getenv(fullVariable), self, "-test.run=^" + tests, "-test.v", "-test.timeout=" + within.String()}
+	text := boot(t, guestTime, append(command, flags...)...)
 	if !strings.Contains(text, "--- PASS: "+tests) {
 		t.Fatalf("no test ran in the guest:\n%s", text)
 	}

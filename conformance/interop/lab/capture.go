@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"sync"
 
 	"golang.org/x/sys/unix"
@@ -28,8 +29,7 @@ func (c Counts) Protected() int { return c.ESP + c.ESPinUDP }
 
 // Capture counts the packets of a link until it is closed.
 type Capture struct {
-	fd     int
-	done   chan struct{}
+	socket *os.File
 	mu     sync.Mutex
 	counts Counts
 	tap    func(ip []byte) // nil: packets are only counted
@@ -42,9 +42,13 @@ func (ns *Namespace) NewCapture(link string) (*Capture, error) {
 	if err != nil {
 		return nil, fmt.Errorf("lab: capture on %s: %w", link, err)
 	}
-	c := &Capture{done: make(chan struct{})}
-	err = ns.Do(func() (err error) {
-		c.fd, err = packetSocket(unix.ETH_P_ALL, l.Attrs().Index)
+	c := &Capture{}
+	err = ns.Do(func() error {
+		fd, err := packetSocket(unix.ETH_P_ALL, l.Attrs().Index)
+		if err == nil {
+			err = unix.SetNonblock(fd, true)
+		}
+		c.socket = os.NewFile(uintptr(fd), link) // nil for -1
 		return err
 	})
 	if err != nil {
@@ -56,26 +60,31 @@ func (ns *Namespace) NewCapture(link string) (*Capture, error) {
 
 func htons(v uint16) uint16 { return v<<8 | v>>8 }
 
+// run counts until the socket is closed.
 func (c *Capture) run() {
 	buf := make([]byte, 65536)
-	for {
-		select {
-		case <-c.done:
-			_ = unix.Close(c.fd)
-			return
-		default:
+	raw, err := c.socket.SyscallConn()
+	for err == nil {
+		var n int
+		var from unix.Sockaddr
+		var failed error
+		err = raw.Read(func(fd uintptr) bool {
+			n, from, failed = unix.Recvfrom(int(fd), buf, 0)
+			return !errors.Is(failed, unix.EAGAIN)
+		})
+		if err == nil && failed == nil {
+			c.see(buf[:n], from)
 		}
-		n, from, err := unix.Recvfrom(c.fd, buf, 0)
-		if err != nil {
-			continue
-		}
-		link, _ := from.(*unix.SockaddrLinklayer)
-		c.mu.Lock()
-		c.counts.add(buf[:n], link != nil && link.Pkttype == unix.PACKET_OUTGOING)
-		if c.tap != nil {
-			c.tap(buf[:n])
-		}
-		c.mu.Unlock()
+	}
+}
+
+func (c *Capture) see(ip []byte, from unix.Sockaddr) {
+	link, _ := from.(*unix.SockaddrLinklayer)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.counts.add(ip, link != nil && link.Pkttype == unix.PACKET_OUTGOING)
+	if c.tap != nil {
+		c.tap(ip)
 	}
 }
 
@@ -115,7 +124,7 @@ func (c *Capture) StopRecord() error {
 }
 
 // Close ends the capture.
-func (c *Capture) Close() { close(c.done) }
+func (c *Capture) Close() { _ = c.socket.Close() }
 
 func (c *Counts) add(ip []byte, leaves bool) {
 	switch protocol, payload := transport(ip); {

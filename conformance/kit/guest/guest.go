@@ -30,6 +30,12 @@ func Inside() bool { return os.Getenv(InGuest) != "" }
 // and fails the test unless it ends with status 0 within the time. Without a kernel the test is skipped.
 func Run(t testing.TB, timeout time.Duration, command ...string) string {
 	t.Helper()
+	return boot(t, timeout, nil, command)
+}
+
+// boot is Run with more words for the kernel.
+func boot(t testing.TB, timeout time.Duration, words, command []string) string {
+	t.Helper()
 	kernel, dir := kernel(t), t.TempDir()
 	slot, give := takeSlot(t)
 	defer give()
@@ -40,7 +46,7 @@ func Run(t testing.TB, timeout time.Duration, command ...string) string {
 	ctx, cancel := context.WithTimeout(t.Context(), timeout)
 	defer cancel()
 	args := []string{"mem=1024M", "rootfstype=hostfs", "rootflags=/", "rw", "init=" + script, "quiet", "con=null", "con0=null,fd:1", "ssl=null", "uml_dir=" + dir}
-	cmd := exec.CommandContext(ctx, kernel, args...)
+	cmd := exec.CommandContext(ctx, kernel, append(args, words...)...)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
 	var printed bytes.Buffer
