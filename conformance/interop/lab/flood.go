@@ -52,20 +52,27 @@ func (f *Flood) send(interval time.Duration) {
 	}
 }
 
-// receive notes the answers until none has come for a while after the end.
+// receive notes the answers until none has come for a while after the end. What others are sent comes here, too, and is no reason to
+// wait on.
 func (f *Flood) receive() {
 	buf := make([]byte, 65536)
+	f.await()
 	for {
-		_ = f.pinger.conn.SetReadDeadline(time.Now().Add(floodGrace))
 		n, _, err := f.pinger.conn.ReadFrom(buf)
 		switch {
 		case err == nil && f.pinger.isAnswer(buf[:n]):
 			f.answered[binary.BigEndian.Uint16(buf[6:])] = true
+			f.await()
 		case err != nil && f.ended():
 			return
+		case err != nil:
+			f.await()
 		}
 	}
 }
+
+// await gives the next answer its time.
+func (f *Flood) await() { _ = f.pinger.conn.SetReadDeadline(time.Now().Add(floodGrace)) }
 
 func (f *Flood) ended() bool {
 	select {
