@@ -31,6 +31,7 @@ func Run(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	// In real time: what the kernel does while programs compute is what these tests are about.
 	text := guest.Run(t, 4*time.Minute, self, "-test.run=^TestGuest", "-test.v")
 	if !strings.Contains(text, "--- PASS: TestGuest") {
 		t.Fatalf("no test ran in the guest:\n%s", text)
