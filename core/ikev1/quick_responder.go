@@ -44,9 +44,12 @@ func (q *quick) choose(p packet) *failure {
 	for _, id := range wire1.All[wire1.ID](p.Payloads) {
 		q.ids = append(q.ids, id)
 	}
-	q.local, q.remote = s.seen(local, remote)
 	var closestChild *policy.Child
+	q.local, q.remote = local, remote
 	for _, conf := range s.conn.Children {
+		if q.local, q.remote = local, remote; conf.Mode == policy.Transport {
+			q.local, q.remote = s.seen(local, remote)
+		}
 		if !s.selects(conf, q.local, q.remote) {
 			continue
 		}
