@@ -33,7 +33,9 @@ func (l *loader) connection(s *section, c *policy.Connection) {
 	children := s.named("child")
 	checkNames(children)
 	for _, b := range children {
-		c.Children = append(c.Children, b.child(profile))
+		child := b.child(profile)
+		b.ikev1Child(c, child)
+		c.Children = append(c.Children, child)
 	}
 	s.netns(c, children)
 	s.retransmit(&c.Retransmit)

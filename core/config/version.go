@@ -40,6 +40,18 @@ func (s *section) ikev1Profile(c *policy.Connection, profile string) {
 	}
 }
 
+// ikev1Child chooses what quick mode proposes where the configuration leaves it to us: no perfect forward secrecy, because IKEv1 cannot
+// negotiate it and peers that have it off refuse it. A peer that asks for it gets it.
+func (s *section) ikev1Child(c *policy.Connection, child *policy.Child) {
+	if c.Version != 1 || s.has("proposals") {
+		return
+	}
+	if len(child.ESP) == 0 {
+		child.ESP = policy.DefaultESP()
+	}
+	child.ESP = policy.NoKEFirst(child.ESP)
+}
+
 // Exchanges of phase 1 (RFC 2409 section 5).
 const (
 	mainMode       = "main"

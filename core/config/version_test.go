@@ -85,3 +85,21 @@ func TestAReloadNoticesAnotherVersion(t *testing.T) {
 		t.Errorf("changes: %+v", c.Changed)
 	}
 }
+
+// Quick mode cannot negotiate perfect forward secrecy (RFC 2409 section 5.5): children of IKEv1 begin without unless a group is named.
+func TestChildrenOfIKEv1BeginWithoutPerfectForwardSecrecy(t *testing.T) {
+	t.Parallel()
+	for settings, want := range map[string]bool{
+		"version = 2": false, `version = "any"`: false, "version = 1": true, "version = 1\n profile = \"compatible\"": true,
+	} {
+		s, _ := valid(t, strings.Replace(minimal, "remote {", settings+"\n remote {", 1))
+		child := s.Policy.Connections[0].Children[0]
+		if got := policy.PrefersNoKE(child.ESP); got != want || !policy.PermitsKE(child.ESP, 14) {
+			t.Errorf("%q: %v, proposals %v", settings, got, child.ESP)
+		}
+	}
+	s, _ := valid(t, strings.NewReplacer("remote {", "version = 1\n remote {", "child \"lan\" {", "child \"lan\" {\n proposals = [\"aes128-sha256-modp2048-none\"]\n").Replace(minimal))
+	if child := s.Policy.Connections[0].Children[0]; policy.PrefersNoKE(child.ESP) {
+		t.Errorf("a group was named, and the child begins without: %v", child.ESP)
+	}
+}

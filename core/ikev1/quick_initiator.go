@@ -29,8 +29,12 @@ func (s *SA) beginQuick(t task) {
 }
 
 // groupFor is the group for perfect forward secrecy, if a child is to have it: that of phase 1 if the child permits it, because the
-// peer has shown that it takes it, or else the first.
+// peer has shown that it takes it, or else the first. It cannot be negotiated (RFC 2409 section 5.5): a child that may do without and
+// prefers that does without.
 func (s *SA) groupFor(conf *policy.Child) suite.KEID {
+	if policy.PrefersNoKE(conf.ESP) {
+		return suite.KENone
+	}
 	if policy.PermitsKE(conf.ESP, uint16(s.suite.KE)) {
 		return s.suite.KE
 	}

@@ -1,6 +1,8 @@
 package policy
 
 import (
+	"slices"
+
 	"github.com/parley-ike/parley/core/suite"
 	"github.com/parley-ike/parley/core/wire/wire2"
 )
@@ -74,4 +76,28 @@ func FirstGroup(all []Proposal) uint16 {
 		}
 	}
 	return 0
+}
+
+// PrefersNoKE reports whether a child is to have no key exchange of its own where it may choose: NONE stands first in its first
+// proposal.
+func PrefersNoKE(configured []Proposal) bool {
+	return len(configured) > 0 && configured[0].of(ScopeESP, wire2.TransformKE)[0].ID == uint16(suite.KENone)
+}
+
+// NoKEFirst returns proposals with NONE before the key exchange methods where both are permitted.
+func NoKEFirst(configured []Proposal) (out []Proposal) {
+	for _, p := range configured {
+		p = slices.Clone(p)
+		slices.SortStableFunc(p, func(a, b Transform) int { return noKERank(a) - noKERank(b) })
+		out = append(out, p)
+	}
+	return out
+}
+
+// noKERank is lower for NONE than for all else.
+func noKERank(t Transform) int {
+	if t.Type == wire2.TransformKE && t.ID == uint16(suite.KENone) {
+		return 0
+	}
+	return 1
 }
