@@ -30,7 +30,8 @@ func (s Setup) limits() engine.Limits {
 	}
 	return engine.Limits{CookieThreshold: unlimited, SourceCookieThreshold: unlimited, MaxHalfOpen: unlimited,
 		SourceMaxHalfOpen: unlimited, SourceRate: unlimited, Rate: unlimited,
-		IKEv1MaxHalfOpen: unlimited, IKEv1SourceMaxHalfOpen: unlimited, IKEv1Rate: unlimited, IKEv1SourceRate: unlimited}
+		IKEv1MaxHalfOpen: unlimited, IKEv1SourceMaxHalfOpen: unlimited, IKEv1Rate: unlimited, IKEv1SourceRate: unlimited,
+		RSADecryptions: unlimited, SourceRSADecryptions: unlimited}
 }
 
 // Drops is what became of first messages, since the start.

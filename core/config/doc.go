@@ -6,7 +6,7 @@
 //	daemon        name, control_socket, journal, state_dir, runtime_dir, log_level, listen, port, natt_port,
 //	              half_open_timeout, plugin_health, flood { cookie_threshold, source_cookie_threshold, max_half_open,
 //	              source_max_half_open, rate, source_rate, errors, source_errors, ikev1_max_half_open, ikev1_source_max_half_open,
-//	              ikev1_rate, ikev1_source_rate }
+//	              ikev1_rate, ikev1_source_rate, rsa_decryptions, source_rsa_decryptions }
 //	connection X  version, mode, allow_aggressive_psk, rsa_deviation, local { address, identity, auth, user, send_certificate }, remote { address, identity, auth, user }, proposals or profile,
 //	              liveness, nat_keepalive, call_budget, force_encap, max_children, lifetime { time, margin, jitter }, fragmentation { enable, size }, window, netns,
 //	              retransmit { initial, factor, max, tries },

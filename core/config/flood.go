@@ -12,13 +12,16 @@ type Flood struct {
 	// The same for IKEv1, which has no cookies; a first message of aggressive mode counts for five.
 	IKEv1MaxHalfOpen, IKEv1SourceMaxHalfOpen int
 	IKEv1Rate, IKEv1SourceRate               int
+	// RSA private operations per second that RSA encryption of IKEv1 may cost before a peer is authenticated.
+	RSADecryptions, SourceRSADecryptions int
 }
 
 // defaultFlood is what package engine has as defaults, where they are explained.
 func defaultFlood() Flood {
 	return Flood{CookieThreshold: 100, SourceCookieThreshold: 20, MaxHalfOpen: 10_000, SourceMaxHalfOpen: 500,
 		Rate: 2000, SourceRate: 100, Errors: 1000, SourceErrors: 50,
-		IKEv1MaxHalfOpen: 1000, IKEv1SourceMaxHalfOpen: 50, IKEv1Rate: 200, IKEv1SourceRate: 20}
+		IKEv1MaxHalfOpen: 1000, IKEv1SourceMaxHalfOpen: 50, IKEv1Rate: 200, IKEv1SourceRate: 20,
+		RSADecryptions: 50, SourceRSADecryptions: 10}
 }
 
 // maxFlood bounds the numbers: there is no machine for more.
@@ -44,6 +47,8 @@ func (f *Flood) read(s *section) {
 	integer(s, "ikev1_source_max_half_open", &f.IKEv1SourceMaxHalfOpen, 1, maxFlood)
 	integer(s, "ikev1_rate", &f.IKEv1Rate, minIKEv1Rate, maxFlood)
 	integer(s, "ikev1_source_rate", &f.IKEv1SourceRate, minIKEv1Rate, maxFlood)
+	integer(s, "rsa_decryptions", &f.RSADecryptions, 1, maxFlood)
+	integer(s, "source_rsa_decryptions", &f.SourceRSADecryptions, 1, maxFlood)
 	if f.SourceMaxHalfOpen > f.MaxHalfOpen && s.has("source_max_half_open") {
 		s.fail(s.valueAt("source_max_half_open"), "source_max_half_open is more than max_half_open (%d): one source is a part of all", f.MaxHalfOpen)
 	}

@@ -96,6 +96,8 @@ func (m *fake) datagram(now time.Time, in machine.Datagram, fx *machine.Effects,
 		fx.Add(machine.Decide{Owner: machine.Owner(binary.BigEndian.Uint64(body[6:])), Children: []machine.ChildSA{{SPIIn: 7}}})
 	case bytes.HasPrefix(body, []byte("install")):
 		call(machine.InstallChild{Child: machine.ChildSA{Backend: "xfrm", SPIIn: uint32(body[7])}})
+	case bytes.HasPrefix(body, []byte("decrypt")):
+		call(machine.Unprotect{Cipher: [][]byte{{1}, {2}}})
 	case bytes.HasPrefix(body, []byte("remove")):
 		call(machine.RemoveChild{Child: machine.ChildSA{Backend: "xfrm", SPIIn: uint32(body[6])}})
 	case bytes.HasPrefix(body, []byte("redirect ")):

@@ -20,6 +20,7 @@ type Gate struct {
 	proven    bucket // SAs for messages with one
 	halfOpen1 int    // of IKEv1
 	states1   bucket // SAs of IKEv1
+	decrypted bucket // RSA decryptions for strangers
 	errors    bucket // unprotected errors
 	demanding bool   // cookies, from everyone
 	sources   sources

@@ -41,6 +41,11 @@ type Limits struct {
 	IKEv1Rate int
 	// IKEv1SourceRate is the same for one source. 20: eight in aggressive mode at once, and four a second.
 	IKEv1SourceRate int
+	// RSADecryptions is how many RSA private operations per second strangers may cause by RSA encryption of IKEv1, all together; a
+	// handshake takes one, or two in the mode of RFC 2409 section 5.2. 50: a twentieth of a core with a key of 2048 bits.
+	RSADecryptions int
+	// SourceRSADecryptions is the same for one source. 10: some peers behind a NAT. What is above waits.
+	SourceRSADecryptions int
 }
 
 // AlwaysCookies as CookieThreshold lets nobody in without a cookie.
@@ -65,6 +70,8 @@ func (l Limits) WithDefaults() Limits {
 	fill(&l.IKEv1SourceMaxHalfOpen, 50)
 	fill(&l.IKEv1Rate, 200)
 	fill(&l.IKEv1SourceRate, 20)
+	fill(&l.RSADecryptions, 50)
+	fill(&l.SourceRSADecryptions, 10)
 	return l
 }
 

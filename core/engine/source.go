@@ -12,6 +12,7 @@ type source struct {
 	errors    bucket // unprotected errors
 	halfOpen1 int    // of IKEv1
 	states1   bucket // new SAs of IKEv1
+	decrypted bucket // RSA decryptions
 }
 
 // bucket is a token bucket that is empty of debts when new.
@@ -82,7 +83,7 @@ func (t sources) get(now time.Time, p netip.Prefix) *source {
 func (t sources) sweep(now time.Time) {
 	quiet := now.Add(-burstSeconds * time.Second)
 	for p, s := range t {
-		if s.idle() && s.states.at.Before(quiet) && s.errors.at.Before(quiet) && s.states1.at.Before(quiet) {
+		if s.idle() && s.states.at.Before(quiet) && s.errors.at.Before(quiet) && s.states1.at.Before(quiet) && s.decrypted.at.Before(quiet) {
 			delete(t, p)
 		}
 	}

@@ -45,6 +45,9 @@ func (s *Shard) perform(now time.Time, e *sa, effect machine.Effect) {
 			s.answerHeir(e, fx.Ticket)
 			return
 		}
+		if s.tooManyDecryptions(now, e, fx) {
+			return
+		}
 		s.learn(e.owner, fx.Op)
 		s.calls = append(s.calls, machine.Request{Owner: e.owner, Call: fx})
 	case machine.Cancel:
