@@ -50,15 +50,18 @@ func run(t testing.TB, p *Pair, n, inFlight int) Round {
 // handshakes in a round, by how many are in flight: a second or so of work.
 var suites = []struct {
 	name, proposal string
+	version        uint8
 	keys           lab.KeyKind
 	rounds         map[int]int
 }{
-	{"PSK X25519", x25519, "", map[int]int{1: 500, 64: 2000, 256: 2500}},
-	{"PSK P-256", "aes128gcm16-prfsha256-ecp256", "", map[int]int{1: 500, 64: 2000, 256: 2500}},
-	{"PSK MODP-2048", "aes128gcm16-prfsha256-modp2048", "", map[int]int{1: 200, 64: 500, 256: 700}},
-	{"ECDSA P-256 X25519", x25519, lab.P256, map[int]int{1: 300, 64: 1000, 256: 1200}},
-	{"Ed25519 X25519", x25519, lab.Ed25519, map[int]int{1: 300, 64: 1000, 256: 1200}},
-	{"RSA-2048 X25519", x25519, lab.RSA2048, map[int]int{1: 200, 64: 500, 256: 600}},
+	{"PSK X25519", x25519, 0, "", map[int]int{1: 500, 64: 2000, 256: 2500}},
+	{"PSK P-256", "aes128gcm16-prfsha256-ecp256", 0, "", map[int]int{1: 500, 64: 2000, 256: 2500}},
+	{"PSK MODP-2048", "aes128gcm16-prfsha256-modp2048", 0, "", map[int]int{1: 200, 64: 500, 256: 700}},
+	{"ECDSA P-256 X25519", x25519, 0, lab.P256, map[int]int{1: 300, 64: 1000, 256: 1200}},
+	{"Ed25519 X25519", x25519, 0, lab.Ed25519, map[int]int{1: 300, 64: 1000, 256: 1200}},
+	{"RSA-2048 X25519", x25519, 0, lab.RSA2048, map[int]int{1: 200, 64: 500, 256: 600}},
+	{"IKEv1 PSK MODP-2048", "aes128-sha256-modp2048", 1, "", map[int]int{1: 200, 64: 500, 256: 700}},
+	{"IKEv1 PSK X25519", "aes128-sha256-x25519", 1, "", map[int]int{1: 500, 64: 2000, 256: 2500}},
 }
 
 // BenchmarkHandshake measures every suite at 1, 64 and 256 handshakes in flight. The placements take turns, so that the
@@ -69,7 +72,7 @@ func BenchmarkHandshake(b *testing.B) {
 		for _, inFlight := range []int{1, 64, 256} {
 			c := Case{Name: s.name, InFlight: inFlight}
 			b.Run(fmt.Sprintf("%s/inflight=%d", strings.ReplaceAll(s.name, " ", "_"), inFlight), func(b *testing.B) {
-				measureCase(b, &c, Options{Proposal: s.proposal, Keys: s.keys}, s.rounds[inFlight])
+				measureCase(b, &c, Options{Proposal: s.proposal, Version: s.version, Keys: s.keys}, s.rounds[inFlight])
 			})
 			if len(c.Hosted) > 0 {
 				cases = append(cases, c)

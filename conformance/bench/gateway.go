@@ -15,6 +15,7 @@ import (
 
 	"github.com/parley-ike/parley/bus"
 	"github.com/parley-ike/parley/core/engine"
+	"github.com/parley-ike/parley/core/ikev1"
 	"github.com/parley-ike/parley/core/machine"
 	"github.com/parley-ike/parley/core/pluginhost"
 	"github.com/parley-ike/parley/core/transport"
@@ -105,6 +106,7 @@ func (g *gateway) start(ctx context.Context) (err error) {
 	}
 	g.engine, err = engine.New(engine.Config{
 		Protocol:  engine.NewIKEv2(env),
+		IKEv1:     engine.NewIKEv1(&ikev1.Env{Policy: env.Policy}),
 		NewSender: func() engine.Sender { return g.transport.NewSender() },
 		Caller:    caller, Publisher: g.tap, Port: g.port(), RemotePort: g.setup.PeerPort, StopTimeout: time.Millisecond,
 		Limits: g.setup.limits(),

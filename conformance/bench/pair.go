@@ -18,6 +18,7 @@ import (
 // Options say what kind of pair to start.
 type Options struct {
 	Proposal     string
+	Version      uint8       // of IKE; 0: 2
 	Keys         lab.KeyKind // that both sides sign with; "": they have a pre-shared key
 	OutOfProcess bool
 	Dir          string        // for both gateways; short, because it holds sockets
@@ -73,7 +74,7 @@ func (o Options) folder(role string) string {
 }
 
 func (o Options) start(role string, s Setup) (*process, report, error) {
-	s.Keys = o.Keys
+	s.Keys, s.Version = o.Keys, o.Version
 	s.OutOfProcess, s.Profile, s.Liveness, s.Brief = o.OutOfProcess, o.Profile, o.Liveness, o.Brief
 	s.Dir = o.folder(role)
 	if err := os.MkdirAll(s.Dir, 0o700); err != nil {

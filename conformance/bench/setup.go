@@ -17,6 +17,7 @@ type Setup struct {
 	Local, Peer  netip.Addr
 	PeerPort     uint16      // where an initiator calls the responder
 	Proposal     string      // of the IKE SA
+	Version      uint8       // of IKE; 0: 2
 	Keys         lab.KeyKind // that both sides sign with; "": they have a pre-shared key
 	OutOfProcess bool
 	Dir          string        // the gateway's own
@@ -70,7 +71,7 @@ func (s Setup) policy() (*policy.Snapshot, error) {
 		remote = policy.Endpoint{Prefixes: []netip.Prefix{floodSources}, Identity: policy.AddressIdentity(s.Peer)}
 	}
 	c := &policy.Connection{
-		Name: connName, Local: policy.Endpoint{Addr: s.Local}, Remote: remote,
+		Name: connName, Version: s.Version, Local: policy.Endpoint{Addr: s.Local}, Remote: remote,
 		IKE: []policy.Proposal{ike}, Children: []*policy.Child{{Name: childName, ESP: []policy.Proposal{esp}, RemoteTS: []policy.Selector{policy.SelectorOf(netip.PrefixFrom(s.Peer, s.Peer.BitLen()))}}},
 	}
 	s.signing(c)
