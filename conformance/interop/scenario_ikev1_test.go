@@ -1,6 +1,7 @@
 package interop
 
 import (
+	"slices"
 	"testing"
 
 	"github.com/parley-ike/parley/conformance/interop/lab"
@@ -16,7 +17,6 @@ var ikev1Scenarios = []scenario{
 	{name: "IKEv1: further quick mode", run: inIKEv1(furtherChild)},
 	{name: "IKEv1: two quick modes at once", run: inIKEv1(quickModesAtOnce)},
 	{name: "IKEv1: messages in fragments", run: inIKEv1(fragments)},
-	{name: "IKEv1: 3DES, SHA-1 and the 1024-bit group", run: inIKEv1(oldSuite)},
 	{name: "IKEv1: tunnel through a NAT", run: inIKEv1(throughNAT)},
 	{name: "IKEv1: delete of the IPsec SA", run: inIKEv1(deleteChild)},
 	{name: "IKEv1: delete of the ISAKMP SA", run: inIKEv1(deleteIKE)},
@@ -120,9 +120,6 @@ func forwardSecrecy(t *testing.T, x *match) {
 
 // oldSuite: what old gateways have, and nothing better (RFC 2451). That it is weak is told.
 func oldSuite(t *testing.T, x *match) {
-	if x.name == "Libreswan" {
-		x.skip(t, "Debian's is built without the 1024-bit group")
-	}
 	x.start(t, terms{suite: suite{charonIKE: "3des-sha1-modp1024", charonESP: "3des-sha1", plutoIKE: "3des-sha1;modp1024", plutoESP: "3des-sha1"}},
 		"CONNECTION", `proposals = ["3des-sha1-modp1024"]`, "CHILD", `proposals = ["3des-sha1"]`)
 	x.up(t)
@@ -167,7 +164,8 @@ func misnamedInPhase1(t *testing.T, x *match) {
 // TestIKEv1WithStrongSwan: the rows about IKEv1 without a guest, with ESP in userspace on both sides.
 func TestIKEv1WithStrongSwan(t *testing.T) {
 	t.Parallel()
-	for _, s := range ikev1Scenarios {
+	old := scenario{name: "IKEv1: 3DES, SHA-1 and the 1024-bit group", run: inIKEv1(oldSuite)} // not yet seen in a guest in both roles
+	for _, s := range append(slices.Clone(ikev1Scenarios), old) {
 		for _, weBegin := range roles {
 			t.Run(s.name+"/"+role(weBegin), func(t *testing.T) {
 				s.run(t, &match{maker: makers[0], weBegin: weBegin, userspace: true})

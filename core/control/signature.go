@@ -110,7 +110,7 @@ func isMethod(e event.IKEFailed) bool {
 	return e.Cause == event.CauseUnsupported && strings.Contains(e.Reason, "with AUTH method")
 }
 
-// oddEncoding: the peer shows a certificate in a form that we do not read.
+// oddEncoding: the peer shows a certificate in a form that we do not read (RFC 7296 section 3.6).
 func (t *tale) oddEncoding(e event.IKEFailed) {
 	t.verdict("certificate_encoding", "%s", plainReason(e.Reason))
 	t.remedy(t.setting("remote.identity"), "have the peer get an X.509 certificate for %s, by which it calls itself: some peers, such as OpenIKED, send a bare key when they have none for it", orDash(t.claimed()))
