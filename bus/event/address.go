@@ -45,6 +45,10 @@ type AddressAssigned struct {
 	DNS       []netip.Addr   `json:"dns,omitempty"`
 	Domains   []string       `json:"domains,omitempty"` // to be resolved by these DNS servers; none: all
 	Subnets   []netip.Prefix `json:"subnets,omitempty"` // what lies behind the peer
+	// Search is the domain that names without a dot are in, and Banner a text for the user; both are of peers of IKEv1 that speak as
+	// Cisco's Unity clients do.
+	Search string `json:"search,omitempty"`
+	Banner string `json:"banner,omitempty"`
 }
 
 // AddressWithdrawn says: addresses that the peer gave us are no longer ours.

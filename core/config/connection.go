@@ -26,6 +26,7 @@ func (l *loader) connection(s *section, c *policy.Connection) {
 	s.version(c)
 	local, remote := s.only("local"), s.only("remote")
 	s.inner(c, local, remote)
+	s.modeConfig(c)
 	l.endpoint(local, &c.Local)
 	l.endpoint(remote, &c.Remote)
 	profile := s.profile(policy.ScopeIKE, &c.IKE, "default")

@@ -66,10 +66,19 @@ func (s *section) told(p *policy.Pool) {
 		}
 		p.Domains = append(p.Domains, name)
 	}
+	if t, ok := s.text("banner"); ok {
+		printable := !strings.ContainsFunc(t.value, func(r rune) bool { return r < ' ' && r != '\n' || r == 0x7f })
+		if p.Banner = t.value; t.value == "" || len(t.value) > maxBanner || !printable {
+			s.fail(t.at, "this is no banner: write 1 to %d octets of text, or leave it out for none", maxBanner)
+		}
+	}
 	if len(p.Domains) > 0 && len(p.DNS) == 0 { // RFC 8598 section 3.2
 		s.fail(s.valueAt("domains"), "domains say what the DNS servers of the pool resolve, and it has none: add dns = [\"10.9.0.1\"]")
 	}
 }
+
+// maxBanner is what Cisco's clients show of a text for the user, in octets.
+const maxBanner = 510
 
 // several returns a list of strings that is neither empty nor too long, none twice.
 func (s *section) several(name string) (list []text) {
@@ -121,6 +130,27 @@ func (s *section) inner(c *policy.Connection, local, remote *section) {
 		if c.ApplicationVersion = t.value; t.value == "" || len(t.value) > maxVersion || !printable {
 			s.fail(t.at, "%q is no version: write 1 to %d printable ASCII characters, or leave it out to tell none", t.value, maxVersion)
 		}
+	}
+}
+
+// Who begins mode configuration (draft-dukes-ike-mode-cfg-02 section 2).
+const (
+	pullMode = "pull"
+	pushMode = "push"
+)
+
+// modeConfig reads how IKEv1 gives addresses, and judges it together with them.
+func (s *section) modeConfig(c *policy.Connection) {
+	mode := pullMode
+	s.choice("mode_config", &mode, pullMode, pushMode)
+	c.Push = mode == pushMode
+	switch addressed := len(c.Pools)+len(c.Virtual) > 0; {
+	case s.has("mode_config") && !c.Speaks(1):
+		s.fail(s.valueAt("mode_config"), "mode_config is about IKEv1, and in IKEv2 who wants an address asks for it: write version = 1 or \"any\", or leave it out")
+	case s.has("mode_config") && !addressed:
+		s.fail(s.valueAt("mode_config"), "mode_config is about inner addresses, and there are none: add virtual = [\"ipv4\"] to local { ... } to get one, or pool = [\"NAME\"] to remote { ... } to give some")
+	case c.Version == 1 && len(c.Pools) > 0 && len(c.Virtual) > 0:
+		s.fail(s.at, "with IKEv1 one side gives the other addresses: leave virtual out of local { ... }, or pool out of remote { ... }")
 	}
 }
 

@@ -59,7 +59,7 @@ const (
 )
 
 // ikev2Settings are those of a connection that IKEv1 has nothing for.
-var ikev2Settings = []string{"mobike", "childless", "follow_redirects", "redirect_grace", "window", "application_version"}
+var ikev2Settings = []string{"mobike", "childless", "follow_redirects", "redirect_grace", "window"}
 
 // checkVersion judges what a connection says against what its version can do.
 func (l *loader) checkVersion(s *section, c *policy.Connection, remote *section, children []*section) {

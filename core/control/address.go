@@ -2,6 +2,7 @@ package control
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/parley-ike/parley/bus/event"
 )
@@ -36,6 +37,9 @@ func assignedSentence(e event.AddressAssigned) string {
 	}
 	if len(e.Domains) > 0 {
 		s += " for " + list(e.Domains)
+	}
+	if e.Banner != "" {
+		s += ", and says: " + strings.Join(strings.Fields(e.Banner), " ")
 	}
 	return s
 }

@@ -95,7 +95,14 @@ func resolvConf(conn string, e event.AddressAssigned) []byte {
 		fmt.Fprintf(&b, "nameserver %v\n", a)
 	}
 	if len(e.Domains) > 0 {
-		fmt.Fprintf(&b, "# These servers are for these domains only (RFC 8598).\nsearch %s\n", strings.Join(e.Domains, " "))
+		fmt.Fprintln(&b, "# These servers are for these domains only (RFC 8598).")
+	}
+	search := e.Domains
+	if e.Search != "" && !slices.Contains(search, e.Search) {
+		search = append([]string{e.Search}, search...)
+	}
+	if len(search) > 0 {
+		fmt.Fprintf(&b, "search %s\n", strings.Join(search, " "))
 	}
 	return b.Bytes()
 }

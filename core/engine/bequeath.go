@@ -19,7 +19,7 @@ func (s *Shard) bequeath(e *sa, fx machine.Bequeath) {
 	if !there {
 		to = e.owner
 	}
-	in := machine.Inherit{From: e.uid, Children: fx.Children, Wanted: fx.Wanted}
+	in := machine.Inherit{From: e.uid, Children: fx.Children, Wanted: fx.Wanted, Inner: fx.Inner}
 	s.c.Counters.spawned.Add(1)
 	if uint64(to)%uint64(s.c.Count) == uint64(s.c.Index) {
 		s.later = append(s.later, func(now time.Time) { s.inherit(now, to, in) })

@@ -66,14 +66,15 @@ func (s *SA) adoptNext() {
 	if s.next == nil || s.state != Established {
 		return
 	}
-	before, now := s.conn, s.next
-	s.conn, s.next = now, nil
+	before, now := s.configured(), s.next
+	s.next = nil
+	s.address(now)
 	for _, was := range before.Children {
 		switch is, stays := now.Child(was.Name); {
 		case !stays:
 			s.disallow(was.Name)
 		case !reflect.DeepEqual(was, is) && s.disallow(was.Name):
-			s.plan(is)
+			s.want([]string{is.Name})
 		}
 	}
 }

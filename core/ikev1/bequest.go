@@ -44,8 +44,9 @@ func (s *SA) bequeath(wanted []string) {
 			list = append(list, s.bequest(c))
 		}
 	}
-	if len(list)+len(wanted) > 0 {
-		s.fx.Add(machine.Bequeath{To: s.session.heir.to, Children: list, Wanted: wanted})
+	lease := s.bequeathLease()
+	if len(list)+len(wanted) > 0 || lease.Holder != (event.UID{}) {
+		s.fx.Add(machine.Bequeath{To: s.session.heir.to, Children: list, Wanted: wanted, Inner: lease})
 	}
 }
 
@@ -76,6 +77,7 @@ func (s *SA) forgetCallsOf(c *child) (update bool) {
 
 // inherit takes over the children of another SA. Those that the connection does not have any more, or that come too late, are removed.
 func (s *SA) inherit(in machine.Inherit) {
+	s.inheritLease(in.Inner)
 	for _, b := range in.Children {
 		s.adopt(b)
 	}
@@ -109,6 +111,9 @@ func (s *SA) adopt(b machine.Bequest) {
 		s.remove(c)
 	case !there:
 		s.deleteChild(c, byConfig, reconfigured)
+	case conf.LocalAssigned && !slices.Contains(conf.LocalTS, policy.Selector(sa.LocalTS[0])): // the peer gave us another address
+		s.deleteChild(c, byRekey, "the peer gave us another address")
+		s.want([]string{sa.Name})
 	case c.sa.Encap && (sa.Remote != s.remote.Addr() || sa.RemotePort != s.remote.Port()) && s.encapsulates():
 		s.moveChildren()
 	case b.Update:

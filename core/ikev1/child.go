@@ -68,7 +68,7 @@ func (q *quick) newChild(held bool) (*child, error) {
 		Encr: uint16(chosen.Encr), KeyBits: uint16(chosen.KeyBits), Integ: uint16(chosen.Integ),
 		EncrIn: keys.EncrR, IntegIn: keys.IntegR, EncrOut: keys.EncrI, IntegOut: keys.IntegI,
 		ReplayWindow: q.conf.ReplayWindow, LocalTS: []machine.Selector{machine.Selector(q.local)}, RemoteTS: []machine.Selector{machine.Selector(q.remote)},
-		Handling: handling(q.conf.Handling), Held: held,
+		Addresses: s.inner.assigned, Handling: handling(q.conf.Handling), Held: held,
 	}
 	if !q.initiator {
 		sa.EncrIn, sa.IntegIn, sa.EncrOut, sa.IntegOut = keys.EncrI, keys.IntegI, keys.EncrR, keys.IntegR

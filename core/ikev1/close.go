@@ -102,6 +102,7 @@ func (s *SA) shutdown(reason string, linger time.Duration) {
 		s.askRemoval(c)
 	}
 	s.calls.FreeAll()
+	s.withdraw()
 	s.wipe()
 	s.settle()
 }

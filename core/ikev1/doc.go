@@ -6,8 +6,8 @@
 // same effects, bit for bit. It is not safe for concurrent use.
 //
 // How to read it. An exchange is a file: main_*.go and aggressive.go are phase 1, with what they have in common in phase1.go and
-// proof.go; quick*.go is quick mode; informational.go and dpd.go the rest. exchange.go is what all exchanges share: repetition, and the
-// chain of IVs. A message of phase 1 meets a row of table.go before a handler sees it, one of quick mode a row of quick.go. What waits
+// proof.go; extend.go says what follows it: transactions (transaction.go), which carry mode configuration (modecfg*.go, unity.go);
+// quick*.go is quick mode; informational.go and dpd.go the rest. exchange.go is what all exchanges share: repetition, and the chain of IVs. A message of phase 1 meets a row of table.go before a handler sees it, one of quick mode a row of quick.go. What waits
 // for plugins is a small value (phase1, quick) whose methods are the continuations of its calls. Everything slow leaves as a call
 // (call.go), and every wait has an end. xauth*.go is extended authentication, between phase 1 and the first quick mode.
 //
@@ -18,9 +18,10 @@
 //   - Nothing in clear is believed. An error notify in clear, or a message that does not decrypt, is remembered for the explanation
 //     while phase 1 goes on for Limits.RefusalGrace; after phase 1 it is counted. Informational messages count only under the hash of
 //     an established SA.
-//   - A message ID of the peer's serves for one quick mode only. What is needed to remember them is bounded.
+//   - No quick mode begins or is answered before XAUTH and mode configuration are over, where the connection has them before.
+//   - A message ID of the peer's serves for one quick mode or transaction only. What is needed to remember them is bounded.
 //   - A responder of quick mode has the inbound SA installed before it answers, and sends by the outbound one after the third message.
-//   - Closing removes by key every child that might have been installed, and ends with Done. Each SA ends in exactly one of the events
+//   - Closing removes by key every child that might have been installed, gives inner addresses back, and ends with Done. Each SA ends in exactly one of the events
 //     IKEFailed and IKEDeleted, each child that came up in one ChildDeleted.
 //
 // Secrets. Step takes over the secrets in a Reply and wipes them after use: who records inputs does so before Step. Ops that leave

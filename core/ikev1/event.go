@@ -204,11 +204,14 @@ func (s *SA) delay() string {
 	if in(Answered, HalfOpen).has(s.state) {
 		return fmt.Sprintf("%v began, but did not go on: our answer may have been lost, or the pre-shared keys differ, or UDP 4500 is blocked", s.remote)
 	}
+	if s.state == Configuring {
+		return "the peer set no inner address, for which we wait (mode_config = \"push\"): if it wants to be asked, set mode_config = \"pull\""
+	}
 	return "a plugin did not answer while the SA was " + s.state.String()
 }
 
 func (s *SA) blameForDelay() string {
-	if in(Answered, HalfOpen, Authenticating).has(s.state) {
+	if in(Answered, HalfOpen, Authenticating, Configuring).has(s.state) {
 		return byPeer
 	}
 	return byUs

@@ -5,9 +5,6 @@ import "github.com/parley-ike/parley/bus/event"
 // This file is the order of what lies between phase 1 and phase 2: extended authentication, then mode configuration. Until both are over
 // no quick mode of ours begins, and those of the peer wait (receive.go).
 
-// configure goes on when it is known who the peer is: with mode configuration, if the connection wants it first.
-func (s *SA) configure() { s.complete() }
-
 // complete ends what lies between phase 1 and phase 2: the SA is of use.
 func (s *SA) complete() {
 	s.opened = s.now

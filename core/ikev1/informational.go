@@ -166,7 +166,7 @@ func (s *SA) deletedByPeer(d wire1.Delete) {
 func (s *SA) endedByPeer() {
 	const reason = "the peer deleted the ISAKMP SA"
 	if s.state < Established {
-		f := failure{cause: event.CausePeerError, by: byPeer, reason: reason + " before it was of use"}
+		f := failure{cause: event.CausePeerError, by: byPeer, reason: reason + s.unfinished()}
 		if user := s.userTrouble(); user != nil {
 			f = *user
 		}
@@ -188,6 +188,14 @@ func (s *SA) endedByPeer() {
 		}
 		s.giveWayTo(machine.Replaced{By: r.UID})
 	})
+}
+
+// unfinished guesses why a peer deletes an SA that is not established.
+func (s *SA) unfinished() string {
+	if s.state == Configuring {
+		return " before anybody had an inner address: it may have none for us, or want none"
+	}
+	return " before it was of use"
 }
 
 func (s *SA) childDeletedByPeer(spi uint32) {

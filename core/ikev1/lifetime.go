@@ -44,10 +44,13 @@ func (s *SA) volumes(sa *machine.ChildSA, l policy.Lifetime) {
 
 // shortenLife takes a RESPONDER-LIFETIME about the ISAKMP SA (RFC 2407 section 4.6.3.1).
 func (s *SA) shortenLife(n wire1.Notify) {
-	terms, ok := policy.NotifiedLifetime(n)
-	if !ok || terms.Seconds == 0 {
-		return
+	if terms, ok := policy.NotifiedLifetime(n); ok && terms.Seconds > 0 {
+		s.shorten(terms)
 	}
+}
+
+// shorten has the ISAKMP SA replaced and end earlier, if it would last longer.
+func (s *SA) shorten(terms policy.Terms) {
 	if at := s.spanOf(terms.Bound(s.conn.Lifetime)); s.life.hard.IsZero() || at.hard.Before(s.life.hard) {
 		s.life = at
 	}

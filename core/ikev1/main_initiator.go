@@ -31,6 +31,7 @@ func (s *SA) initiate(in machine.Initiate) {
 		return
 	}
 	s.session = session{names: in.Children, replaces: in.Replaces}
+	s.inner.had = in.Wants
 	if in.Replaces == (event.UID{}) {
 		s.session.names = s.orFirst(in.Children)
 	}

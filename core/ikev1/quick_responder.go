@@ -84,6 +84,9 @@ func (s *SA) selectorMismatch(local, remote policy.Selector) *failure {
 		e.Name, e.OurLocal, e.OurRemote = conf.Name, selectorStrings(conf.LocalTS), selectorStrings(conf.RemoteTS)
 	}
 	s.emit(e)
+	if f := s.unrequested(); f != nil {
+		return f
+	}
 	return &failure{cause: event.CauseNoSelectors, notify: wire1.InvalidIDInformation, by: byUs, reason: fmt.Sprintf(
 		"no child of connection %q selects all of the peer's traffic, %v to %v: IKEv1 cannot narrow, so make the selectors of both sides equal", s.conn.Name, local, remote)}
 }

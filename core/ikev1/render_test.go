@@ -185,6 +185,8 @@ func renderOp(op machine.Op) string {
 		return "InstallChild " + renderChild(op.Child)
 	case machine.UpdateChild:
 		return "UpdateChild " + renderChild(op.Child)
+	case machine.Lease:
+		return fmt.Sprintf("Lease of %v to %s from %v want %v succeeds %v", op.Pools, op.Identity.Data, op.From, op.Want, op.Succeeds)
 	case machine.FreeSPI:
 		return fmt.Sprintf("FreeSPI %08x", op.SPI)
 	case machine.RemoveChild:
@@ -200,6 +202,9 @@ func renderChild(c machine.ChildSA) string {
 	}
 	if c.Hard.Bytes != 0 {
 		text += fmt.Sprintf(" at most %d octets", c.Hard.Bytes)
+	}
+	if len(c.Addresses) > 0 {
+		text += fmt.Sprintf(" assigned %v", c.Addresses)
 	}
 	if c.Held {
 		text += " held"

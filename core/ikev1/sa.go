@@ -51,6 +51,8 @@ type SA struct {
 	phase1            *phase1 // nil when it is over and its last message need not be repeated any more
 	phase2            []*exchange
 	used              []uint32 // message IDs of the peer's quick modes, sorted: they never come again
+	unity             bool     // the peer takes attributes of Cisco's Unity clients
+	inner             inner
 	early             []machine.Datagram
 	peerFragments     bool        // the peer takes fragments
 	partial           []*assembly // messages of which fragments are missing, or were
@@ -198,7 +200,8 @@ func (s *SA) Stale() uint64 { return s.calls.Stale() }
 
 // Info implements machine.Machine.
 func (s *SA) Info() machine.Info {
-	info := machine.Info{UID: s.uid, Conn: s.connName(), State: s.state.String(), IKE: s.describe(), Created: s.created, Established: s.opened}
+	info := machine.Info{UID: s.uid, Conn: s.connName(), State: s.state.String(), IKE: s.describe(), Created: s.created, Established: s.opened,
+		Inner: s.inner.describe()}
 	for _, c := range s.children {
 		if c.up && !c.replaced() {
 			info.Children = append(info.Children, c.describe())

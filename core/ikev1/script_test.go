@@ -282,6 +282,7 @@ func (p *player) makeNode(name, local, localID, remoteID, localTS, remoteTS stri
 	if get("mode", "") == "transport" {
 		conn.Children[0].Mode = policy.Transport
 	}
+	pools := p.makeAddresses(conn, get)
 	conn.ApplyDefaults()
 	if get("unique", "") == "never" {
 		conn.Unique = policy.UniqueNever
@@ -296,6 +297,7 @@ func (p *player) makeNode(name, local, localID, remoteID, localTS, remoteTS stri
 	}
 	n := p.addNode(name, conn, map[string]string{get("psk-for", ""): get("psk", "secret")})
 	n.passwords, n.own = get("passwords", ""), get("own", "")
+	n.pools = pools
 	if v := get("nat", ""); v != "" && strings.Contains(strings.Join(keysOf(opt), " "), name+".nat") {
 		n.nat = netip.MustParseAddr(v)
 		if name == "a" { // a masquerading NAT; that of b forwards ports
@@ -478,6 +480,9 @@ func (p *player) state() {
 		}
 		slices.Sort(spis)
 		p.logf("%s backend %v, calls held %d", n.name, spis, len(n.held))
+		if n.pools != nil {
+			p.logf("%s gave %v", n.name, n.leases())
+		}
 	}
 	p.logf("packets in flight %d", len(p.flight))
 }

@@ -62,6 +62,10 @@ func (s *SA) plan(conf *policy.Child) {
 			reason: fmt.Sprintf("child %q cannot be made here: %s", conf.Name, conf.Barred)})
 		return
 	}
+	if f := s.unaddressed(conf); f != nil {
+		s.childFailed(conf.Name, *f)
+		return
+	}
 	pairs := s.pairs(conf)
 	if len(pairs) == 0 {
 		s.childFailed(conf.Name, failure{cause: event.CauseNoSelectors, by: byUs, reason: fmt.Sprintf(

@@ -117,7 +117,7 @@ func (s *SA) serve(a *asked) {
 	case slices.ContainsFunc(a.Attributes, isXAuth):
 		s.askedXAuth(a)
 	default:
-		a.reply(nil)
+		s.askedConfig(a)
 	}
 }
 

@@ -15,7 +15,7 @@ func (s *SA) vendorIDs() (ps []wire1.Payload) {
 	if s.announcesFragments() {
 		ps = append(ps, wire1.VendorFragmentation.ID())
 	}
-	return ps
+	return append(ps, s.unityID()...)
 }
 
 // detectVendors notes what the peer can. Of several ways of NAT traversal the RFC's counts before those of the drafts.
@@ -28,6 +28,8 @@ func (s *SA) detectVendors(p packet) {
 			s.dpd.able = true
 		case wire1.VendorFragmentation:
 			s.peerFragments = true
+		case wire1.VendorUnity:
+			s.unity = true
 		case wire1.VendorNATT:
 			s.nat.can, s.nat.draft = true, false
 		case wire1.VendorNATTDraft03, wire1.VendorNATTDraft02n, wire1.VendorNATTDraft02:

@@ -15,6 +15,7 @@ import (
 	"github.com/parley-ike/parley/bus/event"
 	"github.com/parley-ike/parley/core/machine"
 	"github.com/parley-ike/parley/core/policy"
+	"github.com/parley-ike/parley/core/pool"
 	"github.com/parley-ike/parley/core/suite"
 	"github.com/parley-ike/parley/core/wire"
 	"github.com/parley-ike/parley/core/wire/wire1"
@@ -67,6 +68,7 @@ type node struct {
 	backend  map[uint32]machine.ChildSA
 	reserved map[uint32]bool   // SPIs that no child has
 	packets  map[uint32]uint64 // that came in by a child
+	pools    *pool.Allocator   // nil: it has none
 	held     []pending
 	hold     map[string]bool // kinds of calls that are kept
 	faults   []fault
@@ -353,7 +355,7 @@ func (w *world) renew(h *host) {
 	}
 	n := h.node
 	sa := n.newSA(true, netip.AddrPortFrom(h.local.Addr(), portIKE), netip.AddrPortFrom(h.remote.Addr(), portIKE))
-	w.step(sa, machine.Initiate{Replaces: h.uid})
+	w.step(sa, machine.Initiate{Replaces: h.uid, Wants: h.Info().Inner.Assigned})
 }
 
 // meet tells older SAs of a node to give way to one that is established.
@@ -396,7 +398,9 @@ func (w *world) bequeath(from *host, e machine.Bequeath) {
 		from.born[b.Child.UID]--
 		to.born[b.Child.UID]++
 	}
-	w.later = append(w.later, func() { w.step(to, machine.Inherit{From: from.uid, Children: e.Children, Wanted: e.Wanted}) })
+	w.later = append(w.later, func() {
+		w.step(to, machine.Inherit{From: from.uid, Children: e.Children, Wanted: e.Wanted, Inner: e.Inner})
+	})
 }
 
 // settleLater does what steps have left to do.
@@ -565,7 +569,7 @@ func (n *node) sa(op machine.Op) (machine.Result, *machine.CallError) {
 		delete(n.reserved, op.Child.SPIIn)
 		return machine.Removed{}, nil
 	}
-	return nil, &machine.CallError{Kind: machine.Unsupported}
+	return n.lease(op)
 }
 
 // heir is the latest SA that is established.
@@ -633,6 +637,9 @@ func (w *world) checkEnd() {
 		open := slices.ContainsFunc(n.sas, func(h *host) bool { return h.State() != Closed })
 		if !open && len(n.held) == 0 && len(n.backend)+len(n.reserved) > 0 {
 			w.t.Errorf("%s has no SA, but its backend holds %d children and %d SPIs", n.name, len(n.backend), len(n.reserved))
+		}
+		if held := n.leases(); !open && len(n.held) == 0 && len(held) > 0 {
+			w.t.Errorf("%s has no SA, and its pools count as given %v", n.name, held)
 		}
 		for _, c := range n.backend {
 			w.checkTwin(n, c)

@@ -13,6 +13,7 @@ type Bequeath struct {
 	To       event.UID
 	Children []Bequest
 	Wanted   []string // children that were asked for and are not made yet, by name
+	Inner    Inner    // the leases of the peer, which the receiver holds from then on; zero: there are none
 }
 
 // Inherit gives an SA the children of another, which holds them no more.
@@ -20,6 +21,7 @@ type Inherit struct {
 	From     event.UID
 	Children []Bequest
 	Wanted   []string
+	Inner    Inner
 }
 
 // Bequest is a child on its way from one SA to another. Its keys belong to the receiver.

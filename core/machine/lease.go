@@ -24,6 +24,7 @@ type Leased struct {
 	DNS       []netip.Addr
 	Subnets   []netip.Prefix // what lies behind us (RFC 7296 section 3.15.2)
 	Domains   []string       // to be resolved by DNS only (RFC 8598)
+	Banner    string         // for the peer's user
 }
 
 // Release gives all addresses of a holder back; one that holds none is a success. Answer: Released.

@@ -11,6 +11,7 @@ type Addresses struct {
 	Pools              []string     // that the peer's addresses come from, by name; empty: it gets none
 	RequireRequest     bool         // a peer that asks for no address gets no child SA (FAILED_CP_REQUIRED)
 	Virtual            []netip.Addr // what we ask for: 0.0.0.0 or :: for any of a family, else this one if possible; empty: nothing
+	Push               bool         // IKEv1: who gives addresses sets them, in place of who wants some asking (draft-dukes-ike-mode-cfg-02 section 2)
 	ApplicationVersion string       // APPLICATION_VERSION that a peer is told when it asks (RFC 7296 section 2.20); "": none
 }
 

@@ -15,6 +15,7 @@ type Pool struct {
 	DNS     []netip.Addr
 	Subnets []netip.Prefix // what lies behind us (RFC 7296 section 3.15.2)
 	Domains []string       // to be resolved by DNS only (RFC 8598)
+	Banner  string         // what a client shows its user, in IKEv1 only (an attribute of Cisco's Unity clients); "": nothing
 	Keep    time.Duration  // how long an address stays with its identity after it was given back
 }
 

@@ -132,18 +132,23 @@ func SelectorsToWire(all []Selector) []wire2.TrafficSelector {
 func (s Selector) String() string { return s.addresses() + s.ports() }
 
 func (s Selector) addresses() string {
-	switch {
-	case s.Start == s.End:
+	if s.Start == s.End {
 		return s.Start.String()
-	case !s.valid():
-		return fmt.Sprintf("%v-%v", s.Start, s.End)
 	}
-	for bits := 0; bits < s.Start.BitLen(); bits++ {
-		if p := netip.PrefixFrom(s.Start, bits); p.Masked() == p && lastAddr(p) == s.End {
-			return p.String()
-		}
+	if p, ok := s.Prefix(); ok {
+		return p.String()
 	}
 	return fmt.Sprintf("%v-%v", s.Start, s.End)
+}
+
+// Prefix returns the addresses of a selector if they are those of a prefix.
+func (s Selector) Prefix() (netip.Prefix, bool) {
+	for bits := 0; s.valid() && bits <= s.Start.BitLen(); bits++ {
+		if p := netip.PrefixFrom(s.Start, bits); p.Masked() == p && lastAddr(p) == s.End {
+			return p, true
+		}
+	}
+	return netip.Prefix{}, false
 }
 
 func (s Selector) ports() string {

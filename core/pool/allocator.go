@@ -1,6 +1,7 @@
 package pool
 
 import (
+	"cmp"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -292,6 +293,7 @@ func (a *Allocator) answer(op machine.Lease, held []*entry) machine.Leased {
 				l.DNS = append(l.DNS, p.DNS...)
 				l.Subnets = append(l.Subnets, p.Subnets...)
 				l.Domains = append(l.Domains, p.Domains...)
+				l.Banner = cmp.Or(l.Banner, p.Banner)
 			}
 		}
 	}

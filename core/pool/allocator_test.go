@@ -157,7 +157,7 @@ func TestBothFamiliesAreGivenTogether(t *testing.T) {
 	p.DNS, p.Domains = []netip.Addr{home}, []string{"example.net"}
 	a := NewAllocator([]policy.Pool{p})
 	l, err := a.Lease(morning, ask(1, "alice", any4, any6))
-	if err != nil || fmt.Sprint(l) != "{[staff] [10.9.0.1 2001:db8:9::1] [198.51.100.7] [] [example.net]}" {
+	if err != nil || fmt.Sprint(l) != "{[staff] [10.9.0.1 2001:db8:9::1] [198.51.100.7] [] [example.net] }" {
 		t.Errorf("%v %v", l, err)
 	}
 }
