@@ -24,6 +24,7 @@ type faults struct {
 	otherGroup            bool // the responder wants another key exchange method first
 	rekeys                rekeys
 	addresses             addresses
+	starved               bool // IKEv1: east waits to be given an address of a family that there is none of
 	messages              messages
 	roaming               roaming
 	troubles              troubles
@@ -51,7 +52,9 @@ func draw(r *rand.Rand) faults {
 }
 
 // hopeless reports whether no tunnel can come up, whatever the network does.
-func (f faults) hopeless() bool { return f.wrongKey || f.wrongProposal || f.redirects.hopeless() }
+func (f faults) hopeless() bool {
+	return f.wrongKey || f.wrongProposal || f.starved || f.redirects.hopeless()
+}
 
 // harmless reports whether the first attempt must succeed: the network loses little, and nothing else goes wrong. Seven
 // transmissions fit into the half-open time of a responder; that all of a request or its response are lost has a chance of

@@ -2,6 +2,8 @@ package sim
 
 import (
 	"math/rand/v2"
+	"net/netip"
+	"slices"
 	"time"
 
 	"github.com/parley-ike/parley/core/machine"
@@ -17,6 +19,7 @@ type history struct {
 	pfs        bool
 	size       int  // of datagrams, above which messages go in fragments
 	churn      int  // commands to make and to end the child, in the storm
+	push       bool // who gives addresses sets them (mode configuration)
 	forgetful  bool // a Delete may be lost, which nobody confirms in IKEv1 (RFC 2408 section 5.15): then one side has children that the other forgot
 }
 
@@ -33,6 +36,8 @@ func drawHistory(seed uint64, f *faults, s *session) history {
 	if h.size = policy.DefaultFragmentSize; r.IntN(2) == 0 {
 		h.size = policy.MinFragmentSize + r.IntN(200)
 	}
+	h.push = f.addresses.asked() && r.IntN(2) == 0
+	f.starved = h.push && f.addresses.four == 0 && !slices.Contains(f.addresses.ask, netip.IPv6Unspecified())
 	return h
 }
 
@@ -42,7 +47,7 @@ func (h history) connect(w *world, name string, c *policy.Connection) {
 		return
 	}
 	c.Version, c.Aggressive, c.AllowAggressivePSK = 1, h.aggressive, h.aggressive
-	c.FragmentSize = h.size
+	c.FragmentSize, c.Push = h.size, h.push
 	ike, esp := "aes128-sha256-ecp256", "aes128-sha256"
 	if h.pfs {
 		esp += "-ecp256"

@@ -27,7 +27,8 @@ const (
 type edition int
 
 const (
-	historic edition = iota - 1 // IKEv1, and the faults of first
+	addressed edition = iota - 2 // historic, and mode configuration
+	historic                     // IKEv1, and the faults of first
 	first
 	rekeyed  // rekeying
 	restless // roaming
@@ -62,8 +63,11 @@ func newWorld(seed uint64, e edition) *world {
 	binary.BigEndian.PutUint64(key[:], seed)
 	w := &world{seed: seed, edition: e, rand: rand.New(rand.NewPCG(seed, 0x9e3779b97f4a7c15)), chacha: rand.NewChaCha8(key), clock: newClock()}
 	w.faults = draw(w.rand)
+	if e >= first || e == addressed {
+		w.faults.addresses = drawAddresses(seed)
+	}
 	if e >= first {
-		w.faults.addresses, w.faults.messages = drawAddresses(seed), drawMessages(seed)
+		w.faults.messages = drawMessages(seed)
 	}
 	w.faulty = w.faults.silent+w.faults.failing > 0
 	if e >= restless {
@@ -73,7 +77,7 @@ func newWorld(seed uint64, e edition) *world {
 		w.faults.troubles, w.faults.redirects = drawTroubles(seed), drawRedirects(seed, w.faults)
 	}
 	w.session = drawSession(seed, w.faults)
-	if e == historic {
+	if e <= historic {
 		w.history = drawHistory(seed, &w.faults, &w.session)
 	}
 	if e >= rekeyed {

@@ -69,6 +69,7 @@ func (d *digest) addr(a netip.Addr) {
 var (
 	addrType     = reflect.TypeFor[netip.Addr]()
 	addrPortType = reflect.TypeFor[netip.AddrPort]()
+	prefixType   = reflect.TypeFor[netip.Prefix]()
 	timeType     = reflect.TypeFor[time.Time]()
 )
 
@@ -118,6 +119,11 @@ func (d *digest) fields(v reflect.Value) {
 		at := v.Interface().(netip.AddrPort)
 		d.addr(at.Addr())
 		d.number(uint64(at.Port()))
+		return
+	case prefixType:
+		p := v.Interface().(netip.Prefix)
+		d.addr(p.Addr())
+		d.number(uint64(p.Bits()))
 		return
 	case timeType:
 		d.number(uint64(v.Interface().(time.Time).UnixNano()))

@@ -42,6 +42,8 @@ func TestADigestTellsEffectsApart(t *testing.T) {
 		{told(event.IKEDeleted{By: "us"})},
 		{told(event.IKEDeleted{Reason: "us"})},
 		{told(event.ChildDeleted{By: "us"})},
+		{told(event.AddressAssigned{Subnets: []netip.Prefix{netip.MustParsePrefix("10.2.0.0/16")}})},
+		{told(event.AddressAssigned{Subnets: []netip.Prefix{netip.MustParsePrefix("10.2.0.0/24")}})},
 		{machine.Done{Reason: "us"}},
 		{machine.Spawn{Owner: 1}},
 		{machine.Spawn{Owner: 2}},
