@@ -59,7 +59,7 @@ func (t *tale) noAddress(e event.ChildFailed) {
 	case ours:
 		t.verdict("pool_exhausted", "there is no inner address for %s: %s", exhausted.Identity, exhausted.Reason)
 		t.remedy("pool."+append(exhausted.Pools, "NAME")[0]+".addresses", "add addresses to the pool, or see by `parley pool list` who has them")
-	case e.Notify == "FAILED_CP_REQUIRED":
+	case e.Notify == "FAILED_CP_REQUIRED", e.Notify == "INVALID-ID-INFORMATION": // the latter is IKEv1's
 		t.verdict("address_not_requested", "the peer asks for no inner address, and %q gives one to every peer", t.conn.name)
 		t.remedy(t.setting("remote.pool"), "have the peer ask for an inner address (strongSwan: vips = 0.0.0.0), or write remote_ts and leave require_request out")
 	default:

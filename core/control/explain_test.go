@@ -372,6 +372,18 @@ var stories = map[string][]story{
 		event.ProposalMismatch{Scope: "ike", By: "peer", Offered: []string{"aes256-sha256-modp2048"}, Configured: []string{"aes256-sha256-modp2048"}},
 		failedBy("peer", phase1(initiated()), "MAIN_MODE", event.CauseNoProposal, "NO-PROPOSAL-CHOSEN", "the peer refused MAIN_MODE with NO-PROPOSAL-CHOSEN"),
 	}}},
+	"no_address ikev1": {{uid1, "west", []event.Event{
+		event.IKEInitiated{IKE: phase1(initiated())},
+		event.AuthSucceeded{Method: "pre-shared key", RemoteID: west},
+		event.IKEFailed{IKE: known(phase1(initiated()), west), Stage: "TRANSACTION", Cause: event.CauseNoAddress, By: "us",
+			Reason: "the peer gave us no inner address, for which connection \"west\" asks (virtual): give it a pool there, or leave virtual out"},
+	}}},
+	"address_not_requested ikev1": {{uid1, "west", []event.Event{
+		event.IKEInitiated{IKE: phase1(asked())},
+		event.AuthSucceeded{Method: "pre-shared key", RemoteID: west},
+		event.IKEEstablished{IKE: known(phase1(asked()), west)},
+		event.ChildFailed{Cause: event.CauseNoAddress, Notify: "INVALID-ID-INFORMATION", By: "us", Reason: "the peer has no inner address", KeptIKE: true},
+	}}},
 	"half_open ikev1": {{uid1, "west", []event.Event{
 		event.IKEInitiated{IKE: phase1(asked())},
 		failedBy("peer", phase1(asked()), "MAIN_MODE", event.CauseHalfOpen, "", "192.0.2.2:500 began, but did not go on"),

@@ -71,6 +71,8 @@ func (t *tale) failed(e event.IKEFailed) {
 		t.redirected(e)
 	case event.CauseDuplicate:
 		t.duplicate(e)
+	case event.CauseNoAddress: // IKEv1, where addresses come before the first child
+		t.noAddress(event.ChildFailed{By: e.By, Notify: e.Notify, Reason: e.Reason})
 	default:
 		t.other(e.Cause, e.By, e.Reason)
 	}
