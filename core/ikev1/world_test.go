@@ -15,7 +15,6 @@ import (
 	"github.com/parley-ike/parley/bus/event"
 	"github.com/parley-ike/parley/core/machine"
 	"github.com/parley-ike/parley/core/policy"
-	"github.com/parley-ike/parley/core/pool"
 	"github.com/parley-ike/parley/core/suite"
 	"github.com/parley-ike/parley/core/wire"
 	"github.com/parley-ike/parley/core/wire/wire1"
@@ -68,7 +67,7 @@ type node struct {
 	backend  map[uint32]machine.ChildSA
 	reserved map[uint32]bool   // SPIs that no child has
 	packets  map[uint32]uint64 // that came in by a child
-	pools    *pool.Allocator   // nil: it has none
+	pools    *fakePool         // nil: it has none
 	held     []pending
 	hold     map[string]bool // kinds of calls that are kept
 	faults   []fault
