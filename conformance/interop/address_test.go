@@ -28,7 +28,11 @@ connection "west" {
     pool     = "staff"
   }
   application_version = "Parley in a test"
-  child "lan" { local_ts = [%LOCAL%] }
+  %CONNECTION%
+  child "lan" {
+    local_ts = [%LOCAL%]
+    %CHILD%
+  }
 }
 credentials {
   psk "west.example.net" { file = "peer.psk" }
@@ -46,7 +50,11 @@ const askingConfig = `connection "%PEER%" {
     identity = "%PEERID%"
   }
   application_version = "Parley in a test"
-  child "lan" { remote_ts = [%REMOTE%] }
+  %CONNECTION%
+  child "lan" {
+    remote_ts = [%REMOTE%]
+    %CHILD%
+  }
 }
 credentials {
   psk "%PEERID%" { file = "peer.psk" }
@@ -62,26 +70,26 @@ func addressSite(t *testing.T) *site {
 	return s
 }
 
-// newGiving writes the files of a gateway that gives addresses.
-func (s *site) newGiving(t *testing.T, addresses string) *lab.Gateway {
+// newGiving writes the files of a gateway that gives addresses, with settings of its own.
+func (s *site) newGiving(t *testing.T, addresses string, own ...string) *lab.Gateway {
 	t.Helper()
 	g := s.newGateway(t, s.east)
 	local := `"10.1.0.0/16"`
 	if strings.Contains(addresses, ":") {
 		local += `, "fd01::/64"`
 	}
-	must(t, g.Write("parley.hcl", lab.Fill(givingConfig, "ADDRESSES", addresses, "WESTWAN", s.westWAN, "LOCAL", local)))
+	must(t, g.Write("parley.hcl", lab.Fill(givingConfig, append(own, "ADDRESSES", addresses, "WESTWAN", s.westWAN, "LOCAL", local, "CONNECTION", "", "CHILD", "")...)))
 	return g
 }
 
-func (s *site) giving(t *testing.T, addresses string) *lab.Gateway {
+func (s *site) giving(t *testing.T, addresses string, own ...string) *lab.Gateway {
 	t.Helper()
-	g := s.newGiving(t, addresses)
+	g := s.newGiving(t, addresses, own...)
 	start(t, g)
 	return g
 }
 
-func (s *site) asking(t *testing.T, ns *lab.Namespace, virtual string) *lab.Gateway {
+func (s *site) asking(t *testing.T, ns *lab.Namespace, virtual string, own ...string) *lab.Gateway {
 	t.Helper()
 	g := s.newGateway(t, ns)
 	values := settings{"PEER", "west", "ID", "east.example.net", "PEERID", "west.example.net", "PEERWAN", s.westWAN}
@@ -93,8 +101,8 @@ func (s *site) asking(t *testing.T, ns *lab.Namespace, virtual string) *lab.Gate
 	if strings.Contains(virtual, "ipv6") {
 		four += ", " + six
 	}
-	values = append(values, "REMOTE", four)
-	must(t, g.Write("parley.hcl", lab.Fill(askingConfig, append(values, "VIRTUAL", virtual)...)))
+	values = append(values, "REMOTE", four, "VIRTUAL", virtual, "CONNECTION", "", "CHILD", "")
+	must(t, g.Write("parley.hcl", lab.Fill(askingConfig, append(own, values...)...)))
 	start(t, g)
 	return g
 }

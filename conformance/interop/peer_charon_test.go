@@ -19,6 +19,7 @@ const charonConf = `connections {
     mobike = %MOBIKE%
     childless = %CHILDLESS%
     %INNER%
+    %PULL%
     dpd_delay = %DPD%
     local {
       %AUTH%
@@ -52,7 +53,7 @@ type charon struct{ *lab.StrongSwan }
 func startCharon(ctx context.Context, s *site, root lab.Root, dir string, values settings, c terms) (peer, error) {
 	own := settings{"WAN", s.westWAN, "IKE", orDefault(c.charonIKE, "default"), "ESP", orDefault(c.charonESP, "default"), "DPD", seconds(c.liveness),
 		"MOBIKE", choose(c.mobike, "yes", "no"), "SECOND", "", "VERSION", choose(c.ikev1, "1", "2"), "AGGRESSIVE", choose(c.aggressive, "yes", "no"),
-		"CHILDLESS", choose(c.childless && c.begins, "force", "allow"), "INNER", "", "POOL", innerPool, "MODE", choose(c.transport, "transport", "tunnel")}
+		"CHILDLESS", choose(c.childless && c.begins, "force", "allow"), "INNER", "", "PULL", "", "POOL", innerPool, "MODE", choose(c.transport, "transport", "tunnel")}
 	how := lab.Charon{KernelESP: !c.userspace}
 	own = append(own, "AUTH", "auth = psk", "PEERAUTH", "psk")
 	if c.own != nil {
@@ -73,6 +74,9 @@ func startCharon(ctx context.Context, s *site, root lab.Root, dir string, values
 		own, values = own.with("INNER", "pools = inner"), values.with("PEERNET", "dynamic")
 	case c.asks:
 		own, values = own.with("INNER", "vips = 0.0.0.0"), values.with("NET", "dynamic")
+	}
+	if c.pushes {
+		own = own.with("PULL", "pull = no")
 	}
 	if c.esn {
 		own = own.with("ESP", "aes256gcm16-esn")

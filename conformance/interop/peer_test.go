@@ -60,6 +60,7 @@ type terms struct {
 	longNames    bool          // both sides have names that make messages long, which it sends in fragments
 	gives        bool          // it gives inner addresses of innerPool
 	asks         bool          // it asks for an inner address
+	pushes       bool          // in IKEv1, who gives inner addresses sets them
 	childless    bool          // it begins without a child
 	esn          bool          // its child wants extended sequence numbers
 	transport    bool          // its child is in transport mode, between the gateways

@@ -376,13 +376,19 @@ func reauthentication(t *testing.T, x *match) {
 }
 
 // innerAddress: the side that begins asks for an inner address, and the other gives one of its pool (RFC 7296 section 2.19).
-func innerAddress(t *testing.T, x *match) {
+func innerAddress(t *testing.T, x *match) { x.innerAddress(t, terms{}) }
+
+func (x *match) innerAddress(t *testing.T, c terms, own ...string) {
 	x.place(t, newSite(t, v4in4))
-	x.theirs = x.newPeer(t, terms{gives: x.weBegin, asks: !x.weBegin, begins: !x.weBegin})
+	c.gives, c.asks, c.begins, c.userspace = x.weBegin, !x.weBegin, !x.weBegin, x.userspace
+	if x.ikev1 {
+		c, own = byIKEv1(c, own)
+	}
+	x.theirs = x.newPeer(t, c)
 	if x.weBegin {
-		x.ours = x.asking(t, x.east, `"ipv4"`)
+		x.ours = x.asking(t, x.east, `"ipv4"`, own...)
 	} else {
-		x.ours = x.giving(t, `"`+innerPool+`"`)
+		x.ours = x.giving(t, `"`+innerPool+`"`, own...)
 	}
 	x.settle(t)
 	x.up(t)

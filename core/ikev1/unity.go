@@ -59,7 +59,7 @@ func (s *SA) unityTold(e *event.AddressAssigned, told []wire1.Attribute) {
 		}
 		switch a.Type {
 		case wire1.UnityBanner:
-			e.Banner = printable(a.Data)
+			e.Banner = banner(a.Data)
 		case wire1.UnityDefaultDomain:
 			e.Search, _ = domain(string(a.Data))
 		case wire1.UnitySplitDNS:
@@ -73,8 +73,8 @@ func (s *SA) unityTold(e *event.AddressAssigned, told []wire1.Attribute) {
 	}
 }
 
-// printable returns a text without what would move a terminal's cursor, and no longer than maxBanner.
-func printable(b []byte) string {
+// banner returns a text without what would move a terminal's cursor, and no longer than maxBanner.
+func banner(b []byte) string {
 	return strings.TrimSpace(strings.Map(func(c rune) rune {
 		switch {
 		case c == '\n':
