@@ -9,6 +9,7 @@ import (
 	"github.com/parley-ike/parley/bus/event"
 	"github.com/parley-ike/parley/core/machine"
 	"github.com/parley-ike/parley/core/policy"
+	"github.com/parley-ike/parley/core/wire/wire1"
 )
 
 // inner is what an SA and its peer gave each other of inner addresses. They last as long as the SA
@@ -48,7 +49,7 @@ func (s *SA) lease(want []netip.Addr, then func(machine.Leased, *failure)) {
 	if !s.inner.leased {
 		s.inner.holder, s.inner.leased = s.uid, true
 	}
-	op := machine.Lease{Pools: s.conn.Pools, Holder: s.inner.holder, Identity: opIdentity(s.remoteID), From: s.remote.Addr(), Want: want,
+	op := machine.Lease{Pools: s.conn.Pools, Holder: s.inner.holder, Identity: s.leaseIdentity(), From: s.remote.Addr(), Want: want,
 		Succeeds: s.conn.Unique != policy.UniqueNever}
 	ask(s, op, leaseKey(s.inner.holder), func(r machine.Leased, err *machine.CallError) {
 		if err != nil {
@@ -63,6 +64,14 @@ func (s *SA) lease(want []netip.Addr, then func(machine.Leased, *failure)) {
 		}
 		then(r, nil)
 	})
+}
+
+// leaseIdentity is who has the lease: the user where there is one, because many users may have one identity in phase 1.
+func (s *SA) leaseIdentity() machine.Identity {
+	if s.user != "" {
+		return machine.Identity{Type: uint8(wire1.IDKeyID), Data: []byte(s.user)}
+	}
+	return opIdentity(s.remoteID)
 }
 
 // notLeased tells why the peer gets no address.
