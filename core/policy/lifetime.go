@@ -32,7 +32,8 @@ func (l Lifetime) Soft(random uint64) time.Duration {
 	return max(l.Time-margin-time.Duration(random%uint64(max(jitter, 1))), 1)
 }
 
-// SoftVolume returns the same for a limit of bytes or packets, of which margin and jitter are a tenth each.
+// SoftVolume returns the same for a limit of bytes or packets, of which margin and jitter are a tenth each. What crosses while the SA is
+// replaced must be less than that tenth, because packets beyond the limit are dropped (RFC 4301 section 4.4.2.1).
 func SoftVolume(limit, random uint64) uint64 {
 	share := limit / lifetimeShare
 	if share == 0 {
