@@ -9,6 +9,7 @@
 //	guest_pair_test.go  in a guest kernel: two parleyd, what only its ESP shows
 //	certificate_test.go certificates and public keys: two parleyd, strongSwan, and what parley explain says
 //	xauth_test.go       extended and hybrid authentication of IKEv1 with strongSwan, and what parley explain says
+//	vpnc_test.go        Debian's vpnc as our client: XAUTH, mode configuration with Unity's attributes
 //	rsaenc_test.go      RSA encryption of IKEv1 between two parleyd, and what parley explain says
 //	pair_test.go        two parleyd: families inside and outside, both begin, SIGKILL of a daemon
 //	nat_test.go         through a NAT, and forced encapsulation

@@ -10,7 +10,8 @@ import (
 // maxUsers bounds the names of one connection; without a list, all with a password may come.
 const maxUsers = 1000
 
-// users reads who a side proves to be in extended authentication: of ours one, of the peer's any of some.
+// users reads who a side proves to be in extended authentication: of ours one, of the peer's any of some. Their inner addresses are
+// leased to them by that name.
 func (s *section) users(e *policy.Endpoint, isLocal bool) {
 	all, ok := s.texts("user")
 	if ok && (len(all) == 0 || len(all) > maxUsers) {

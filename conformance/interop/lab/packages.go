@@ -23,7 +23,7 @@ type Packages struct {
 
 // StrongSwanPackages are charon and its userspace ESP; LibreswanPackages pluto and the tools of its key database;
 // OpenIKEDPackages iked; TSharkPackages Wireshark's dissectors; IKEScanPackages a scanner for IKE daemons; XAUTHPackages a charon
-// that knows users, too.
+// that knows users, too; VPNCPackages a client of Cisco's concentrators.
 var (
 	StrongSwanPackages = Packages{"strongswan", []string{
 		"charon-systemd", "strongswan-swanctl", "libstrongswan-standard-plugins", "libstrongswan-extra-plugins", "libcharon-extra-plugins",
@@ -33,9 +33,10 @@ var (
 	TSharkPackages    = Packages{"tshark", []string{"tshark"}}
 	IKEScanPackages   = Packages{"ike-scan", []string{"ike-scan"}}
 	XAUTHPackages     = Packages{"strongswan-xauth", append(StrongSwanPackages.Packages[:len(StrongSwanPackages.Packages):len(StrongSwanPackages.Packages)], "libcharon-extauth-plugins")}
+	VPNCPackages      = Packages{"vpnc", []string{"vpnc"}}
 
 	// Peers are all that the tests use.
-	Peers = []Packages{StrongSwanPackages, LibreswanPackages, OpenIKEDPackages, TSharkPackages, IKEScanPackages, XAUTHPackages}
+	Peers = []Packages{StrongSwanPackages, LibreswanPackages, OpenIKEDPackages, TSharkPackages, IKEScanPackages, XAUTHPackages, VPNCPackages}
 )
 
 // CacheDir is where unpacked packages are kept: PARLEY_CACHE, or a folder of the user's cache.
