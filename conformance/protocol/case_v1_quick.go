@@ -36,7 +36,7 @@ var v1QuickCases = []Case{
 	{IDs: ids("RFC2407-4.5-1", "RFC2407-4.5-2", "RFC2407-4.5-3", "RFC2407-4.5-5", "RFC2407-4.5.1-1", "RFC2407-4.4.4-1", "RFC2408-4.2-2", "RFC2408-4.2-3", "RFC2409-A-3", "RFC2408-5.5-1", "RFC2407-4.6.1-1", "RFC2407-4.2.2-1",
 		"RFC2407-4.2.3-1", "RFC3947-5.1-2", "RFC3948-2.1-4", "RFC3948-1-3"),
 		Title: "The daemon's ESP offer is numbered, has basic attributes in the short form, a duration behind each life type, plain tunnels, and a good SPI.", Run: offerESP},
-	{IDs: ids("RFC2408-5.2-2"), Title: "A child that the peer wants to confirm by CONNECTED (commit bit) comes up, and CONNECTED is not answered.", Run: commitBit},
+	{IDs: ids("RFC2408-3.1-6", "RFC2408-5.2-2"), Title: "A child whose quick mode has the commit bit comes up when the peer says CONNECTED under its message ID; that is not answered.", Run: commitBit},
 	{IDs: ids("RFC2408-4.3-2", "RFC2408-5.15-2"), Title: "The peer replaces a child: both serve until it deletes the old one.", Run: replacedByPeer},
 	{IDs: ids("RFC2408-4.3-2"), Title: "The daemon replaces a child by a quick mode of its own, and deletes the old one afterwards.", Run: replacedByDaemon},
 }
@@ -429,6 +429,10 @@ func commitBit(t *T) {
 	q.proved()
 	n := peer1.Notify{DOI: peer1.DOI, Protocol: peer1.ProtoESP, SPI: q.in, Kind: peer1.Connected}
 	ps := []peer.Payload{n.Payload()}
+	sa.alive()
+	if _, child, err := t.daemon.Count(t.context(), t.Name); err != nil || child != 0 {
+		t.Errorf("before CONNECTED there are %d children (%v)", child, err)
+	}
 	connected := sa.message(peer1.Informational, q.id, peer1.Hashed(sa.Hash1(q.id, ps), ps...)...)
 	t.send(sa.way, sa.anew(connected))
 	t.counts(1, 1)
