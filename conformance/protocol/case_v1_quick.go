@@ -27,7 +27,7 @@ var v1QuickCases = []Case{
 	{IDs: ids("RFC2409-5.5-2", "RFC2408-5.2-2"), Title: "A quick mode whose SA payload does not follow its hash makes no child; the SA lives.", Run: saNotFirst},
 	{IDs: ids("RFC2409-5.5-1", "RFC2408-5.11-2", "RFC2408-4.8-1"), Title: "A quick mode with a wrong HASH(1), without one, or in clear is ignored; the SA lives.", Run: wrongHash1},
 	{IDs: ids("RFC2408-5.11-2"), Title: "A wrong HASH(3) brings up no child; the right one after it does.", Run: wrongHash3},
-	{IDs: ids("RFC2408-5.11-2", "RFC2409-5-13", "RFC2408-4.2-7"), Title: "Answers with a wrong HASH(2), or that the daemon did not offer, make no child.", Run: wrongAnswers, Settings: hasty},
+	{IDs: ids("RFC2408-5.11-2", "RFC2409-5-13", "RFC2408-4.2-7"), Title: "Answers with a wrong HASH(2), or that the daemon did not offer, make no child.", Run: wrongAnswers, Settings: steady},
 	{IDs: ids("RFC2409-4-2", "RFC2409-4-3", "RFC2409-5.6-1", "RFC2409-5.5-1"), Title: "Quick mode and new group mode before the end of phase 1 are not served.", Run: quickTooEarly},
 	{IDs: ids("RFC2409-5.6-3", "RFC2408-5.14-3"), Title: "New group mode gets ATTRIBUTES-NOT-SUPPORTED under the SA, which lives.", Run: newGroup},
 	{IDs: ids("RFC2409-5.7-1"), Title: "The message ID of a quick mode does not serve again, neither for another nor after it was deleted.", Run: idServesOnce},
@@ -283,7 +283,7 @@ func wrongAnswers(t *T) {
 
 // withdrawn demands that the daemon does not end its quick mode, and says so under the SA.
 func (q *Quick) withdrawn() {
-	for range 2 + hasty.Tries { // it may have repeated its first message
+	for range 2 + steady.Tries { // it may have repeated its first message
 		d, ok := q.sa.t.receive(patience, func(d peer.Datagram) bool { return q.sa.belongs(d) && !q.sa.opened[string(d.Bytes)] })
 		if !ok {
 			break

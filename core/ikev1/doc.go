@@ -17,7 +17,7 @@
 //   - A stranger costs one answer for each message: before the peer has proved itself a responder repeats nothing by itself.
 //   - Nothing in clear is believed. An error notify in clear, or a message that does not decrypt, is remembered for the explanation
 //     while phase 1 goes on for Limits.RefusalGrace; after phase 1 it is counted. Informational messages count only under the hash of
-//     an established SA.
+//     an established SA. One may be an old one again: that the peer lives, or is elsewhere, only its numbers of dead peer detection show.
 //   - No quick mode begins or is answered before XAUTH and mode configuration are over, where the connection has them before.
 //   - A message ID of the peer's serves for one quick mode or transaction only. What is needed to remember them is bounded.
 //   - A responder of quick mode has the inbound SA installed before it answers, and sends by the outbound one after the third message.
