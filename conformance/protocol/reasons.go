@@ -41,7 +41,7 @@ var reasons = []reason{
 	{unseen, "a certificate of whichever authority is asked for, once", `RFC2408-3.10-4`},
 	{doesNotApply, "AH is not spoken: an offer with it is refused (the case on unacceptable ESP offers)", `RFC2407-4.4.1.2-1 RFC2407-4.4.3-1 RFC2407-4.4.3.1-1 RFC2407-4.4.3.2-1`},
 	{doesNotApply, "ESP without encryption is not offered and not taken", `RFC2407-4.4.4.11-1 RFC2407-4.5-4`},
-	{doesNotApply, "DES, MD5, Tiger, DSS, RC5 and the groups 1, 3 and 4 are broken: RFC 8247 and RFC 8221 forbid them. Of the historic baseline RSA, AES and SHA are there", `RFC2407-4.4.4.2-1 RFC2409-4-9 RFC2409-4-10 RFC2409-5.1-2
+	{doesNotApply, "DES, MD5, Tiger, DSS, RC5 and the groups 1, 3 and 4 are broken: RFC 8247 and RFC 8221 forbid them. Of the historic baseline RSA, 3DES, AES and SHA are there", `RFC2407-4.4.4.2-1 RFC2409-4-9 RFC2409-4-10 RFC2409-5.1-2
 		RFC2409-6.1-1 RFC2409-6.3-1 RFC2409-6.4-1 RFC2409-B-4`},
 	{unseen, "with the settings of a case: group 2 is in the profile \"compatible\" (core/policy)", `RFC2409-6.2-1`},
 	{doesNotApply, "one DOI is spoken, that of IPsec (SHOULD); others are refused", `RFC2408-2.1-1`},
