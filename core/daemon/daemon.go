@@ -272,8 +272,10 @@ func (d *daemon) startKeeper(context.Context) error {
 	ctx, stop := context.WithCancel(d.living)
 	var running sync.WaitGroup
 	running.Go(func() { k.run(ctx) })
-	running.Go(func() { d.setAllTraps(ctx) })
 	d.onClose(func(closing context.Context) { stop(); running.Wait(); d.dropTraps(closing) })
+	bounded, cancel := context.WithTimeout(ctx, trapBudget)
+	defer cancel()
+	d.setAllTraps(bounded) // before we are ready: who waits for that may send at once, and what is to be discarded must not get out
 	return nil
 }
 

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"go.uber.org/zap"
 
@@ -136,6 +137,9 @@ func opSelectors(all []policy.Selector) []machine.Selector {
 	}
 	return out
 }
+
+// trapBudget is how long backends may take for their first policies before the daemon is ready without: reconciliation sets them later.
+const trapBudget = 5 * time.Second
 
 // setTraps gives a backend the traps of the configuration. One that has none is asked only when it should have some. Before
 // there is a keeper nobody would do what traffic asks for.
