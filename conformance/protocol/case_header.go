@@ -294,26 +294,30 @@ func marker(t *T) {
 
 func lyingLengths(t *T) {
 	sa := t.newSA(usual)
-	good := sa.hello()
+	t.sendLies(sa.way, sa.hello(), 0, 1, 4, 27, 28, 29)
+	t.quiet()
+	t.counts(0, 0)
+}
+
+// sendLies sends a message cut to some numbers of octets and to all but one, and with lengths that are not its own or its payloads'.
+func (t *T) sendLies(at path, good peer.Message, cuts ...int) {
 	whole := good.Encode()
-	for _, n := range []int{0, 1, 4, 27, 28, 29, len(whole) - 1} {
-		t.send(sa.way, whole[:n])
+	for _, n := range append(cuts, len(whole)-1) {
+		t.send(at, whole[:n])
 	}
 	for _, length := range []uint32{0, 27, 28, uint32(len(whole)) - 1, uint32(len(whole)) + 1, 1 << 31, 1<<32 - 1} {
 		m := good
 		m.Lie = peer.Lie(length)
-		t.send(sa.way, m.Encode())
+		t.send(at, m.Encode())
 	}
 	for _, length := range []uint16{0, 3, 5, 65535} {
 		for i := range good.Payloads {
 			m := good
 			m.Payloads = slices.Clone(good.Payloads)
 			m.Payloads[i].Lie = peer.Lie(length)
-			t.send(sa.way, m.Encode())
+			t.send(at, m.Encode())
 		}
 	}
-	t.quiet()
-	t.counts(0, 0)
 }
 
 // deleted demands that a response deletes the daemon's half of our child, and nothing else.

@@ -119,24 +119,7 @@ func higherMinor(t *T) {
 
 func lyingLengths1(t *T) {
 	sa := t.newISAKMP(usual1)
-	good := sa.propose()
-	whole := good.Encode()
-	for _, n := range []int{27, 28, 29, len(whole) - 1} {
-		t.send(sa.way, whole[:n])
-	}
-	for _, length := range []uint32{0, 27, 28, uint32(len(whole)) - 1, uint32(len(whole)) + 1, 1 << 31, 1<<32 - 1} {
-		m := good
-		m.Lie = peer.Lie(length)
-		t.send(sa.way, m.Encode())
-	}
-	for _, length := range []uint16{0, 3, 5, 65535} {
-		for i := range good.Payloads {
-			m := good
-			m.Payloads = slices.Clone(good.Payloads)
-			m.Payloads[i].Lie = peer.Lie(length)
-			t.send(sa.way, m.Encode())
-		}
-	}
+	t.sendLies(sa.way, sa.propose(), 27, 28, 29)
 	t.quiet()
 	t.counts(0, 0)
 }
